@@ -39,7 +39,7 @@ class Headers:
         self._links = links
 
     def next(self) -> Header | None:
-        """Return the next member, whose content follows in the stream; None at the end."""
+        """Return the next member, whose content follows it; None at the end."""
         extended: dict[str, str] | None = None
         while True:
             header = self._plain.read(_BLOCK)

@@ -67,8 +67,8 @@ class Fence:
     def place(self, workdir: Path, shown: Path) -> "Place | None":
         """Make a place for one check, with a repository to unpack into.
 
-        None without a working sandbox.
-        ``shown`` holds the repositories with which packs are compared.
+        None without a working sandbox. ``shown`` holds the repositories with which
+        packs are compared.
         """
         if not self.works:
             return None
@@ -117,7 +117,7 @@ class Place:
     def objects(self, known: Path) -> Path:
         """Return where the program finds the objects of ``known``, just these.
 
-        What was copied in advance, or for another repository, is made the same.
+        Objects copied in advance, or for another repository, are brought up to date.
         """
         if self.shown is not None:
             return known
@@ -174,10 +174,10 @@ class Place:
 
 
 def _mirror(source: Path, target: Path) -> None:
-    """Let ``target`` have the plain files and directories of ``source``, and no others.
+    """Make ``target`` a copy of ``source``: its plain files and directories, no others.
 
-    A file of an object database never changes under its name, so one that is there
-    stays. Each proposal adds a few small ones: the calls for each of them count.
+    A file of an object database never changes under its name, so existing ones stay.
+    Each proposal adds a few small files, so system calls per file matter.
     """
     with contextlib.suppress(FileExistsError):
         target.mkdir()
@@ -199,7 +199,7 @@ def _mirror(source: Path, target: Path) -> None:
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    """Copy a file whole, or leave none."""
+    """Copy a whole file, or leave none."""
     reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         writer = os.open(target, _NEW_FILE, 0o600)

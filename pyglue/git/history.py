@@ -1,7 +1,7 @@
 """Exporting an applied repository: its history as a pack, its refs as text.
 
-Used by exports and backups. An agent takes only its main with it: proposals and their
-numbers belong to the hive that it leaves. Blocking.
+Used by exports and backups. An exported agent takes only its main along: proposals and
+their numbers belong to the hive that it leaves. Blocking.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ HISTORY_LIMITS = PackLimits(
     cpu_seconds=120,
     wall_seconds=300.0,
 )
-"""For the whole history of an agent; its files are limited as in a proposal."""
+"""Limits for the whole history of an agent; its files are limited as in a proposal."""
 
 
 def pack_history(applied: AppliedRepo, commit: str, room: Path) -> Path:

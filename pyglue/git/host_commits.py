@@ -23,8 +23,8 @@ def commit_tree_of(
 ) -> str:
     """Create a host commit on ``parent`` with the files of ``commit``.
 
-    This is a manual rollback. ``at`` (seconds since the epoch, default now)
-    makes it reproducible. Returns the new SHA; no ref moves.
+    This is a manual rollback. ``at`` (seconds since the epoch, default now) makes the
+    SHA reproducible. Returns the new SHA; no ref moves.
 
     Raises:
         HiveError: ``not_found`` if one of the commits does not exist.

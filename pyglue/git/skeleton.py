@@ -2,7 +2,7 @@
 
 ``git init`` copies templates and reads configuration; these repositories contain
 exactly the files below. Used for quarantine, applied and agents' repositories. A tag
-is one small file, too: to start git for it would take longer than all else.
+is one small file, too: starting git for it would take longer than everything else.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ def write_repository(
 
 
 def write_alternate(git_dir: Path, alternate: Path) -> None:
-    """Let a repository of the host know what is in another ``objects`` directory."""
+    """Make another ``objects`` directory known to a repository of the host."""
     listing = git_dir / "objects" / "info" / "alternates"
     listing.write_bytes(os.fsencode(alternate) + b"\n")
     listing.chmod(0o644)
@@ -50,7 +50,7 @@ def write_alternate(git_dir: Path, alternate: Path) -> None:
 def write_object(objects: Path, kind: str, raw: bytes) -> str:
     """Write an object as a file of its own, synced; return its SHA.
 
-    Repeating it is harmless. What a crash leaves, ``git prune`` removes.
+    Idempotent. ``git prune`` removes what a crash leaves behind.
 
     Raises:
         HiveError: ``disk_full``, ``unavailable`` if it cannot be written.

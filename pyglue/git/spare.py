@@ -38,7 +38,7 @@ class Waiting:
     def finish(self, job: bytes, *, timeout: float, limits: Rlimits) -> Ran:
         """Give it its only job; behind a fence it applies the job's limits to itself.
 
-        We cannot limit a process of another user.
+        This process cannot limit a process of another user.
         """
         held = limits if self.place is None else None
         return self.child.finish(job, timeout=timeout, limits=held)

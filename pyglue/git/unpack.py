@@ -85,10 +85,10 @@ def _refusal(ran: Ran) -> HiveError:
 
 
 class Repack:
-    """Packs objects of a quarantine anew; starts git at once, and tells it them later.
+    """Repacks objects of a quarantine; starts git at once, and names the objects later.
 
-    So git starts while another one unpacks: both take longer to start than to work.
-    Use it as a context.
+    So git starts while another git unpacks: both take longer to start than to work.
+    Use it as a context manager.
     """
 
     def __init__(self, quarantine: Path, room: Path) -> None:
@@ -119,9 +119,9 @@ class Repack:
         expect_success("pack-objects", ran)
 
     def __enter__(self) -> Self:
-        """Have git wait."""
+        """Start git, which waits for its input."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End git, if it was told nothing."""
+        """End git, if it got no objects."""
         self._git.discard()

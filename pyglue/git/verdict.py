@@ -55,7 +55,7 @@ def limits_of(limits: PackLimits) -> Rlimits:
 
 
 class Unpacking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Has the child unpack a pack in its ``room`` first, and repack it afterwards.
+    """Makes the child unpack a pack in its ``room`` first, and repack it afterwards.
 
     The repository there is ``repo.git``; the objects that pass become one pack.
     """

@@ -144,7 +144,7 @@ class Connection(LineProtocol):
             self._called(envelope.id, envelope.method, envelope.params, len(line))
 
     def _refused_text(self, line: bytes, error: JsonError) -> bool:
-        """Refuse one line with half of a character; the lines around it are readable."""
+        """Refuse a line with half of a character; the lines around it are fine."""
         try:
             envelope = decode_envelope(strict_json.with_whole_characters(line))
         except JsonError:

@@ -1,10 +1,10 @@
-"""The connection to hived: made anew after a restart, and mail that is only lent.
+"""The connection to hived, opened again after a restart, and messages on lease.
 
-There is no turn here whose end could acknowledge mail, and nobody knows whether an
-answer reached the client: many give up a call without a word. So nothing that ``recv``
-handed out is done before the client names it, in ``had`` of the next ``recv`` or in
-``ack``. What it does not name comes again with the next ``recv``, redelivered. A new
-``recv`` ends the older one that still waits.
+There is no turn here whose end could acknowledge messages, and nobody knows whether an
+answer reached the client: many abandon a call silently. So a message that ``recv``
+returned is done only when the client names it, in ``had`` of the next ``recv`` or in
+``ack``. Messages that it does not name are redelivered by the next ``recv``. A new
+``recv`` ends an earlier one that is still waiting.
 """
 
 import asyncio
@@ -14,14 +14,7 @@ from typing import Final, TypeVar, cast
 from msgspec.structs import replace
 
 from pyglue import jsonrpc
-from pyglue.api.common import (
-    PROTOCOL,
-    HelloParams,
-    HelloResult,
-    Method,
-    Params,
-    Result,
-)
+from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Method, Params, Result
 from pyglue.api.messages import AckParams, RecvParams, RecvResult
 from pyglue.jsonrpc import Connection
 
@@ -29,7 +22,7 @@ P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=Result)
 
 _HELLO: Final = HelloParams(protocol=PROTOCOL, client="hive-mcp")
-_ENDED: Final = "A newer recv took its place, or the client closed its end."
+_ENDED: Final = "A newer recv replaced it, or the client closed its end."
 _UNNAMED: Final = (
     "Each message comes again until you name its id in 'had' of your next recv, or in "
     "ack."
@@ -37,7 +30,7 @@ _UNNAMED: Final = (
 
 
 class Link:
-    """Calls over one socket, connecting when there is no connection."""
+    """Calls over one socket; connects when there is no connection."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -48,7 +41,7 @@ class Link:
         self._closed = False
 
     def close(self) -> None:
-        """Wait for no mail any more: the client asks nothing more."""
+        """Stop waiting for messages: the client sends no more requests."""
         self._closed = True
         if self._receiving is not None:
             self._receiving.cancel()
@@ -65,7 +58,7 @@ class Link:
             return self._connection
 
     async def hello(self) -> HelloResult:
-        """Return what the socket says of its agent and role."""
+        """Return the agent and role of the socket."""
         hello = (await self.connection()).hello
         if not isinstance(hello, HelloResult):
             raise AssertionError("a client's connection has the server's hello")
@@ -74,7 +67,7 @@ class Link:
     async def call(
         self, method: Method[P, R], params: P, *, timeout: float | None = None
     ) -> R:
-        """Call; as ``Connection.call``."""
+        """Call a method, as ``Connection.call`` does."""
         if isinstance(params, RecvParams) and not params.peek:
             return cast(R, await self._recv(method, params, timeout))
         asked: Params = params
@@ -86,7 +79,7 @@ class Link:
     async def _recv(
         self, method: Method[P, R], params: RecvParams, timeout: float | None
     ) -> RecvResult:
-        """Take mail in place of the recv before, if that still waits."""
+        """Receive messages; an earlier recv that is still waiting ends."""
         task = asyncio.create_task(self._take(self._receiving, method, params, timeout))
         self._receiving = task
         try:

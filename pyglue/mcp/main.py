@@ -1,7 +1,7 @@
 """The program ``hive-mcp``: role and rights are the socket's, tools ``pyglue.tools``.
 
-A stopped agent's messages are received here; a running agent's by its harness. When
-hived restarts, the next call connects again.
+It receives the messages of a stopped agent; a running agent's harness receives them
+itself. When hived restarts, the next call connects again.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def tools_of(role: Role, agents: Path) -> tuple[Tool, ...]:
     """Return the tools of a socket with this role.
 
     Raises:
-        HiveError: ``forbidden`` for a socket that is no agent's.
+        HiveError: ``forbidden`` for a socket that does not belong to an agent.
     """
     match role:
         case Role.AGENT:
@@ -58,12 +58,12 @@ def tools_of(role: Role, agents: Path) -> tuple[Tool, ...]:
 
 
 def instructions(hello: HelloResult) -> str:
-    """Return what a client's model should know of these tools."""
+    """Return what a client's model should know about these tools."""
     return _INSTRUCTIONS.format(name=hello.agent or "agent", role=hello.role.value)
 
 
 async def serve(socket: Path, agents: Path, every_s: float = EVERY_S) -> None:
-    """Serve the tools of ``socket`` over stdio until the client is gone.
+    """Serve the tools of ``socket`` over stdio until the client disconnects.
 
     Raises:
         HiveError: when the socket does not answer or has no tools.

@@ -1,9 +1,9 @@
-"""Answers an MCP client: what this server is, its tools, and calls of them.
+"""Answers an MCP client: what this server is, its tools, and calls to them.
 
-Calls run concurrently, a part of them at a time: hived takes only so many of one
-connection, and the rest wait their turn here. A call that takes long reports progress
-to a client that asked for it, because a ``recv`` is silent for three minutes, and
-clients call a silence of one a failure.
+Calls run concurrently, up to a limit: hived accepts only so many per connection, and
+the rest wait here. A long call reports progress to a client that asked for it, because
+a ``recv`` may be silent for three minutes, and clients treat one minute of silence as a
+failure.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ T = TypeVar("T")
 
 EVERY_S: Final = 15.0
 VERSIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
-"""The protocol's versions that this server speaks; the last where it knows not the
-client's. They differ in nothing that it offers."""
+"""The protocol versions that this server speaks; the last one answers an unknown one.
+They do not differ in what it offers."""
 _AT_ONCE: Final = AGENT_RPC.outstanding // 2
-"""Calls at a time; hived counts those that are being given up, too."""
+"""Concurrent calls; hived counts calls that are being cancelled, too."""
 
 _log = logging.getLogger(__name__)
 
@@ -64,9 +64,9 @@ class McpServer:
         write: Callable[[bytes], None] | None = None,
         every_s: float = EVERY_S,
     ) -> None:
-        """``write`` takes the lines for the client: None if it wants only answers.
+        """``write`` gets the lines for the client; None: the caller wants only answers.
 
-        ``every_s`` is how often progress is said.
+        ``every_s`` is the interval of progress reports in seconds.
         """
         self._tools = {tool.name: tool for tool in tools}
         self._caller = caller
@@ -84,7 +84,7 @@ class McpServer:
         }
 
     def take(self, line: bytes | None) -> None:
-        """Take a line of the client; None is one that was too long."""
+        """Accept a line from the client; None is a line that was too long."""
         try:
             if line is None:
                 text = f"The line is longer than {LINE_MAX} bytes."
@@ -97,7 +97,7 @@ class McpServer:
             task.add_done_callback(self._written)
 
     async def answer(self, line: bytes) -> bytes | None:
-        """Return the line that answers ``line``; None if none does."""
+        """Return the answer to ``line``; None if it has none."""
         try:
             task = self._task(line)
         except RefusedError as refused:
@@ -112,7 +112,7 @@ class McpServer:
         return None if task.cancelled() else task.result()
 
     async def finish(self) -> None:
-        """Answer what the client asked before it closed its end."""
+        """Answer the requests that the client sent before it closed its end."""
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     def _written(self, task: asyncio.Task[bytes]) -> None:
@@ -120,7 +120,7 @@ class McpServer:
             self._write(task.result())
 
     def _task(self, line: bytes) -> asyncio.Task[bytes] | None:
-        """Return what will have the answer to ``line``, if there is to be one."""
+        """Return the future answer to ``line``, if it needs one."""
         incoming = wire.decode(line)
         return None if incoming is None else self._handle(incoming)
 
@@ -146,7 +146,7 @@ class McpServer:
     def _cancel(self, request: Id) -> None:
         task = self._running.get(request)
         if task is not None:
-            task.cancel()  # no answer follows, as the protocol wants it
+            task.cancel()  # no answer follows, as the protocol requires
 
     async def _answer(self, request: Id, answer: Awaitable[object]) -> bytes:
         try:
@@ -200,7 +200,7 @@ class McpServer:
 
     @contextlib.asynccontextmanager
     async def _progress(self, token: Id | None) -> AsyncIterator[None]:
-        """Say now and then that the call goes on, if the client wants to hear it."""
+        """Report at intervals that the call is running, if the client asked for it."""
         if token is None or not self._progresses:
             yield
             return
@@ -225,7 +225,7 @@ class McpServer:
 
 
 def _unheard(_line: bytes) -> None:
-    """Drop what nobody asked for."""
+    """Discard unsolicited lines."""
 
 
 def _decode(params: msgspec.Raw, shape: type[T]) -> T:

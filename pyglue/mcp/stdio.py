@@ -1,7 +1,7 @@
-"""Standard input and output in the event loop, by lines.
+"""Standard input and output in the event loop, line by line.
 
-A client gets its answers however slowly it reads them: what it leaves unread holds back
-its next lines, not the process.
+A client gets its answers however slowly it reads them: unread answers hold back its
+next lines, not the process.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from typing import BinaryIO, Final
 
 LINE_MAX: Final = 16 * 1024 * 1024
-"""Longest line of a client in bytes."""
+"""Longest line from a client, in bytes."""
 
 
 class Output(asyncio.BaseProtocol):
@@ -37,7 +37,7 @@ class Output(asyncio.BaseProtocol):
         return output
 
     def write(self, line: bytes) -> None:
-        """Write a line; nothing happens when the client is gone."""
+        """Write a line; ignored if the client is gone."""
         if self._file is not None:
             self._file.write(line)
             self._file.flush()
@@ -45,11 +45,11 @@ class Output(asyncio.BaseProtocol):
             self._transport.write(line)
 
     async def drained(self) -> None:
-        """Wait while the client reads too slowly."""
+        """Wait until the client has caught up reading."""
         await self._writable.wait()
 
     async def close(self) -> None:
-        """Wait until all is written, or the client is gone."""
+        """Wait until everything is written, or the client is gone."""
         if self._transport is not None:
             self._transport.set_write_buffer_limits(high=0)
             await self._writable.wait()

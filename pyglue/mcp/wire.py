@@ -1,7 +1,7 @@
-"""The lines of MCP over stdio: JSON-RPC 2.0, one message a line.
+"""The lines of MCP over stdio: JSON-RPC 2.0, one message per line.
 
-Not the envelope of ``pyglue.jsonrpc``: a client's ids may be texts, and its errors have
-the codes of MCP.
+It is not the envelope of ``pyglue.jsonrpc``: a client's ids may be strings, and errors
+have MCP's codes.
 """
 
 import re
@@ -25,7 +25,7 @@ _NO_PARAMS: Final = msgspec.Raw(b"{}")
 
 
 class RefusedError(Exception):
-    """What the client sent is refused, by a code of JSON-RPC; ``id`` if it is known."""
+    """The client's line is refused, with a code of JSON-RPC; ``id`` if it is known."""
 
     def __init__(self, code: int, message: str, request: Id | None = None) -> None:
         super().__init__(message)
@@ -52,10 +52,10 @@ class _Loose(msgspec.Struct, frozen=True):
 
 
 def decode(line: bytes) -> Incoming | None:
-    """Return the message of a line; None for an answer, since nothing was asked.
+    """Return the message of a line; None for an answer, because this side asks nothing.
 
     Raises:
-        RefusedError: It is no JSON, or no message.
+        RefusedError: it is not JSON, or not a message.
     """
     try:
         strict_json.read(line, object)
@@ -89,7 +89,7 @@ def result(request: Id, value: object) -> bytes:
 
 
 def error(refused: RefusedError) -> bytes:
-    """Return the line that refuses a request, or a line that is none."""
+    """Return the line that refuses a request, or a line that is not one."""
     told = {"code": refused.code, "message": refused.message}
     return _line(id=refused.id, error=told)
 
