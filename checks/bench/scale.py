@@ -101,7 +101,7 @@ async def _receive(kit: Kit) -> float:
     agent = kit.registry.get("alice")
     new = NewMessage(sender="bob", recipient="alice", body="And now this one.")
     await kit.broker.post(new)
-    holder = Holder(agent)
+    holder = Holder(agent=agent)
     began = time.perf_counter()
     got = await kit.broker.mailbox.recv(holder, RecvParams(max=32))
     took = since(began)

@@ -94,7 +94,15 @@ class Room:
                 ended.set_result(event)
 
         backend.watch(take)
-        spec = AgentSpec("a", False, b"{}", False, None, None, mounts=mounts)
+        spec = AgentSpec(
+            name="a",
+            manager=False,
+            record=b"{}",
+            network=False,
+            memory_max=None,
+            cpu_quota=None,
+            mounts=mounts,
+        )
         try:
             await backend.apply(spec)
             await backend.start(spec)
@@ -106,7 +114,12 @@ class Room:
             await backend.close()
 
     def mount(self, *, writable: bool, source: Path | None = None) -> Mount:
-        return Mount("site", source or self.site, "/work/site", writable)
+        return Mount(
+            name="site",
+            source=source or self.site,
+            target="/work/site",
+            writable=writable,
+        )
 
 
 @pytest.fixture
@@ -211,7 +224,11 @@ print(json.dumps(found), flush=True)
 
 async def test_shared_is_read_by_all_and_written_by_some(room: Room) -> None:
     shared = room.config.layout.shared
-    wrote = await room.run(SHARED, Mount(None, shared, "/shared", True))
+    wrote = await room.run(
+        SHARED, Mount(name=None, source=shared, target="/shared", writable=True)
+    )
     assert wrote == {"wrote": True, "note": "for all"}
-    read = await room.run(SHARED, Mount(None, shared, "/shared", False))
+    read = await room.run(
+        SHARED, Mount(name=None, source=shared, target="/shared", writable=False)
+    )
     assert read == {"wrote": "Read-only file system", "note": "for all"}

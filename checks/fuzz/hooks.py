@@ -194,7 +194,7 @@ def _one(case: Case, site: Site, drawn: Drawn) -> None:
 
 
 async def _messages(kit: Kit) -> tuple[Message, ...]:
-    holder = Holder(kit.registry.get("alice"))
+    holder = Holder(agent=kit.registry.get("alice"))
     found = (await kit.broker.mailbox.recv(holder, RecvParams(max=32))).messages
     if found:
         await kit.store.write(

@@ -209,7 +209,7 @@ class Room:
 
 def _check_here(_: str, job: bytes, **__: object) -> Ran:
     verdict = judge(msgspec.json.decode(job, type=Job))
-    return Ran(0, msgspec.json.encode(verdict), b"", None)
+    return Ran(code=0, output=msgspec.json.encode(verdict), errors=b"", overrun=None)
 
 
 def git(*args: str, cwd: Path, stdin: bytes | None = None) -> str:

@@ -342,7 +342,9 @@ async def test_a_long_error_is_cut_and_still_read(
 
 
 def roots(directory: Path) -> Roots:
-    return Roots("/hive/agent", "/hive/modules", None, directory)
+    return Roots(
+        agent="/hive/agent", modules="/hive/modules", lib=None, directory=directory
+    )
 
 
 def log(**event: object) -> bytes:
@@ -354,7 +356,9 @@ def log(**event: object) -> bytes:
 
 def test_reads_positions_as_new_nix_writes_them(tmp_path: Path) -> None:
     event = log(raw_msg="no", file="/hive/agent/d/x.nix:4:16", line=4, column=16)
-    assert read_problems(event, roots(tmp_path)) == (Problem("d/x.nix", 4, 16, "no"),)
+    assert read_problems(event, roots(tmp_path)) == (
+        Problem(file="d/x.nix", line=4, column=16, message="no"),
+    )
 
 
 def test_reads_an_event_that_was_cut(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
     def hello(name: str, report: HarnessReport) -> None:
         line: Any = Line()
         agent = kit.registry.get(name)
-        holder = Holder(agent, harness=True)
+        holder = Holder(agent=agent, harness=True)
         line.on_close(lambda: kit.broker.mailbox.hang_up(holder))
         lifecycle.hello(agent, line, report)
 

@@ -32,7 +32,7 @@ class Harness:
 
     def connect(self) -> None:
         """Say hello on a new connection."""
-        self.holder = Holder(self.agent, harness=True)
+        self.holder = Holder(agent=self.agent, harness=True)
         line: Any = self
         self.kit.transitions.harness_connected(self.agent, line, None)
 

@@ -5,11 +5,7 @@ from typing import Any
 
 from checks.kits.host.store import Kit
 from checks.kits.patience import BEYOND_S
-from pyglue.api.messages import (
-    RecvParams,
-    RecvResult,
-    SendParams,
-)
+from pyglue.api.messages import RecvParams, RecvResult, SendParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.host.core.agent import Holder
 
@@ -18,7 +14,7 @@ NOW = RecvParams(max=32)
 
 
 def holder(kit: Kit, name: str) -> Holder:
-    return Holder(kit.registry.get(name))
+    return Holder(agent=kit.registry.get(name))
 
 
 async def send(kit: Kit, sender: str, to: str, body: str = "hi", **more: Any) -> int:

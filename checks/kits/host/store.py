@@ -83,7 +83,7 @@ class Kit:
 
     async def holder(self, agent: Agent) -> Holder:
         """Return a connection's hold on an agent's mail."""
-        return Holder(agent)
+        return Holder(agent=agent)
 
 
 async def open_kit(

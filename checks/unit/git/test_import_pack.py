@@ -241,7 +241,7 @@ def test_a_full_disk_is_not_the_sender_s_fault(
     commit = objects.commit(objects.files(NEW), room.main)
     said = b"fatal: cannot store pack file: No space left on device\n"
     with monkeypatch.context() as patched:
-        full = Ran(128, b"", said, None)
+        full = Ran(code=128, output=b"", errors=said, overrun=None)
         patched.setattr("pyglue.git.unpack.run_git", lambda *_, **__: full)
         refused(room, objects, commit, ErrorCode.UNAVAILABLE)
 

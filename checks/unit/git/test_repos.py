@@ -161,8 +161,8 @@ def test_tagging_again_is_fine_and_otherwise_a_conflict(room: Room) -> None:
             tag(TagKind.FAILED, 7, missing)
         assert code_of(caught) == ErrorCode.NOT_FOUND
     assert room.applied.tags() == (
-        Tag(TagKind.APPROVED, 7, second, annotated=False),
-        Tag(TagKind.PROPOSAL, 7, second, annotated=True),
+        Tag(kind=TagKind.APPROVED, id=7, commit=second, annotated=False),
+        Tag(kind=TagKind.PROPOSAL, id=7, commit=second, annotated=True),
     )
     assert room.applied.read_tag_message(TagKind.APPROVED, 7) is None
     with pytest.raises(HiveError) as caught:

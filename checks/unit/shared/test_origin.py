@@ -95,7 +95,7 @@ async def test_half_of_the_port_is_not_enough(tmp_path: Path, host: str) -> None
         asked = LocalOptions(
             state=tmp_path, port=port, api_key=None, script=story.PATH, agents=()
         )
-        local = LocalHive(asked, lambda _text: None)
+        local = LocalHive(options=asked, say=lambda _text: None)
         with pytest.raises(HiveError, match=f"port {port} of {host}"):
             await local.start()
         await local.stop()

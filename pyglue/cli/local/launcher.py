@@ -26,7 +26,7 @@ from pyglue.paths import Layout, share
 from pyglue.process import RunAs
 
 
-@dataclass(kw_only=True)
+@dataclass
 class LocalHive:
     """A running local hive."""
 
@@ -37,10 +37,10 @@ class LocalHive:
     say: Callable[[str], None]
     config: HiveConfig = field(init=False)
     place: Place = field(init=False)
-    _claim: Claim = field(default_factory=Claim)
-    _room: Room | None = None
+    _claim: Claim = field(default_factory=Claim, init=False)
+    _room: Room | None = field(default=None, init=False)
     _parts: Parts = field(init=False)
-    _model: socket.socket | None = None
+    _model: socket.socket | None = field(default=None, init=False)
 
     async def start(self) -> None:
         """Start everything; return when the dashboard answers.

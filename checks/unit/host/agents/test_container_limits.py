@@ -15,7 +15,14 @@ def held(
     limits: OperatorLimits | None = None,
 ) -> tuple[int | None, int | None]:
     """Return what an agent that asks for so much gets."""
-    spec = AgentSpec("alice", False, b"", False, memory, cpu)
+    spec = AgentSpec(
+        name="alice",
+        manager=False,
+        record=b"",
+        network=False,
+        memory_max=memory,
+        cpu_quota=cpu,
+    )
     config = HiveConfig(
         state_dir="/s",
         runtime_dir="/r",

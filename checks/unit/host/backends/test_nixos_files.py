@@ -69,7 +69,15 @@ class Room:
 
 def spec(name: str = "alice", **changes: Any) -> AgentSpec:
     record = PinnedRecord(MANIFEST, DRV).encode()
-    made = AgentSpec(name, name == "manager", record, False, None, None, DRV)
+    made = AgentSpec(
+        name=name,
+        manager=name == "manager",
+        record=record,
+        network=False,
+        memory_max=None,
+        cpu_quota=None,
+        system=DRV,
+    )
     return AgentSpec(**{**made.__dict__, **changes})
 
 
@@ -137,8 +145,8 @@ def test_a_workspace_is_its_owners_and_never_roots(room: Room) -> None:
     shared.mkdir()
     agent = room.config.ids.agent if room.config.ids else 0
     asked = (
-        Mount(None, shared, "/shared", writable=False),
-        Mount("site", site, "/work/site", writable=True),
+        Mount(name=None, source=shared, target="/shared", writable=False),
+        Mount(name="site", source=site, target="/work/site", writable=True),
     )
     files = room.files()
     files.check_sources(spec(mounts=asked))
@@ -159,7 +167,7 @@ def test_a_workspace_is_its_owners_and_never_roots(room: Room) -> None:
     with pytest.raises(HiveError, match="user or group root") as caught:
         files.check_sources(spec(mounts=asked))
     assert caught.value.code is ErrorCode.FORBIDDEN
-    only_read = (Mount("site", site, "/work/site", writable=False),)
+    only_read = (Mount(name="site", source=site, target="/work/site", writable=False),)
     files.check_sources(spec(mounts=only_read))
     files.write(spec(mounts=only_read), SYSTEM)
     assert f"--bind-ro={site}:/work/site:noidmap" in flags(room.conf("alice"))
@@ -170,11 +178,13 @@ def test_a_workspace_that_is_not_mounted_is_refused(room: Room) -> None:
     site = room.layout.state / "site"
     site.mkdir()
     os.chown(site, 1234, 1234)
-    asked = (Mount("site", site, "/work/site", writable=True),)
+    asked = (Mount(name="site", source=site, target="/work/site", writable=True),)
     with pytest.raises(HiveError, match=f"systemctl status {site}") as caught:
         room.files().check_sources(spec(mounts=asked))
     assert caught.value.code is ErrorCode.UNAVAILABLE
-    gone = (Mount("site", site / "none", "/work/site", writable=True),)
+    gone = (
+        Mount(name="site", source=site / "none", target="/work/site", writable=True),
+    )
     with pytest.raises(HiveError, match="does not exist"):
         room.files().check_sources(spec(mounts=gone))
 
@@ -189,7 +199,7 @@ def test_no_link_in_a_containers_root_is_followed(room: Room, link: str) -> None
     place = room.places.roots / "h-alice" / link
     place.parent.mkdir(parents=True)
     place.symlink_to(target)
-    asked = (Mount("site", site, "/work/site", writable=True),)
+    asked = (Mount(name="site", source=site, target="/work/site", writable=True),)
     with pytest.raises(HiveError, match="is a link"):
         room.files().write(spec(mounts=asked), SYSTEM)
     assert (target.stat().st_uid, list(target.iterdir())) == (0, [])
@@ -427,7 +437,9 @@ def test_nobody_passes_by_the_state_directory(room: Room) -> None:
 
 
 def test_a_mark_of_another_hive_is_not_ours() -> None:
-    text = nspawn_conf.Conf(Path("/a"), SYSTEM, "pick", ()).text()
+    text = nspawn_conf.Conf(
+        hive=Path("/a"), system=SYSTEM, private_users="pick", binds=()
+    ).text()
     assert Found("h-x", text).made_by(Path("/a"))
     assert not Found("h-x", text).made_by(Path("/a/b"))
     assert not Found("h-x", None).made_by(Path("/a"))

@@ -64,7 +64,7 @@ class Scene:
     async def told(self) -> list[str]:
         """Return what the manager is told, once and for all."""
         mailbox = self.deploys.kit.broker.mailbox
-        holder = Holder(self.deploys.kit.registry.get("manager"))
+        holder = Holder(agent=self.deploys.kit.registry.get("manager"))
         got = (await mailbox.recv(holder, RecvParams(max=32))).messages
         await mailbox.ack(holder, None)
         return [message.body for message in got]

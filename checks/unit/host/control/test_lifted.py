@@ -94,7 +94,7 @@ async def parked(kit: Kit, **changes: Any) -> tuple[Agent, Limit]:
     """Return an agent that has used up the one limit that is named."""
     alice = await kit.agent("alice", limits=limits(**changes))
     await spend(kit, alice, 2.0, 500)
-    await kit.broker.mailbox.turn_start(Holder(alice), "haiku")
+    await kit.broker.mailbox.turn_start(Holder(agent=alice), "haiku")
     with pytest.raises(HiveError) as caught:
         await kit.store.write(lambda tx: kit.budgets.check(tx, alice))
     limit = Limit(str(caught.value.details["limit"]))

@@ -18,12 +18,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    invariant,
-    precondition,
-    rule,
-)
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from peewee import OperationalError
 
 from checks.kits.events import data
@@ -302,7 +297,7 @@ class Machine(RuleBasedStateMachine):
         async def park() -> None:
             future: asyncio.Future[tuple[Message, ...]]
             future = asyncio.get_running_loop().create_future()
-            parked = Parked(Holder(self.alice), future)
+            parked = Parked(Holder(agent=self.alice), future)
             self.kit.transitions.recv_parked(self.alice, parked)
             assert future.done() is (self.alice.parked is None)
 

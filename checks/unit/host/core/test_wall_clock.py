@@ -132,7 +132,9 @@ async def test_a_reminder_comes_when_the_clock_is_set_past_it(
     await reminders.remind(alice, RemindParams(text="tomorrow", in_seconds=86400))
     task = await begun(reminders.watch())
     set_clock(2 * DAY_S)
-    (message,) = (await ended(kit.broker.mailbox.recv(Holder(alice), WAIT))).messages
+    (message,) = (
+        await ended(kit.broker.mailbox.recv(Holder(agent=alice), WAIT))
+    ).messages
     assert "tomorrow" in message.body
     task.cancel()
 
@@ -258,7 +260,9 @@ async def test_a_schedule_follows_the_clock(kit: Kit, set_clock: SetClock) -> No
     task = await begun(schedules.watch())
     await due_within(0, DAY_S)
     set_clock(DAY_S)
-    (message,) = (await ended(kit.broker.mailbox.recv(Holder(alice), WAIT))).messages
+    (message,) = (
+        await ended(kit.broker.mailbox.recv(Holder(agent=alice), WAIT))
+    ).messages
     assert "Good morning." in message.body
     await due_within(0, 2 * DAY_S)
     set_clock(-400 * DAY_S)

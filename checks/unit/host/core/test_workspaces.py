@@ -113,12 +113,16 @@ async def test_what_an_agent_gets(kit: Kit, tmp_path: Path) -> None:
     ours, path = workspaces(kit, tmp_path, docs="/srv/docs"), directory(tmp_path)
     await ours.add(WorkspaceAddParams(name="site", path=path), "uid 0")
     shared = tmp_path / "state" / "shared"
-    assert ours.mounts(manifest()) == (Mount(None, shared, "/shared", False),)
+    assert ours.mounts(manifest()) == (
+        Mount(name=None, source=shared, target="/shared", writable=False),
+    )
     asked = {"site": {"access": "write"}, "docs": {"access": "read"}}
     assert ours.mounts(manifest(workspaces=asked, shared="write")) == (
-        Mount(None, shared, "/shared", True),
-        Mount("docs", Path("/srv/docs"), "/work/docs", False),
-        Mount("site", Path(path), "/work/site", True),
+        Mount(name=None, source=shared, target="/shared", writable=True),
+        Mount(
+            name="docs", source=Path("/srv/docs"), target="/work/docs", writable=False
+        ),
+        Mount(name="site", source=Path(path), target="/work/site", writable=True),
     )
 
 

@@ -171,7 +171,7 @@ async def test_what_waits_gets_what_is_queued_again(kit: Kit) -> None:
 
 async def test_what_is_held_by_who_is_there_is_left_alone(kit: Kit) -> None:
     bob, alice = kit.registry.get("bob"), kit.registry.get("alice")
-    here = Holder(alice)
+    here = Holder(agent=alice)
     for name in ("alice", "bob"):
         new = NewMessage(sender=OPERATOR, recipient=name, body="hello")
         await kit.broker.post(new)

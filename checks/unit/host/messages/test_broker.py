@@ -11,11 +11,7 @@ from checks.kits.host.messages import NOW, WAIT, crossing, end, holder, parks, s
 from checks.kits.host.store import Kit, open_kit, settled
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.events import TurnStarted
-from pyglue.api.messages import (
-    MessageKind,
-    Priority,
-    RecvParams,
-)
+from pyglue.api.messages import MessageKind, Priority, RecvParams
 from pyglue.api.turns import TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
@@ -281,7 +277,7 @@ async def test_nothing_is_lost_when_the_store_opens_again(tmp_path: Path) -> Non
     kit = await open_kit(tmp_path)
     assert await kit.store.write(leases.release_all) == 1
     bob = kit.registry.get("bob")
-    taken = (await kit.broker.mailbox.recv(Holder(bob), NOW)).messages
+    taken = (await kit.broker.mailbox.recv(Holder(agent=bob), NOW)).messages
     assert [m.redelivered for m in taken] == [True]
     await kit.store.close()
 

@@ -24,7 +24,7 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
 @pytest.fixture
 async def bob(kit: Kit) -> Holder:
     """Bob's harness, which was given a message."""
-    holder = Holder(await kit.agent("bob"), harness=True)
+    holder = Holder(agent=await kit.agent("bob"), harness=True)
     await kit.broker.post(NewMessage(sender=OPERATOR, recipient="bob", body="hello"))
     assert await given(kit, holder) == ["hello"]
     return holder
@@ -88,7 +88,7 @@ async def test_a_turn_that_runs_nowhere_is_lost_when_the_harness_asks(
         leases.join_turn(tx, "bob", bob.token, turn)
 
     await kit.store.write(begin)
-    assert await given(kit, Holder(bob.agent)) == []
+    assert await given(kit, Holder(agent=bob.agent)) == []
     assert await given(kit, bob) == ["hello"]
 
 
@@ -104,7 +104,7 @@ async def test_the_next_turn_releases_what_the_last_one_held(
 @pytest.mark.usefixtures("turn")
 async def test_what_a_running_turn_holds_stays_with_it(kit: Kit, bob: Holder) -> None:
     await mend(kit)
-    other = Holder(bob.agent)
+    other = Holder(agent=bob.agent)
     assert await given(kit, bob) == await given(kit, other) == []
 
 
@@ -113,4 +113,4 @@ async def test_repair_queues_it_again(kit: Kit, bob: Holder) -> None:
     await lose(kit, bob)
     await mend(kit)
     assert await held_by_ended(kit) == {}
-    assert await given(kit, Holder(bob.agent)) == ["hello"]
+    assert await given(kit, Holder(agent=bob.agent)) == ["hello"]

@@ -31,7 +31,7 @@ async def post(kit: Kit, body: str) -> None:
 
 
 def harness(kit: Kit) -> Holder:
-    return Holder(kit.registry.get("bob"), harness=True)
+    return Holder(agent=kit.registry.get("bob"), harness=True)
 
 
 async def given(kit: Kit, bob: Holder) -> list[str]:

@@ -92,7 +92,7 @@ async def test_another_client_receives_while_the_agent_is_stopped(kit: Kit) -> N
 
 async def test_a_harness_that_comes_ends_the_wait_of_another_client(kit: Kit) -> None:
     waiting = await parks(kit, holder(kit, "bob"))
-    harness = Holder(kit.registry.get("bob"), harness=True)
+    harness = Holder(agent=kit.registry.get("bob"), harness=True)
     taking = asyncio.create_task(kit.broker.mailbox.recv(harness, WAIT))
     async with asyncio.timeout(PATIENCE_S):
         assert (await waiting).messages == ()
@@ -104,9 +104,9 @@ async def test_a_harness_that_comes_ends_the_wait_of_another_client(kit: Kit) ->
 @pytest.mark.parametrize("first", [False, True])
 async def test_no_other_wait_is_ended(kit: Kit, first: bool) -> None:
     bob = kit.registry.get("bob")
-    waiting = await parks(kit, Holder(bob, harness=first))
+    waiting = await parks(kit, Holder(agent=bob, harness=first))
     with pytest.raises(HiveError, match="already waiting") as refused:
-        again = Holder(bob, harness=first)
+        again = Holder(agent=bob, harness=first)
         await kit.broker.mailbox.recv(again, WAIT)
     assert refused.value.code is ErrorCode.CONFLICT
     await send(kit, "alice", "bob")
@@ -116,7 +116,7 @@ async def test_no_other_wait_is_ended(kit: Kit, first: bool) -> None:
 async def test_an_inbox_of_large_messages_comes_in_parts_that_fit(kit: Kit) -> None:
     body = "\x01" * BODY_LIMIT  # six bytes each in JSON
     sent = [await send(kit, "alice", "bob", body) for _ in range(20)]
-    bob = Holder(kit.registry.get("bob"), harness=True)
+    bob = Holder(agent=kit.registry.get("bob"), harness=True)
     peeked = await kit.broker.mailbox.recv(bob, PEEK)
     assert len(result_line(1, peeked)) < CLIENT_RPC.line
     got: list[int] = []

@@ -81,7 +81,7 @@ async def test_a_reply_to_what_is_between_others(kit: Kit) -> None:
 
 
 async def test_an_acknowledgement_counts_only_what_is_its_own(kit: Kit) -> None:
-    bob = Holder(kit.registry.get("bob"))
+    bob = Holder(agent=kit.registry.get("bob"))
     mine = await send(kit, "alice", "bob")
     other = await send(kit, "alice", "carol")
     await kit.broker.mailbox.recv(bob, NOW)
@@ -137,7 +137,7 @@ REFERENCES: Final[dict[str, tuple[Callable[[Kit], Any], str]]] = {
     ),
     "turn": (
         lambda kit: kit.broker.mailbox.turn_end(
-            Holder(kit.registry.get("bob")),
+            Holder(agent=kit.registry.get("bob")),
             TurnEndParams(turn=NOTHING, outcome=TurnOutcome.OK),
         ),
         f"Turn {NOTHING} is not running",

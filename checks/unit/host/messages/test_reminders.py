@@ -44,7 +44,7 @@ def clock(kit: Kit) -> Reminders:
 
 
 async def recv(kit: Kit, name: str, params: RecvParams = WAIT) -> list[Any]:
-    got = await kit.broker.mailbox.recv(Holder(kit.registry.get(name)), params)
+    got = await kit.broker.mailbox.recv(Holder(agent=kit.registry.get(name)), params)
     return list(got.messages)
 
 
@@ -157,7 +157,7 @@ async def test_reminders_do_not_carry_a_loop_on(tmp_path: Path) -> None:
     await kit.broker.post(NewMessage(sender="operator", recipient="alice", body="go"))
     with pytest.raises(HiveError, match="without a human"):
         for _ in range(9):
-            who = Holder(alice)
+            who = Holder(agent=alice)
             await kit.broker.mailbox.recv(who, WAIT)
             turn = await kit.broker.mailbox.turn_start(who, "haiku")
             await ours.remind(alice, RemindParams(text="again", in_seconds=1))
@@ -241,7 +241,7 @@ async def test_a_ring_of_three_agents_dies_out(
 
     async def live(name: str) -> None:
         agent = kit.registry.get(name)
-        who = Holder(agent)
+        who = Holder(agent=agent)
         while True:
             await kit.broker.mailbox.recv(who, WAIT)
             turn = await kit.broker.mailbox.turn_start(who, "haiku")

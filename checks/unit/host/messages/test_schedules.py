@@ -83,13 +83,13 @@ async def make_due(kit: Kit, ours: Schedules, ago: float = 1.0) -> float:
 
 async def take(kit: Kit, name: str, wait: int = 120) -> list[Message]:
     params = RecvParams(wait_seconds=wait, max=32)
-    got = await kit.broker.mailbox.recv(Holder(kit.registry.get(name)), params)
+    got = await kit.broker.mailbox.recv(Holder(agent=kit.registry.get(name)), params)
     return list(got.messages)
 
 
 async def handle(kit: Kit, name: str) -> Message:
     """Wait for a message, and finish a turn over it."""
-    holder = Holder(kit.registry.get(name))
+    holder = Holder(agent=kit.registry.get(name))
     params = RecvParams(wait_seconds=120, max=32)
     (message,) = (await kit.broker.mailbox.recv(holder, params)).messages
     turn = await kit.broker.mailbox.turn_start(holder, "haiku")

@@ -60,7 +60,7 @@ class Scene:
         return frozenset(holder.token for holder in live if not holder.gone)
 
     def carol_connects(self) -> None:
-        self.carol = Holder(self.kit.registry.get("carol"))
+        self.carol = Holder(agent=self.kit.registry.get("carol"))
 
 
 Scenario = Callable[[Scene, str], AsyncGenerator[None, None]]
@@ -72,7 +72,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     faults = Faults()
     kit = await open_kit(tmp_path, faults=faults)
     alice, bob = [Harness(kit, await kit.agent(name)) for name in ("alice", "bob")]
-    carol = Holder(await kit.agent("carol"))
+    carol = Holder(agent=await kit.agent("carol"))
     yield Scene(kit, faults, Witness(kit), alice, bob, carol)
     faults.heal()
     await kit.store.close()

@@ -59,7 +59,7 @@ def unsigned(agent: str) -> WebhookParams:
 
 
 async def bodies(kit: Kit) -> list[str]:
-    holder = Holder(kit.registry.get("alice"))
+    holder = Holder(agent=kit.registry.get("alice"))
     got = await kit.broker.mailbox.recv(holder, RecvParams(max=32))
     assert all(one.sender == "system" for one in got.messages)
     assert all(one.kind is MessageKind.EVENT for one in got.messages)

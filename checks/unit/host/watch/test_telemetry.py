@@ -47,7 +47,7 @@ async def turn(
     kit: Kit, agent: Agent, during: Callable[[int], None] = lambda _turn: None
 ) -> None:
     """Run a turn as a harness reports one, up to the row of its figures."""
-    holder = Holder(agent)
+    holder = Holder(agent=agent)
     number = await kit.broker.mailbox.turn_start(holder, "haiku")
     during(number)
     end = TurnEndParams(turn=number, outcome=TurnOutcome.OK, tool_calls=10**6)
@@ -135,11 +135,11 @@ async def test_a_harness_claims_figures_only_where_the_relay_cannot_count(
     kit: Kit, telemetry: Telemetry, network: bool
 ) -> None:
     alice = await kit.agent("alice", network=network)
-    number = await kit.broker.mailbox.turn_start(Holder(alice), "haiku")
+    number = await kit.broker.mailbox.turn_start(Holder(agent=alice), "haiku")
     lie = TurnEndParams(
         turn=number, outcome=TurnOutcome.OK, cost_usd=1e6, input_tokens=2**50
     )
-    await kit.broker.mailbox.turn_end(Holder(alice), lie)
+    await kit.broker.mailbox.turn_end(Holder(agent=alice), lie)
     await kit.store.write(lambda _tx: None)
     figures = await latest(kit, "alice")
     assert ("cost_usd" in figures, "tokens_in" in figures) == (network, network)
@@ -295,8 +295,8 @@ async def test_a_turn_that_was_never_ended_is_lost_when_the_next_begins(
     kit: Kit,
 ) -> None:
     alice = await kit.agent("alice")
-    await kit.broker.mailbox.turn_start(Holder(alice), "haiku")
-    await kit.broker.mailbox.turn_start(Holder(alice), "haiku")
+    await kit.broker.mailbox.turn_start(Holder(agent=alice), "haiku")
+    await kit.broker.mailbox.turn_start(Holder(agent=alice), "haiku")
     summary = (await kit.store.read(agents.turn_summaries))["alice"]
     assert (summary.count, summary.last_outcome) == (2, "failed")
 
@@ -307,7 +307,7 @@ async def test_a_lost_turn_has_its_figures_but_no_length(
     alice = await kit.agent("alice")
     await turn(kit, alice)
     before = await latest(kit, "alice")
-    holder = Holder(alice)
+    holder = Holder(agent=alice)
     number = await kit.broker.mailbox.turn_start(holder, "haiku")
     kit.hang_up(holder)
     await kit.store.write(lambda _tx: None)
@@ -326,7 +326,9 @@ async def test_turns_that_ran_when_hived_died_are_lost_when_it_is_back(
     kit: Kit, telemetry: Telemetry
 ) -> None:
     for name in ("alice", "bob"):
-        await kit.broker.mailbox.turn_start(Holder(await kit.agent(name)), "haiku")
+        await kit.broker.mailbox.turn_start(
+            Holder(agent=await kit.agent(name)), "haiku"
+        )
     await kit.store.write(agents.lose_turns)
     await kit.store.write(agents.lose_turns)  # once is enough
     await kit.store.write(lambda _tx: None)
