@@ -54,11 +54,11 @@ class DirectoryRepair:
         for name in await asyncio.to_thread(self.backend.left_behind, known):
             found.append(
                 Finding(
-                    name,
-                    f"The container {self.backend.container(name)} of this hive "
+                    agent=name,
+                    says=f"The container {self.backend.container(name)} of this hive "
                     "exists, but its agent does not.",
-                    f"stop and remove the container of {name}",
-                    lambda it=name: self._remove_container(it),  # type: ignore[misc]
+                    would=f"stop and remove the container of {name}",
+                    mend=lambda it=name: self._remove_container(it),  # type: ignore[misc]
                 )
             )
         names = (*said.agents, *said.kept, *said.drafts)
@@ -180,20 +180,20 @@ class DirectoryRepair:
         for path in (*left, *making):
             if self._changed_at(path) < before:
                 yield Finding(
-                    None,
-                    f"{path} was left incomplete.",
-                    f"remove {path}",
-                    _threaded(lambda it=path: self.kept_files.remove_tree(it)),  # type: ignore[misc]
+                    agent=None,
+                    says=f"{path} was left incomplete.",
+                    would=f"remove {path}",
+                    mend=_threaded(lambda it=path: self.kept_files.remove_tree(it)),  # type: ignore[misc]
                 )
         sockets = layout.runtime / "agents"
         for name in beneath.names(layout.runtime, sockets):
             path = sockets / name
             if is_name(name) and name not in said.agents and name not in said.busy:
                 yield Finding(
-                    name,
-                    f"Sockets of {name} ({path}) exist, but no such agent.",
-                    f"remove {path}",
-                    _threaded(lambda it=name: self.kept_files.forget_run(it)),  # type: ignore[misc]
+                    agent=name,
+                    says=f"Sockets of {name} ({path}) exist, but no such agent.",
+                    would=f"remove {path}",
+                    mend=_threaded(lambda it=name: self.kept_files.forget_run(it)),  # type: ignore[misc]
                 )
 
     def _is_folder(self, path: Path) -> bool:

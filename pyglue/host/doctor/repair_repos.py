@@ -205,10 +205,10 @@ class RepoRepair:
                 would = f"deploy approval {one.id} again"
                 return [
                     Finding(
-                        name,
-                        says,
-                        would,
-                        lambda it=one: self._again(repo, it),  # type: ignore[misc]
+                        agent=name,
+                        says=says,
+                        would=would,
+                        mend=lambda it=one: self._again(repo, it),  # type: ignore[misc]
                         queues=True,
                     )
                 ]
@@ -244,11 +244,11 @@ class RepoRepair:
     def _without_operation(self, name: str, said: Said) -> list[Finding]:
         return [
             Finding(
-                name,
-                f"Approval {one.id} of {name} is {one.state.value}, but has no "
+                agent=name,
+                says=f"Approval {one.id} of {name} is {one.state.value}, but has no "
                 "operation.",
-                f"mark approval {one.id} as failed, to be proposed again",
-                lambda it=one: self._fail(it.id),  # type: ignore[misc]
+                would=f"mark approval {one.id} as failed, to be proposed again",
+                mend=lambda it=one: self._fail(it.id),  # type: ignore[misc]
             )
             for one in said.of(name)
             if one.state in _BEGUN

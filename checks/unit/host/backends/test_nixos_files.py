@@ -34,7 +34,7 @@ class Room:
 
     def __init__(self, path: Path, **nixos: Any) -> None:
         names = ("confs", "profiles", "units", "roots")
-        self.places = HostPlaces(*(path / name for name in names))
+        self.places = HostPlaces(**{name: path / name for name in names})
         for name in names:
             (path / name).mkdir(parents=True, exist_ok=True)
         own = {"nixpkgs": "/n", "framework": "/f", "revision": "r"}
