@@ -198,11 +198,8 @@ class Notifier:
             self._queue.remove(one)
         since = datetime.fromtimestamp(held[0].at, self.zone).strftime("%H:%M")
         title = f"{len(held)} notifications since {since}"
-<<<<<<< HEAD
-        folded = _Pending(Note(title=title, path="/", tag="many"), now, now)
-=======
-        folded = _Pending(title=title, path="/", at=now, due_at=now)
->>>>>>> e399105 (Construct what has four fields or more by their names, in all of pyglue but egress, harness and web)
+        note = Note(title=title, path="/", tag="many")
+        folded = _Pending(note=note, at=now, due_at=now)
         self._queue.append(folded)
         return [*(one for one in due if one not in held), folded]
 
