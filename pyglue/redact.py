@@ -37,6 +37,8 @@ _PROTOCOL: Final = re.compile(r"[a-z_]{1,40}")
 """Keys that may be the protocol's own are left as they are."""
 _BYTES: Final = {"terminal_output": "data", "submit_chunk": "data"}
 """Calls with bytes in them: no text; what of it is shown passes a ``Stream``."""
+_LEFT: Final = {**_BYTES, "live_text": "text"}
+"""What is hidden later: a text that goes on passes ``unfinished``."""
 _CUT: Final = "…"
 _BREAK: Final = r"(?:\r?\n)?"
 
@@ -98,7 +100,7 @@ class Redactor:
             envelope = strict_json.read(line, dict[str, Any])
         except JsonError:
             return line  # nobody will read it either
-        left = _BYTES.get(str(envelope.get("method")))
+        left = _LEFT.get(str(envelope.get("method")))
         for part in ("params", "result", "error"):
             value = envelope.get(part)
             if part == "params" and left is not None and isinstance(value, dict):
@@ -128,18 +130,38 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return a text without values, nor the beginning of one where it was cut."""
-        for form, name in self._forms.items():
-            if form in text:
-                text = text.replace(form, _instead(name))
-        if "\n" in text:
-            for pattern, name in self._patterns:
-                text = pattern.sub(_instead(name), text)
+        text = self._without_whole(text)
         whole = text.removesuffix(_CUT)
         for form, name in self._forms.items():
             begun = _begun(whole, form)
             if begun >= _PART_MIN:
                 return whole[:-begun] + _instead(name) + text[len(whole) :]
         return text
+
+    def _without_whole(self, text: str) -> str:
+        for form, name in self._forms.items():
+            if form in text:
+                text = text.replace(form, _instead(name))
+        if "\n" in text:
+            for pattern, name in self._patterns:
+                text = pattern.sub(_instead(name), text)
+        return text
+
+    def unfinished(self, text: str) -> str:
+        """Return a text that goes on, without values nor what may begin one at its end.
+
+        Unlike ``text``, however little of it is there: the rest comes with the next.
+        """
+        text = self._without_whole(text)
+        end = len(text) - max((_begun(text, one) for one in self._forms), default=0)
+        # Of a value in lines of its own, the first ones may be there.
+        bare = text.replace("\r", "").replace("\n", "")
+        begun = max((_begun(bare, one) for one in self._forms), default=0)
+        wrapped = len(text)
+        while begun > 0:
+            wrapped -= 1
+            begun -= text[wrapped] not in "\r\n"
+        return text[: min(end, wrapped)]
 
     def stream(self) -> "Stream":
         """Return what hides values in bytes that come in pieces."""

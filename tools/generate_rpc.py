@@ -84,6 +84,7 @@ HARNESS: Final = (
     agent.TURN_END,
     agent.STATE,
     agent.TURN_EVENT,
+    agent.LIVE_TEXT,
     agent.WARMTH,
 )
 SURFACES: Final = (
@@ -99,6 +100,7 @@ SURFACES: Final = (
             agent.BEGIN_SESSION,
             agent.COOL,
             agent.NEWS,
+            agent.WATCHED,
             *TERMINAL_DOWN,
         ),
         limited=(
@@ -123,6 +125,7 @@ SURFACES: Final = (
             operator.EVENT,
             operator.GAP,
             operator.JOURNAL_NEWS,
+            operator.LIVE_TEXT,
             terminal.TERMINAL_DATA,
             terminal.TERMINAL_ENDED,
         ),

@@ -51,6 +51,7 @@ def session(kit: Kit, agent: Agent, *, harness: bool = False) -> Session:
             secret_uses=kit.secret_uses,
             history=kit.history,
             steps=kit.steps,
+            live_texts=kit.live_texts,
             harness=harness,
         )
         result = HelloResult(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
@@ -77,3 +77,58 @@ def test_a_message_s_first_words_stand_at_its_call(
     calls = dashboard.page.get_by_test_id("turn").locator(".fold > summary")
     expect(calls.nth(0)).to_have_text("send operator · Two remarks.")
     expect(calls.nth(1)).to_have_text("mcp__tickets__list ")
+
+
+def watching(site: Site, page: Page, count: int) -> None:
+    """Wait until so many pages follow what alice's model writes."""
+    for _ in range(600):
+        if len(site.hive.watchers) == count:
+            return
+        site.hive.writes("alice", 1, "")  # a sign of life, as hived gives
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{len(site.hive.watchers)} watch, not {count}")
+
+
+def test_what_the_model_writes_is_shown_as_it_comes(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.open_agent("alice").live().page
+    turn = page.get_by_test_id("turn")
+    writing = turn.get_by_test_id("writing")
+    watching(site, page, 0)
+    site.hive.emit("turn.started", "alice", turn=51, model="haiku")
+    watching(site, page, 1)
+    site.hive.writes("alice", 51, "First I look.", "thinking")
+    expect(writing).to_have_text("thinking First I look.")
+    hostile = "All <img src=x onerror=alert(1)> of \u202ethe"
+    site.hive.writes("alice", 51, hostile)
+    shown = "says All <img src=x onerror=alert(1)> of \u2039U+202E\u203athe"
+    expect(writing).to_have_text(shown)
+    writing.locator(".body").select_text()
+    site.hive.writes("alice", 51, f"{hostile} tests")
+    expect(writing).to_contain_text("tests")
+    assert "All <img" in page.evaluate("String(getSelection())")
+    site.hive.writes("alice", 50, "of another turn")
+    say(site, 51, "text", text="All of the tests pass.")
+    expect(turn).to_contain_text("All of the tests pass.")
+    expect(writing).to_have_count(0)
+    site.hive.writes("alice", 51, "All of the")  # late: it is said already
+    site.hive.writes("alice", 51, "Next")
+    expect(writing).to_have_text("says Next")
+    end(site, 51, "ok", 900, 1)
+    expect(writing).to_have_count(0)
+    watching(site, page, 0)
+
+
+def test_nobody_watches_from_a_page_that_is_not_seen(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.open_agent("alice").live().page
+    site.hive.emit("turn.started", "alice", turn=52, model="haiku")
+    watching(site, page, 1)
+    hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true})"
+    change = "document.dispatchEvent(new Event('visibilitychange'))"
+    page.evaluate(f"{hide % 'true'}; {change}")
+    watching(site, page, 0)
+    page.evaluate(f"{hide % 'false'}; {change}")
+    watching(site, page, 1)

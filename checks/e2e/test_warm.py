@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.json import decode
 
 from checks.e2e.kit.warm import Bed, bed
 from checks.kits.harness.bench import FakeHive, script, server
@@ -27,11 +28,13 @@ from pyglue.api.agent import (
     COMPACT_SESSION,
     CONTROL,
     COOL,
+    WATCHED,
     CancelTurnParams,
     ControlParams,
 )
 from pyglue.api.common import NoParams
-from pyglue.api.turn_events import TurnEventKind
+from pyglue.api.live_text import WatchedParams
+from pyglue.api.turn_events import Text, TurnEventKind
 from pyglue.api.turns import TurnOutcome
 from pyglue.process.family import Family
 
@@ -88,6 +91,27 @@ async def test_hived_takes_it_back(tmp_path: Path) -> None:
         await it.until(lambda: it.clis() == [])
         await it.hive.until(lambda: it.hive.warmth == [0])
         assert (await it.turn()).outcome is TurnOutcome.OK
+
+
+async def test_what_is_written_is_sent_while_somebody_watches(tmp_path: Path) -> None:
+    """In the words of the CLI's partial messages; it ends with the whole text."""
+    text = "All of the tests pass now."
+    step = {"text": text, "chunk_sleep": 0.02}
+    async with bed(tmp_path) as it:
+        await it.turn(step)
+        assert it.hive.live == []
+        it.hive.harness.notify(WATCHED, WatchedParams(watched=True))
+        await it.turn(step)
+        assert it.hive.live
+        assert {one.turn for one in it.hive.live} == {2}
+        assert all(one.text and text.startswith(one.text) for one in it.hive.live)
+        whole = [one for one in it.hive.events if one.kind == TurnEventKind.TEXT]
+        assert [decode(one.data, type=Text).text for one in whole] == [text, text]
+        live = len(it.hive.live)
+        it.hive.harness.notify(WATCHED, WatchedParams(watched=False))
+        await it.turn(step)
+        assert len(it.hive.live) == live
+        assert [start.warm for start in it.hive.starts] == [False, True, True]
 
 
 async def test_a_pause_ends_it(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pyglue.api.common import (
     Role,
     ShortText,
 )
+from pyglue.api.live_text import LiveTextParams, WatchedParams
 from pyglue.api.messages import (
     AckParams,
     AckResult,
@@ -188,6 +189,8 @@ TURN_END: Final = Method("turn_end", TurnEndParams, TurnEndResult)
 STEER: Final = Method("steer", SteerParams, SteerResult)
 STATE: Final = Note("state", StateParams)
 TURN_EVENT: Final = Note("turn_event", TurnEventParams)
+LIVE_TEXT: Final = Note("live_text", LiveTextParams)
+"""Only while ``watched``."""
 WARMTH: Final = Note("warmth", WarmthParams)
 
 
@@ -217,6 +220,8 @@ COMPACT_SESSION: Final = Method("compact_session", NoParams, Done)
 """Down the socket: shorten the session as soon as no turn runs."""
 COOL: Final = Note("cool", NoParams)
 """Down the socket: let no CLI wait for the next turn."""
+WATCHED: Final = Note("watched", WatchedParams)
+"""Down the socket: whether anybody watches what the model writes; after each hello."""
 NEWS: Final = Note("news", NoParams)
 """Down the socket: a message waits that the running turn does not know of."""
 BEGIN_SESSION: Final = Method("begin_session", NoParams, Done)

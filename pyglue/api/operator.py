@@ -60,6 +60,7 @@ from pyglue.api.inbox import (
 )
 from pyglue.api.journal import JournalNews, JournalPage, JournalParams
 from pyglue.api.lifecycle import DraftsResult, KeptResult, PurgeParams, RollbackParams
+from pyglue.api.live_text import LiveTextFollowParams, LiveTextParams
 from pyglue.api.logins import (
     LoginCodeResult,
     LoginParams,
@@ -235,6 +236,12 @@ JOURNAL_FOLLOW: Final = Method("journal_follow", JournalParams, JournalPage)
 """As ``journal``; what comes after it arrives as ``journal_news`` until the
 connection ends. One log a connection."""
 JOURNAL_NEWS: Final = Note("journal_news", JournalNews)
+
+
+LIVE_TEXT_FOLLOW: Final = Method("live_text_follow", LiveTextFollowParams, Done)
+"""What the agent's model writes arrives as ``live_text`` until the connection ends: the
+newest of it, also from time to time as a sign of life. One agent a connection."""
+LIVE_TEXT: Final = Note("live_text", LiveTextParams)
 
 
 # --- files ------------------------------------------------------------------------

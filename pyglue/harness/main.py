@@ -23,6 +23,7 @@ from pyglue.api.agent import (
     CONTROL,
     COOL,
     NEWS,
+    WATCHED,
 )
 from pyglue.api.common import HarnessReport
 from pyglue.api.turn_events import Denied
@@ -33,6 +34,7 @@ from pyglue.harness.claude.options import CliOptions
 from pyglue.harness.claude.outcome import Pauses
 from pyglue.harness.claude.preflight import Checked, check
 from pyglue.harness.claude.session import Session
+from pyglue.harness.claude.writing import Writing
 from pyglue.harness.control import Control
 from pyglue.harness.exposed import Exposed
 from pyglue.harness.gate.gate import Gate
@@ -88,7 +90,8 @@ async def run(
     ):
         exposed = Exposed(loaded.manifest, places.secrets)
         await exposed.first(places.hive_socket)
-        options = _options(places, loaded, forwarder, link, proxy, exposed)
+        writing = Writing(link.live_text)
+        options = _options(places, loaded, forwarder, link, proxy, exposed, writing)
         checked = await preflight(options, loaded.manifest)
         report = HarnessReport(
             manifest_sha256=loaded.sha256,
@@ -140,6 +143,7 @@ async def run(
         link_handlers.on_note(CONTROL, control.take)
         link_handlers.on_note(COOL, loop.cool)
         link_handlers.on_note(NEWS, steering.news)
+        link_handlers.on_note(WATCHED, writing.watch)
 
         async def environment() -> dict[str, str]:
             await exposed.refresh(await link.connection())
@@ -178,6 +182,7 @@ def _options(
     link: Link,
     proxy: dict[str, str],
     exposed: Exposed,
+    writing: Writing,
 ) -> CliOptions:
     manifest = loaded.manifest
     tools = manager_tools(places.agents) if places.is_manager else agent_tools()
@@ -199,6 +204,7 @@ def _options(
         gate=gate,
         proxy=proxy,
         exposed=exposed,
+        partial=writing.take,
     )
 
 

@@ -6,6 +6,7 @@
 import { EVENT, IN_TURN } from "./events.js";
 import { visible } from "./text.js";
 import { stamp } from "./times.js";
+import { follow, hush } from "./writing.js";
 
 const PAGE = 200;
 const KEPT = 1500;
@@ -20,6 +21,7 @@ let first = null;
 let last = 0;
 let reading = null;
 let waiting = [];
+let running = null; // the number of the turn that runs
 
 function shown(value) {
   const text = visible(typeof value === "string" ? value : JSON.stringify(value, null, 2) ?? "");
@@ -135,6 +137,7 @@ function begin(event) {
   const turn = turnOf(event);
   const { line, item } = turn;
   turn.woken = woken(event.data);
+  if (event.seq >= last) running = event.data.turn;
   item.dataset.at = event.at;
   line.append(make("span", "hint", ` on ${shown(event.data.model)}, `), stamp(event.at), turn.woken);
 }
@@ -149,6 +152,7 @@ function end(event) {
   if (reason) line.append(make("span", "hint", ` · ${shown(reason)}`));
   line.append(why, " ", stamp(event.at));
   if (!isRead) box.open = false;
+  if (turn === running) running = null;
   said.delete(turn);
 }
 
@@ -162,6 +166,7 @@ function render(event) {
   if (event.kind === EVENT.TURN_ENDED) return end(event);
   const kind = String(event.data.kind ?? "event"); // the harness's own may be newer
   const made = (Object.hasOwn(KINDS, kind) ? KINDS[kind] : plain)(event.data.data ?? {}, kind, event.data.turn);
+  if (event.data.turn === running) hush();
   if (!made) return;
   const item = make("li");
   item.dataset.seq = event.seq;
@@ -189,7 +194,16 @@ function add(events) {
   if (first !== null) list.querySelector(".empty")?.remove();
   const count = list.querySelectorAll(".steps > li").length;
   if (count > (stays ? KEPT : 4 * KEPT)) shorten(count);
+  listen();
   if (stays) list.scrollTop = list.scrollHeight;
+}
+
+// What is written in the running turn is shown as it comes.
+function listen() {
+  const turn = running === null ? null : turns.get(running);
+  const isSaid = (text) => said.get(running)?.startsWith(text) ?? false;
+  const scroll = () => { list.scrollTop = list.scrollHeight; };
+  follow(turn ? { turn: running, agent: list.dataset.agent, steps: turn.steps, isSaid, isAtEnd, scroll } : null);
 }
 
 function isAtEnd() {

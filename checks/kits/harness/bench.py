@@ -31,6 +31,7 @@ from pyglue.api.common import (
     OperationRef,
     Role,
 )
+from pyglue.api.live_text import LiveTextParams
 from pyglue.api.messages import (
     AckParams,
     AckResult,
@@ -94,6 +95,8 @@ class FakeHive:
     reports: list[HarnessReport | None] = field(default_factory=list)
     states: list[StateParams] = field(default_factory=list)
     events: list[TurnEventParams] = field(default_factory=list)
+    live: list[LiveTextParams] = field(default_factory=list)
+    """What the model was writing, as it was sent to who watches."""
     ends: list[TurnEndParams] = field(default_factory=list)
     starts: list[TurnStartParams] = field(default_factory=list)
     asked_who: int = 0
@@ -225,6 +228,7 @@ class FakeHive:
         handlers.on(api.STEER, lambda p: self._steer(connection, p))
         handlers.on_note(api.STATE, lambda p: self._note(self.states, p))
         handlers.on_note(api.TURN_EVENT, lambda p: self._note(self.events, p))
+        handlers.on_note(api.LIVE_TEXT, lambda p: self._note(self.live, p))
         handlers.on_note(api.WARMTH, lambda p: self._note(self.warmth, p.bytes))
         if self.role is Role.MANAGER:
             handlers.on(manager_api.WITHDRAW, self._done)

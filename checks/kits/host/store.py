@@ -31,6 +31,7 @@ from pyglue.host.messages.broker import Broker
 from pyglue.host.messages.notifications import Notifications
 from pyglue.host.messages.questions import Questions
 from pyglue.host.watch.history import History
+from pyglue.host.watch.live_text import LiveTexts
 from pyglue.host.watch.steps import LONG_S, Steps
 from pyglue.host.watch.terminals import Terminals
 from pyglue.manifest import PinnedRecord
@@ -57,6 +58,7 @@ class Kit:
     bus: EventBus
     history: History
     steps: Steps
+    live_texts: LiveTexts
     warmth: Warmth
     secret_uses: SecretUses
     audit: Audit
@@ -175,6 +177,7 @@ async def open_kit(
         bus=bus,
         history=history,
         steps=steps_of(store, broker, audit),
+        live_texts=LiveTexts(registry=registry, redactor=Redactor()),
         warmth=Warmth(
             registry=registry,
             transitions=transitions,

@@ -11,6 +11,7 @@ import secrets
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from pyglue.api.common import (
     Role,
 )
 from pyglue.api.events import Event, GapParams, SubscribeParams, SubscribeResult
+from pyglue.api.live_text import LiveTextFollowParams, LiveTextParams, Writing
 from pyglue.api.logins import (
     LoginParams,
     LoginResult,
@@ -54,6 +56,8 @@ class FakeHive(Answers):
         self.port = 7000
         """The dashboard's; its name is the same for all."""
         self.subscribers: list[Connection] = []
+        self.watchers: dict[Connection, str] = {}
+        """Who follows what an agent's model writes."""
         super().__init__(socket.parent)
         self._loop = asyncio.new_event_loop()
         self._server: Server | None = None
@@ -101,6 +105,17 @@ class FakeHive(Answers):
 
         seq: int = self._run(send())
         return seq
+
+    def writes(self, agent: str, /, turn: int, text: str, kind: str = "text") -> None:
+        """Send what an agent's model has written so far to who watches it."""
+
+        async def send() -> None:
+            said = LiveTextParams(turn=turn, text=text, kind=Writing(kind))
+            for connection, watched in self.watchers.items():
+                if watched == agent:
+                    connection.notify(api.LIVE_TEXT, said)
+
+        self._run(send())
 
     def notify_gap(self, reason: str) -> None:
         """Tell every subscriber that events were left out."""
@@ -207,9 +222,18 @@ class FakeHive(Answers):
             connection.on_close(lambda: self.subscribers.remove(connection))
             return SubscribeResult(seq=self.seq)
 
+        async def live_text(params: LiveTextFollowParams) -> Done:
+            known = [one.name for one in self.agents]
+            if params.agent not in known:
+                raise HiveError(ErrorCode.NOT_FOUND, f"There is no {params.agent}.")
+            self.watchers[connection] = params.agent
+            connection.on_close(partial(self.watchers.__delitem__, connection))
+            return Done()
+
         for method, fn in {
             **self.answers(),
             api.LOGOUT: self._logout,
+            api.LIVE_TEXT_FOLLOW: live_text,
             api.SUBSCRIBE: subscribe,
         }.items():
             self._on(handlers, method, fn)

@@ -2,12 +2,13 @@
 
 import base64
 import json
+import textwrap
 from typing import Final
 from urllib.parse import quote, quote_plus
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyglue.api import agent, manager, terminal
@@ -23,7 +24,12 @@ VALUES: Final = st.text(
     st.characters(min_codepoint=0x20, exclude_categories=["Cs"]),
     min_size=12,
     max_size=60,
-).filter(lambda value: unfit(value) is None and len(set(value)) > 5)
+).filter(
+    lambda value: (
+        unfit(value) is None and len(set(value)) > 5 and value.splitlines() == [value]
+    )
+)
+"""Of one line: of several, a long one is hidden by itself."""
 
 
 def knowing(value: str = VALUE) -> Redactor:
@@ -135,6 +141,32 @@ def test_a_value_that_was_cut_off_is_hidden() -> None:
     redactor = knowing("ghp_" + "a1b2c3d4e5" * 4)
     assert redactor.text("see ghp_a1b2c3d4e5a1b2c3…") == f"see {SHOWN}…"
     assert redactor.text("see ghp_a1…") == "see ghp_a1…"
+
+
+def test_a_text_that_goes_on_is_left_to_who_passes_it_on() -> None:
+    said = {"turn": 1, "kind": "text", "text": VALUE}
+    note = {"jsonrpc": "2.0", "method": "live_text", "params": said}
+    line = knowing().line(msgspec.json.encode(note))
+    assert msgspec.json.decode(line)["params"] == said
+
+
+@given(value=VALUES)
+@settings(deadline=None)
+def test_of_a_text_that_goes_on_no_beginning_is_shown(value: str) -> None:
+    redactor = knowing(value)
+    for end in range(1, len(value)):
+        shown = redactor.unfinished(f"It is {value[:end]}")
+        assert "It is ".startswith(shown)
+    assert redactor.unfinished(f"It is {value}.") == f"It is {SHOWN}."
+
+
+def test_a_wrapped_beginning_is_not_shown_either() -> None:
+    value = VALUE * 5
+    redactor = knowing(value)
+    wrapped = textwrap.fill(base64.b64encode(value.encode()).decode(), 76)
+    for end in range(1, len(wrapped)):
+        shown = redactor.unfinished(f"Here: {wrapped[:end]}")
+        assert shown == "Here: ", end
 
 
 def test_a_line_without_a_value_is_the_same_object() -> None:

@@ -37,6 +37,7 @@ _AHEAD: Final = 100
 """Messages that may be read before somebody takes them."""
 _BOUNDARY: Final = "boundary"
 """The hook that is called when all tool calls of one answer have ended."""
+_PARTIAL: Final = b'{"type":"stream_event"'
 _NO_ANSWER: Final = msgspec.Raw(b'{"jsonrpc":"2.0","result":{}}')
 
 _log = logging.getLogger(__name__)
@@ -244,6 +245,8 @@ class Cli:
     async def _take(self, line: bytes) -> None:
         if not line.startswith(b"{"):
             return  # some builds print lines of other kinds
+        if line.startswith(_PARTIAL) and self._launch.partial is not None:
+            return self._launch.partial(line)
         try:
             found = _read_line(line)
         except JsonError:

@@ -78,6 +78,8 @@ class Launch:
     steers: bool = False
     """Whether it asks what is new when tool calls have ended."""
     stderr: Callable[[str], None] = _unheard
+    partial: Callable[[bytes], None] | None = None
+    """Hears the lines that say what the model is writing, before it is whole."""
 
     def arguments(self) -> list[str]:
         """Return the command line's arguments."""
@@ -96,6 +98,7 @@ class Launch:
             *self._session(),
             *self._limits(),
             *(["--replay-user-messages"] if self.steers else []),
+            *(["--include-partial-messages"] if self.partial is not None else []),
             *(k if v is None else f"{k}={v}" for k, v in self._extra()),
         ]
 

@@ -12,7 +12,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -61,13 +61,16 @@ class CliOptions:
         max_steps: int = MAX_STEPS,
         proxy: Mapping[str, str] = _NO_PROXY,
         exposed: Exposed | None = None,
+        partial: Callable[[bytes], None] | None = None,
     ) -> None:
         """``base_url`` and ``key`` are the forwarder's; the relay has the real key.
 
         ``proxy`` are the variables by which programs find the way to hosts; ``exposed``
-        has those with secrets, which change.
+        has those with secrets, which change. ``partial`` hears what the model of a
+        turn is writing.
         """
         self._max_steps = max_steps
+        self._partial = partial
         self.context_window: int | None = None
         """Of the model, if the CLI does not know it and must not take it for larger."""
         manifest = loaded.manifest
@@ -113,6 +116,7 @@ class CliOptions:
             max_steps=self._max_steps,
             budget_usd=budget_usd,
             steers=verbatim and self._manifest.delivery == "boundary",
+            partial=self._partial if verbatim else None,
         )
 
     def probe(self, *, model: str, budget_usd: float | None) -> Launch:

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from pyglue import jsonrpc
-from pyglue.api.agent import RECV, STATE, STEER, TURN_EVENT, WARMTH
+from pyglue.api.agent import LIVE_TEXT, RECV, STATE, STEER, TURN_EVENT, WARMTH
 from pyglue.api.common import (
     PROTOCOL,
     AgentState,
@@ -25,6 +25,7 @@ from pyglue.api.common import (
     Params,
     Result,
 )
+from pyglue.api.live_text import LiveTextParams
 from pyglue.api.messages import RecvParams, RecvResult
 from pyglue.api.turn_events import TurnSaid
 from pyglue.api.turns import (
@@ -184,6 +185,12 @@ class Link:
         self._warmth = WarmthParams(bytes=held)
         if self._connection is not None and not known:
             self._connection.notify(WARMTH, self._warmth)
+
+    def live_text(self, said: LiveTextParams) -> None:
+        """Send what the model is writing in the running turn."""
+        if self._connection is not None and self._turn is not None:
+            params = msgspec.structs.replace(said, turn=self._turn)
+            self._connection.notify(LIVE_TEXT, params)
 
     def emit(self, said: TurnSaid) -> None:
         """Send a live event; without a connection it is lost, like any live picture."""

@@ -16,6 +16,7 @@ from pyglue.api.agent import (
     CANCEL_QUESTION,
     CANCEL_REMINDER,
     EXPOSED,
+    LIVE_TEXT,
     OPEN_THREADS,
     RECV,
     REMIND,
@@ -32,6 +33,7 @@ from pyglue.api.agent import (
 )
 from pyglue.api.common import SHORT_TEXT_MAX, NoParams, data_as
 from pyglue.api.events import ServerDown
+from pyglue.api.live_text import LiveTextParams
 from pyglue.api.messages import AckParams, AckResult, RecvParams, RecvResult
 from pyglue.api.terminal import TERMINAL_EXIT, TERMINAL_OUTPUT
 from pyglue.api.turn_events import Server, TurnEventKind
@@ -61,6 +63,7 @@ from pyglue.host.messages.open_threads import open_threads
 from pyglue.host.messages.questions import Questions
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.watch.history import History
+from pyglue.host.watch.live_text import LiveTexts
 from pyglue.host.watch.steps import Steps
 from pyglue.host.watch.terminals import Terminals
 from pyglue.jsonrpc import Connection, Handlers
@@ -90,6 +93,7 @@ class AgentApi:
     terminals: Terminals
     history: History
     steps: Steps
+    live_texts: LiveTexts
     budgets: Budgets
     credit: Credit
     controls: Controls
@@ -107,6 +111,7 @@ class AgentApi:
         self.connection.on_close(lambda: self.broker.mailbox.hang_up(self._holder))
         if self.harness:
             self.controls.greet(self.agent, self.connection)
+            self.live_texts.greet(self.agent, self.connection)
 
     def handlers(self) -> Handlers:
         """Return this connection's handlers; only a harness may run turns."""
@@ -136,6 +141,7 @@ class AgentApi:
             on(STEER, lambda it: self.broker.mailbox.steer(self._holder, it.turn))
             handlers.on_note(STATE, self._state)
             handlers.on_note(WARMTH, self._warm)
+            handlers.on_note(LIVE_TEXT, self._live_text)
             handlers.on_note(TURN_EVENT, self._turn_event)
             done(TERMINAL_OUTPUT, lambda it: terminals.output(it, harness))
             handlers.on_note(TERMINAL_EXIT, lambda it: terminals.exited(it, harness))
@@ -267,6 +273,10 @@ class AgentApi:
         if self.agent.harness is self.connection:
             report = Report(params.state, params.detail, params.since_at)
             self.transitions.state_reported(self.agent, report)
+
+    def _live_text(self, params: LiveTextParams) -> None:
+        if self.agent.harness is self.connection:
+            self.live_texts.said(self.agent, params)
 
     def _turn_event(self, params: TurnEventParams) -> None:
         if self.agent.harness is self.connection:

@@ -129,6 +129,7 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
     on(api.FILE, s.files.read)
     on(api.JOURNAL, s.journal.read)
     on(api.JOURNAL_FOLLOW, lambda it: s.journal.follow(it, connection))
+    on(api.LIVE_TEXT_FOLLOW, lambda it: s.live_texts.follow(it, connection))
     on(
         api.AUDIT_VERIFY,
         lambda it: asyncio.to_thread(

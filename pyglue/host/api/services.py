@@ -40,6 +40,7 @@ from pyglue.host.messages.webhooks import Webhooks
 from pyglue.host.watch.files import Files
 from pyglue.host.watch.history import History
 from pyglue.host.watch.journal import Journal
+from pyglue.host.watch.live_text import LiveTexts
 from pyglue.host.watch.notifier import Notifier
 from pyglue.host.watch.steps import Steps
 from pyglue.host.watch.telemetry import Telemetry
@@ -88,6 +89,7 @@ class Services:
     resuming: Resuming
     history: History
     steps: Steps
+    live_texts: LiveTexts
     telemetry: Telemetry
     ports: Ports | None
     archives: Archives

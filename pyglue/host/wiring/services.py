@@ -24,6 +24,7 @@ from pyglue.host.messages.queue import Queue
 from pyglue.host.watch.files import Files
 from pyglue.host.watch.history import History
 from pyglue.host.watch.journal import Journal
+from pyglue.host.watch.live_text import LiveTexts
 from pyglue.host.watch.notifier import Notifier
 from pyglue.host.watch.steps import Steps
 from pyglue.host.watch.telemetry import Telemetry
@@ -95,6 +96,7 @@ async def open_services(
         terminals=_terminals(base),
         history=_history(base),
         steps=steps,
+        live_texts=LiveTexts(registry=registry, redactor=base.redactor),
         archives=_archives(base, work, changes),
         repair=repair,
         telemetry=_telemetry(base),

@@ -54,6 +54,7 @@ def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Ses
             terminals=services.terminals,
             history=services.history,
             steps=services.steps,
+            live_texts=services.live_texts,
             budgets=services.budgets,
             credit=services.credit,
             controls=services.controls,

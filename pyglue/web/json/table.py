@@ -15,10 +15,11 @@ from pyglue.api import line_comments
 from pyglue.api import operator as api
 from pyglue.api.approvals import COMMENTS_MAX, RequestChangesParams
 from pyglue.api.common import Done, Id, NoParams, Params
+from pyglue.api.live_text import LiveTextFollowParams
 from pyglue.web.guard import auth
 from pyglue.web.json import metrics, openapi
 from pyglue.web.json.route import JSON, STREAM, TEXT, Route, call, register
-from pyglue.web.live import agent_events, journal, stream
+from pyglue.web.live import agent_events, journal, live_text, stream
 from pyglue.web.rpc import hive, web
 
 _KEY: Final = {"keys": "key"}
@@ -152,6 +153,14 @@ ROUTES: Final = (
         also=(STREAM,),
         words={"since": _SINCE},
         resumes=True,
+    ),
+    Route(
+        name="agent_api.text",
+        path="/agents/<agent>/api/text",
+        about="Stream what an agent's model is writing: `live_text` of docs/rpc.md.",
+        takes=LiveTextFollowParams,
+        answer=live_text.answer,
+        also=(STREAM,),
     ),
     call(
         "agent_api.model",

@@ -69,6 +69,7 @@ async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
         terminals=kit.terminals,
         history=kit.history,
         steps=kit.steps,
+        live_texts=kit.live_texts,
         budgets=kit.budgets,
         credit=kit.credit,
         controls=kit.controls,

@@ -80,6 +80,7 @@ def connect(kit: Kit) -> tuple[AgentApi, Line]:
         terminals=kit.terminals,
         history=kit.history,
         steps=kit.steps,
+        live_texts=kit.live_texts,
         budgets=kit.budgets,
         credit=kit.credit,
         controls=kit.controls,

@@ -61,6 +61,7 @@ def client(kit: Kit, *, harness: bool) -> AgentApi:
         terminals=kit.terminals,
         history=kit.history,
         steps=kit.steps,
+        live_texts=kit.live_texts,
         budgets=kit.budgets,
         credit=kit.credit,
         controls=kit.controls,
