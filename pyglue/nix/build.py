@@ -1,4 +1,4 @@
-"""Build an approved system; nothing of it is built or fetched before.
+"""Build an approved system; no part of it is built or fetched earlier.
 
 Called by the ``nixos-container`` backend during a deploy. Builds run in Nix's sandbox,
 which the host's settings cannot disable by mistake, under a limit of wall time;

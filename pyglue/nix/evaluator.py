@@ -99,14 +99,14 @@ class Evaluator:
             await asyncio.to_thread(waiting.discard)
 
     def prepare(self) -> None:
-        """Start Nix for the next ``tree`` unless it has been. Blocking.
+        """Start Nix for the next ``tree`` unless it is already waiting. Blocking.
 
-        The thread must live on: see ``process.Standby``.
+        The calling thread must stay alive: see ``process.Standby``.
         """
         self._spare.prepare()
 
     def close(self) -> None:
-        """End the Nix that waits, and start none in advance from now on."""
+        """End the waiting Nix, and stop starting it in advance."""
         self._spare.close()
 
     @asynccontextmanager
@@ -192,7 +192,7 @@ class Tree:
 
 
 async def _made(make: Callable[[], Waiting]) -> Waiting:
-    """Call ``make`` in a thread; what it makes for nobody any more is discarded."""
+    """Call ``make`` in a thread; discard its result if the caller is cancelled."""
     making = asyncio.get_running_loop().run_in_executor(None, make)
     try:
         return await asyncio.shield(making)

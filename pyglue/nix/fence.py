@@ -57,7 +57,7 @@ class Launch:
 
 
 class Fence:
-    """Determined once: whether it is ``sandboxed``, and the user of the program."""
+    """How Nix is confined here, determined once: ``sandboxed`` or not, and its user."""
 
     def __init__(self, program: Path) -> None:
         """Try the sandbox with ``program``. Blocking, about 50 ms."""

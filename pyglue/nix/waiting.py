@@ -22,7 +22,7 @@ AGENT: Final = "agent"
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """It, and what it sees: finish it at most once, and discard it in any case."""
+    """A waiting Nix, and what it sees: finish it at most once, always discard it."""
 
     _program: Standby
     _rooms: contextlib.ExitStack
@@ -74,7 +74,7 @@ class Waiting:
         return self.seen.real[AGENT]
 
     async def finish(self, expression: str) -> Completed:
-        """Let Nix evaluate ``expression``, and return how it ended.
+        """Make Nix evaluate ``expression``, and return the result of the program.
 
         Raises:
             HiveError: ``timeout``, ``too_large``.
@@ -82,6 +82,6 @@ class Waiting:
         return await self._program.finish(expression.encode())
 
     def discard(self) -> None:
-        """End it if it still waits, and remove what was made for it. Blocking."""
+        """End it if it is still waiting, and remove its directories. Blocking."""
         self._program.discard()
         self._rooms.close()

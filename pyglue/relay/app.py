@@ -185,7 +185,8 @@ class Relay:
         """Return the way to the model that the agent's account pays for.
 
         Raises:
-            HiveError: ``unavailable`` if it may not ask, or its account is not ours.
+            HiveError: ``unavailable`` if it may not use the model, or has no account
+            here.
         """
         name = self.link.policy(agent).account
         found = self._upstreams.get(name)

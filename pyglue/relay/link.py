@@ -92,7 +92,7 @@ class Link(handover.Link[ModelPolicy]):
                 _log.warning("could not settle a request: %s", error)
 
     async def attach(self, connection: Connection) -> Iterable[ModelPolicy]:
-        """Say which reservations are still to be settled."""
+        """Report which reservations are still to be settled."""
         asked = AttachParams(open=tuple(self._unpaid))
         return (await connection.call(ATTACH, asked, timeout=CALL_S)).policies
 

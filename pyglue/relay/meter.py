@@ -69,7 +69,7 @@ class Meter:
         self._is_odd = False
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of an answer with status 200.
+        """Count the next bytes of an answer with status 200.
 
         Raises:
             HiveError: ``upstream_failed`` for an answer or a line that is too long.

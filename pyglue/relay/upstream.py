@@ -34,7 +34,7 @@ COUNT: Final = "/v1/messages/count_tokens"
 
 _VERSION: Final = "2023-06-01"
 _OAUTH_BETA: Final = "oauth-2025-04-20"
-"""Accompanies the token of a subscription, as in other clients of the API."""
+"""Sent along with a subscription's token, as other clients of the API do."""
 _BEARER: Final = "Bearer "
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=15, sock_read=600)
 _NAMES: Final = {

@@ -60,7 +60,7 @@ def guard() -> None:
     """Refuse requests that do not come from the operator's own browser.
 
     Raises:
-        ElsewhereError: the page that says how to log in is all there is.
+        ElsewhereError: only the page that explains how to log in is available.
         HiveError: ``bad_request`` (Host, text), ``forbidden`` (Origin, CSRF) or
             ``unauthenticated``.
     """
@@ -84,14 +84,14 @@ def guard() -> None:
     if g.session is None:
         raise HiveError(ErrorCode.UNAUTHENTICATED, "You are not logged in.")
     if isinstance(request.routing_exception, MethodNotAllowed):
-        raise request.routing_exception  # a token would change nothing
+        raise request.routing_exception  # a token would not change anything
     if unsafe:
         check_form(request)
         check_csrf(request, g.session, g.origin)
 
 
 def check_form(asked: Request) -> None:
-    """Refuse a body that is no form: its fields would count as missing.
+    """Refuse a body that is not a form: its fields would count as missing.
 
     Raises:
         UnsupportedMediaType: with what to send.
@@ -134,7 +134,7 @@ def check_origin(asked: Request, ours: str) -> None:
 
 
 def check_fetch(asked: Request) -> None:
-    """Refuse anything that another site's page loads from here, whatever the cookie.
+    """Refuse whatever another site's page loads from here, with or without a cookie.
 
     Browsers report that. A link that leads here is allowed, in a tab of its own.
     """
@@ -226,7 +226,7 @@ def drop_session(response: Response) -> None:
 
 
 def set_flash(response: Response, text: str) -> None:
-    """Show ``text`` on the next page, by a signed cookie that lives half a minute."""
+    """Show ``text`` on the next page, through a signed cookie of half a minute."""
     body = base64.urlsafe_b64encode(text[:_FLASH_LIMIT].encode()).decode()
     response.set_cookie(
         _flash_name(web().config),
@@ -259,12 +259,12 @@ def _flash_mac(body: str) -> str:
 
 
 def display_name() -> str:
-    """Return the name of the cookie with what ``pages.display`` keeps."""
+    """Return the name of the cookie in which ``pages.display`` keeps its settings."""
     return f"{_prefix(web().config)}hive_display_{web().config.port}"
 
 
 def set_display(response: AnyResponse, choice: str, seconds: int) -> None:
-    """Keep a choice in the browser for so long; a log-out leaves it."""
+    """Keep a setting in the browser; logging out does not remove it."""
     response.set_cookie(
         display_name(),
         choice,

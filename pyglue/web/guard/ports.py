@@ -32,7 +32,7 @@ from pyglue.web.live.hub import CLIENT
 
 _WAIT_S: Final = 180.0
 _AGAIN_S: Final = 20.0
-"""How soon a port in use is tried again, and so is hived when it is away."""
+"""Seconds after which a port in use, or an unreachable hived, is tried again."""
 _HEAD_MAX: Final = 16 * 1024
 _HEAD_S: Final = 5.0
 _OPEN_MAX: Final = 64

@@ -1,8 +1,8 @@
 """Text in requests: what is not UTF-8 is refused, and never changed into other text.
 
-Without this a byte that is no character would reach a message as the four letters
-``%FF`` or as U+FFFD. The guard asks before anything reads a form; the bodies of
-webhooks are hived's, which checks their signature and quotes what is text in them.
+Without this, a byte that is not part of a character would reach a message as ``%FF`` or
+U+FFFD. The guard asks before anything reads a form; bodies of webhooks are left to
+hived, which checks their signature and quotes the text in them.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _SHOWN: Final = 40
 
 
 def check_text(asked: Request) -> None:
-    """Look at the query and the form.
+    """Check the query and the form.
 
     Raises:
         HiveError: ``bad_request`` with the field and its first wrong byte.

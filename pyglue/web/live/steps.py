@@ -1,6 +1,6 @@
 """The steps of running turns for the overview: which tool call began or ended.
 
-The overview shows them of every agent. A whole event of a turn may be large, so that it
+The overview shows them for every agent. An event of a turn may be large, so the page
 gets a few words instead: ``{"type": "step", "agent", "call", "doing", "at"}``, where an
 empty ``doing`` ends the call.
 """
@@ -14,7 +14,7 @@ from pyglue.tools.words import CALL_ID_MAX, EVENT_MAX, doing
 
 
 def step_of(event: Event) -> str | None:
-    """Return the step that begins or ends with ``event``, None if none does."""
+    """Return the step that begins or ends with ``event``; None if there is none."""
     if event.kind != TurnEvent.KIND or len(bytes(event.data)) > EVENT_MAX:
         return None
     said = data_as(TurnEvent, event.data)

@@ -3,7 +3,7 @@
 Both read ``hub.Hub``. Without ``?turns=``, a WebSocket leaves out events inside turns
 (``turn.event``), which only an agent's page shows; ``?turns=alice`` includes that
 agent's, ``?turns=all`` (the default of SSE) everyone's; with ``?steps=true`` a page
-gets what tool calls begin and end instead (``steps``). ``?since=`` or SSE's
+gets the tool calls that begin and end instead (``steps``). ``?since=`` or SSE's
 Last-Event-ID resumes. A browser's same-origin rules do not apply to WebSockets: host,
 origin and session are checked before the handshake by ``auth.guard`` and ``admit``, and
 again, by ``admit``, in the handler itself.
@@ -43,7 +43,7 @@ _RETRY_MS: Final = 1000
 class Query(Params, frozen=True):
     """The requested events: those after ``since``, and whose turns are included.
 
-    With ``steps``, what tool calls begin and end in the turns that are not.
+    With ``steps``, the tool calls that begin and end in turns that are not.
     """
 
     since: sse.Seq | None = None
@@ -190,7 +190,7 @@ def _items(
 
 
 def _shown(item: Item, asked: Query) -> Item | None:
-    """Return what of a message was asked for."""
+    """Return the requested part of a message."""
     if item.kind != TurnEvent.KIND or asked.turns in ("all", item.agent):
         return item
     if not asked.steps or item.step is None:

@@ -138,7 +138,7 @@ def _attach(ws: Server, client: SyncClient, agent: str) -> str:
 
 
 def _show(ws: Server, client: SyncClient) -> None:
-    """In a thread, pass on hived's output."""
+    """Pass on hived's output; runs in a thread."""
     with contextlib.suppress(ConnectionClosed, OSError, HiveError):
         for note in client.stream(TERMINAL_DATA, TERMINAL_ENDED):
             if isinstance(note, TerminalDataParams):

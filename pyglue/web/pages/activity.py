@@ -1,4 +1,4 @@
-"""What happened in the hive: the audit log, operations, and what doctor finds."""
+"""Activity of the hive: the audit log, operations, and the doctor's findings."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,18 +19,18 @@ _SHOWN: Final = 100
 _NEWEST: Final = 2**53
 _WORD_MAX: Final = 128
 _HASH: Final = 12
-"""Characters of a hash that are shown."""
+"""Characters shown of a hash."""
 _PAGES: Final = {
     "approval": "/approvals/{}",
     "operation": "/operations/{}",
     "message": "/messages/{}",
 }
-"""Where the number under this key of an entry leads."""
+"""The page for the number under this key of an entry."""
 
 
 @dataclass(frozen=True)
 class Detail:
-    """A value of an audit entry, and the page that it leads to, if any."""
+    """A value of an audit entry, and the page that it links to, if any."""
 
     name: str
     text: str
@@ -47,7 +47,7 @@ def page() -> str:
 
 @blueprint.get("/fragments/activity")
 def fragment() -> str:
-    """Give the list of that page anew."""
+    """Return that list again, for a live update."""
     return render_template("fragments/activity.html", **_listed())
 
 
@@ -59,13 +59,13 @@ def operations() -> str:
 
 @blueprint.get("/fragments/operations")
 def operations_fragment() -> str:
-    """Give the list of that page anew."""
+    """Return that list again, for a live update."""
     return render_template("fragments/operations.html", operations=_operations())
 
 
 @blueprint.get("/doctor")
 def doctor() -> str:
-    """Show what ``hive doctor`` finds, worst first."""
+    """Show the findings of ``hive doctor``, worst first."""
     checks = hive().call(DOCTOR, NoParams()).checks
     return render_template(
         "doctor.html",
@@ -86,10 +86,10 @@ def _listed() -> dict[str, Any]:
 
 
 def _asked() -> AuditExportParams:
-    """Return the entries that the query asks for.
+    """Return the entries that match the query.
 
     Raises:
-        HiveError: ``invalid_name`` for what cannot be an agent's.
+        HiveError: ``invalid_name`` for a name that no agent can have.
     """
     query = request.args
     agent = query.get("agent", "")
@@ -103,7 +103,7 @@ def _asked() -> AuditExportParams:
 
 
 def _details(entry: AuditEntry) -> list[Detail]:
-    """Return what an entry says beside who did what to whom."""
+    """Return the values of an entry besides actor, action and agent."""
     shown = []
     for key, value in sorted(entry.data.items()):
         page = _PAGES.get(key) if isinstance(value, int) else None

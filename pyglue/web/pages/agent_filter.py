@@ -14,7 +14,7 @@ from pyglue.api.overview import AgentView
 from pyglue.web.pages import agent_order
 
 ATTENTION: Final = "attention"
-"""Not a state of its own: everything that somebody should look at."""
+"""Not a state of its own: every agent that needs attention."""
 CHOICES: Final = (ATTENTION, *AgentState)
 _TROUBLE: Final = frozenset(
     {
@@ -40,7 +40,7 @@ _WORDS_MAX: Final = 8
 
 @dataclass(frozen=True)
 class AgentFilter:
-    """A search of the agents, and the order of what it finds."""
+    """A search for agents, and the order of the result."""
 
     q: str = ""
     state: str = ""
@@ -48,14 +48,14 @@ class AgentFilter:
 
     @property
     def query(self) -> str:
-        """Return the search as the end of an address: ``?q=…`` or nothing."""
+        """Return the search as the query of an address: ``?q=…`` or nothing."""
         named = (("q", self.q), ("state", self.state), ("sort", self.sort))
         asked = [(k, v) for k, v in named if v]
         return f"?{urlencode(asked)}" if asked else ""
 
     @property
     def is_search(self) -> bool:
-        """Tell whether it may leave agents out."""
+        """Return whether it may leave out agents."""
         return bool(self.q or self.state)
 
     @property
@@ -64,7 +64,7 @@ class AgentFilter:
         return AgentFilter(sort=self.sort).query
 
     def by(self, column: str) -> str:
-        """Return the query of the same agents by ``column``; again: reversed."""
+        """Return the query for these agents by ``column``, or its reverse."""
         sort = f"-{column}" if self.sort == column else column
         return replace(self, sort=sort).query
 
@@ -73,11 +73,11 @@ class AgentFilter:
         return agent_order.COLUMNS[column].head
 
     def direction(self, column: str) -> str | None:
-        """Return which way ``column`` is sorted, as ``aria-sort`` has it."""
+        """Return how ``column`` is sorted, as a value of ``aria-sort``."""
         return agent_order.direction(column, self.sort)
 
     def choose(self, agents: tuple[AgentView, ...]) -> tuple[AgentView, ...]:
-        """Return the agents that every word and the state are true of, in order."""
+        """Return the agents that match every word and the state, in order."""
         words = self.q.casefold().split()[:_WORDS_MAX]
         found = tuple(
             one
@@ -99,7 +99,7 @@ class AgentFilter:
 
 
 def needs_attention(agent: AgentView) -> bool:
-    """Tell whether somebody should look at ``agent``."""
+    """Return whether ``agent`` needs attention."""
     return (
         agent.state in _TROUBLE
         or agent.needs_update
@@ -109,12 +109,12 @@ def needs_attention(agent: AgentView) -> bool:
 
 
 def in_trouble(agent: AgentView) -> bool:
-    """Tell whether ``agent`` runs no turn for a reason that is not its operator's."""
+    """Return whether ``agent`` runs no turns for a reason besides its operator."""
     return agent.state in _TROUBLE
 
 
 def resumable(agent: AgentView) -> bool:
-    """Tell whether a resume is what may help ``agent``; hived says why if it does not.
+    """Return whether resuming may help ``agent``; if not, hived says why.
 
     Not while the whole hive is paused: the banner resumes that.
     """

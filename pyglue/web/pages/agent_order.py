@@ -2,7 +2,7 @@
 
 The order is the page's own (``?sort=cost``, reversed ``?sort=-cost``), so it works
 without scripts, and every link and fragment of the table carries it on. Each column
-begins with what an operator looks for first: the dearest, the newest, the most urgent.
+begins with what an operator looks for first: the most expensive, newest, most urgent.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ _RANK: Final = {state: at for at, state in enumerate(_URGENT_FIRST)}
 class Column:
     """A sortable column: its heading, and both orders in words.
 
-    ``value`` is what agents are compared by; those that have none come last, always.
+    Agents are compared by ``value``; those without one always come last.
     ``starts_high``: the highest value comes first.
     """
 
@@ -85,12 +85,12 @@ CHOICES: Final = tuple(
     for name, column in COLUMNS.items()
     for sign, words in (("", column.first), ("-", column.reverse))
 )
-"""All orders, as a query has them and in words."""
+"""All orders, by their name in a query, with their description."""
 KNOWN: Final = frozenset(word for word, _ in CHOICES)
 
 
 def ordered(agents: tuple[AgentView, ...], sort: str) -> tuple[AgentView, ...]:
-    """Return ``agents`` in the order ``sort``, one of ``KNOWN``; else as they come."""
+    """Return ``agents`` in the order ``sort`` if ``KNOWN`` has it, else unchanged."""
     if sort not in KNOWN:
         return agents
     column = COLUMNS[sort.removeprefix("-")]
@@ -101,7 +101,7 @@ def ordered(agents: tuple[AgentView, ...], sort: str) -> tuple[AgentView, ...]:
 
 
 def direction(name: str, sort: str) -> str | None:
-    """Return which way column ``name`` is sorted, as ``aria-sort`` has it, if it is."""
+    """Return how column ``name`` is sorted, as a value of ``aria-sort``, if it is."""
     if sort.removeprefix("-") != name or sort not in KNOWN:
         return None
     is_high = COLUMNS[name].starts_high is not sort.startswith("-")

@@ -36,7 +36,7 @@ _WORDS: Final = {"start": "Starting", "stop": "Stopping", "restart": "Restarting
 
 @blueprint.get("/agents/<name>")
 def page(name: str) -> str | Response:
-    """Show one agent: state, live turn, history, what is pinned, log."""
+    """Show one agent: state, live turn, history, pinned record, log."""
     return or_moved(name, lambda: _page(name))
 
 
@@ -55,34 +55,34 @@ def _page(name: str) -> str:
 
 @blueprint.get("/fragments/agent/<name>/approvals")
 def approvals(name: str) -> str:
-    """Give an agent's approvals anew."""
+    """Return an agent's approvals, for a live update."""
     detail = hive().call(AGENT, AgentParams(agent=names.check(name)))
     return render_template("fragments/history.html", detail=detail, agent=detail.agent)
 
 
 @blueprint.get("/fragments/agent/<name>/talk")
 def talk(name: str) -> str:
-    """Give what operator and agent wrote to each other anew."""
+    """Return the conversation of operator and agent, for a live update."""
     agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
     return render_template("fragments/talk.html", agent=agent, **_talk(agent.name))
 
 
 @blueprint.get("/fragments/agent/<name>")
 def fragment(name: str) -> str:
-    """Give the changing part of an agent's page anew."""
+    """Return the changing part of an agent's page, for a live update."""
     return render_template("fragments/agent.html", **_data(name))
 
 
 @blueprint.get("/fragments/agent/<name>/mail")
 def mail(name: str) -> str:
-    """Give an agent's messages with others, and what it waits for, anew."""
+    """Return an agent's other messages and open threads, for a live update."""
     agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
     return render_template("fragments/mail.html", agent=agent, **_mail(agent.name))
 
 
 @blueprint.get("/fragments/agent/<name>/schedule")
 def schedule(name: str) -> str:
-    """Give an agent's schedules with their next times anew."""
+    """Return an agent's schedules with their next times, for a live update."""
     detail = hive().call(AGENT, AgentParams(agent=names.check(name)))
     return render_template("fragments/schedule.html", detail=detail)
 
@@ -100,7 +100,7 @@ def act(name: str, action: str) -> Response:
 
 @blueprint.get("/agents/<name>/allow")
 def allow(name: str) -> str:
-    """Show a message to the manager that asks for a Bash pattern or a host, to send."""
+    """Show a message to the manager, ready to send, that asks for a pattern or host."""
     agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
     if "host" in request.args:
         return _allow_host(agent, request.args["host"])
@@ -149,14 +149,14 @@ def _allow_host(agent: AgentView, entry: str) -> str:
 
 @blueprint.get("/fragments/agent/<name>/hosts")
 def hosts_of(name: str) -> str:
-    """Give an agent's hosts anew."""
+    """Return an agent's hosts, for a live update."""
     detail = hive().call(AGENT, AgentParams(agent=names.check(name)))
     return render_template("fragments/hosts.html", detail=detail, agent=detail.agent)
 
 
 @blueprint.post("/agents/spawn")
 def spawn() -> Response:
-    """Propose a new agent made from the template."""
+    """Propose a new agent from the template."""
     name = names.check_new(needed("name", "a name"))
     description = field("description", limit=8192).strip()
     made = hive().call(SPAWN, SpawnParams(name=name, description=description))

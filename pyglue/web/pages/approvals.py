@@ -1,8 +1,8 @@
 """The approval queue and the review page of a change.
 
-What is approved is named twice in the form, by commit and by manifest hash: hived
-refuses anything but exactly what this page showed. Where a change widens power, or
-where the page could not show all of it, the operator has to say that they know.
+The form names the proposal by commit and by manifest hash: hived refuses anything but
+exactly what this page showed. If a change widens permissions, or if the page could not
+show all of it, the operator has to confirm that.
 """
 
 from collections.abc import Iterator, Sequence
@@ -76,7 +76,7 @@ def listing() -> str:
 
 @blueprint.get("/fragments/approvals/list")
 def rows() -> str:
-    """Give the queue anew."""
+    """Return the queue, for a live update."""
     return render_template("fragments/approval_list.html", **_listed())
 
 
@@ -119,7 +119,7 @@ def page(number: int) -> str:
 
 @blueprint.get("/fragments/approval/<int:number>")
 def decision(number: int) -> str:
-    """Give the decision part of an approval's page anew."""
+    """Return the decision part of an approval's page, for a live update."""
     detail = _detail(number)
     return render_template(
         "fragments/decision.html", detail=detail, **_decision(detail)
@@ -128,7 +128,7 @@ def decision(number: int) -> str:
 
 @blueprint.get("/fragments/approval/<int:number>/state")
 def state_line(number: int) -> str:
-    """Give what becomes of a proposal anew, in a line that is always on top."""
+    """Return the status line at the top of the page, for a live update."""
     detail = _detail(number)
     return render_template(
         "fragments/state_line.html", detail=detail, **_decision(detail)
@@ -137,7 +137,7 @@ def state_line(number: int) -> str:
 
 @blueprint.get("/fragments/approval/<int:number>/system")
 def system(number: int) -> str:
-    """Give what an approval does to its system anew: the build's log grows."""
+    """Return the changes to the system and the build log, for a live update."""
     detail = _detail(number)
     if detail.system is None:
         raise HiveError(ErrorCode.NOT_FOUND, f"Approval {number} has no system.")
@@ -146,13 +146,13 @@ def system(number: int) -> str:
 
 @blueprint.get("/approvals/<int:number>/diff.txt")
 def diff_text(number: int) -> Response:
-    """Give the whole diff as text without limits, hidden characters named."""
+    """Return the whole diff as text without limits, with hidden characters named."""
     chosen = _base(_detail(number))
     return raw_diff(chosen.files if chosen else ())
 
 
 def raw_diff(files: Sequence[FileDiff]) -> Response:
-    """Give files as text without limits: all of them, or the one that is asked for."""
+    """Return files as text without limits: all of them, or the requested one."""
     only = request.args.get("file", type=int)
     if only is not None:
         files = files[only : only + 1] if only >= 0 else ()
@@ -167,7 +167,7 @@ def raw_diff(files: Sequence[FileDiff]) -> Response:
 
 @blueprint.post("/approvals/<int:number>/approve")
 def approve(number: int) -> BaseResponse:
-    """Approve exactly the commit and the manifest that the form names."""
+    """Approve exactly the commit and manifest that the form names."""
     commit, manifest = needed("commit", "the commit"), needed("manifest", "the hash")
     if request.form.get("confirm") != "yes" and _caution(_detail(number)):
         raise HiveError(
@@ -183,7 +183,7 @@ def approve(number: int) -> BaseResponse:
 
 @blueprint.post("/approvals/<int:number>/retry")
 def retry(number: int) -> BaseResponse:
-    """Deploy once more what was approved and failed."""
+    """Deploy an approved proposal again whose deployment failed."""
     operation = hive().call(RETRY, ApprovalParams(id=number)).operation
     text = f"Deploying approval {number} again…"
     return done(text, f"/approvals/{number}", operation=operation)
@@ -191,7 +191,7 @@ def retry(number: int) -> BaseResponse:
 
 @blueprint.post("/approvals/<int:number>/deny")
 def deny(number: int) -> BaseResponse:
-    """Deny with a reason, which the manager reads."""
+    """Deny with a reason, which is sent to the manager."""
     reason = needed("reason", "a reason", limit=8192)
     hive().call(DENY, DenyParams(id=number, reason=reason))
     return done("Denied. The reason was sent to the manager.", f"/approvals/{number}")
@@ -212,7 +212,7 @@ def _detail(number: int) -> ApprovalDetail:
 
 
 def _base(detail: ApprovalDetail) -> DiffSet | None:
-    """Return the diff against the base that the address asks for, else the first."""
+    """Return the diff against the requested base, else the first."""
     asked = request.args.get("base")
     found = [one.files for one in detail.diffs if one.base.value == asked]
     tabs = _tabs(detail)
@@ -221,7 +221,7 @@ def _base(detail: ApprovalDetail) -> DiffSet | None:
 
 
 def _tabs(detail: ApprovalDetail) -> list[DiffSet]:
-    """Return the diffs without those that show what an earlier one shows."""
+    """Return the diffs without those that repeat an earlier one."""
     tabs: list[DiffSet] = []
     for one in detail.diffs:
         if all(one.files != other.files for other in tabs):
@@ -230,7 +230,7 @@ def _tabs(detail: ApprovalDetail) -> list[DiffSet]:
 
 
 def _bases(row: ApprovalSummary) -> dict[DiffBase, str]:
-    """Return the names of what a proposal is compared with, which may not run."""
+    """Return the names of the bases of comparison; none of them need be deployed."""
     if row.state is not ApprovalState.PENDING:
         return {**BASE_NAMES, DiffBase.RUNNING: "the version deployed then"}
     if row.kind is ApprovalKind.RESTORE:
@@ -239,7 +239,7 @@ def _bases(row: ApprovalSummary) -> dict[DiffBase, str]:
 
 
 def by_effect(policy: Sequence[PolicyChange]) -> list[tuple[str, str, list[Any]]]:
-    """Return changes of permissions in groups with a title and a style."""
+    """Return permission changes in groups with a title and a style."""
     groups = []
     for effect, title, css in _EFFECTS:
         changes = [one for one in policy if one.effect is effect]
@@ -262,7 +262,7 @@ def _decision(detail: ApprovalDetail) -> dict[str, Any]:
 
 
 def _caution(detail: ApprovalDetail) -> str | None:
-    """Return what the operator has to tick before they approve, if anything."""
+    """Return the confirmations that an approval needs, if any."""
     if detail.approval.state is not ApprovalState.PENDING:
         return None
     widens = bool(detail.approval.widens) or any(

@@ -1,8 +1,8 @@
 """One action on many agents, with a result for each.
 
-A refusal for one agent keeps no other from it. The actions are those of one agent's
-buttons, and end in the same calls. One that cancels running turns asks first, and names
-them: the form comes back with ``confirmed``.
+A refusal for one agent does not affect the others. The actions are those of an agent's
+buttons, and use the same calls. One that cancels running turns asks for confirmation,
+and names them: the form comes back with ``confirmed``.
 """
 
 from collections.abc import Callable
@@ -35,9 +35,9 @@ _NAME_SHOWN: Final = 40
 
 @dataclass(frozen=True)
 class Action:
-    """A button: its word, the word for agents that it was done to, and what it does.
+    """A button: its label, the past participle for the result, and its action.
 
-    ``turns``: what becomes of running turns, if it ends them.
+    ``turns``: what happens to running turns, if it ends them.
     """
 
     button: str
@@ -48,12 +48,12 @@ class Action:
 
 @dataclass(frozen=True)
 class Ask:
-    """What is asked before an action: a question, what is lost, and the two answers."""
+    """A confirmation: the question, what is lost, and the two answers."""
 
     title: str
     text: str
     rows: tuple[tuple[str, str], ...]
-    """Agents that are in a turn, and what each does."""
+    """Agents that are running a turn, and what each is doing."""
     button: str
 
 
@@ -105,7 +105,7 @@ _ACTIONS: Final = {**FIRST, **MORE, "send": SEND}
 
 @blueprint.post("/bulk")
 def act() -> Response:
-    """Do one thing to every chosen agent, and say what came of each; or ask first."""
+    """Run an action on every selected agent, with a result for each; or ask first."""
     chosen = tuple(dict.fromkeys(request.form.getlist("agent")))
     word = needed("do", "an action")
     action = _ACTIONS.get(word)
@@ -128,7 +128,7 @@ def act() -> Response:
 
 
 def _ask(action: Action, chosen: tuple[str, ...]) -> Ask | None:
-    """Return what to ask before the action, if one of the agents is in a turn."""
+    """Return the confirmation for the action, if one of the agents is in a turn."""
     agents = {one.name: one for one in needs.everyone()}
     busy = [agents[one] for one in chosen if one in agents and agents[one].turn]
     if not busy:
@@ -146,7 +146,7 @@ def _ask(action: Action, chosen: tuple[str, ...]) -> Ask | None:
 
 
 def _asking(asked: Ask, word: str, chosen: tuple[str, ...]) -> Response:
-    """Answer with the question: data for the page's script, else a page."""
+    """Answer with the confirmation: as data for the page's script, else as a page."""
     if wants_json():
         told = msgspec.json.encode({"ask": asked})
         return Response(told, content_type="application/json")
@@ -162,7 +162,7 @@ def _asking(asked: Ask, word: str, chosen: tuple[str, ...]) -> Response:
 
 
 def _refusal(action: Action, name: str) -> str | None:
-    """Do it to one agent; return why it was refused, if it was."""
+    """Run it on one agent; return the reason of a refusal, if it was refused."""
     try:
         action.act(names.check(name))
     except HiveError as error:
@@ -173,7 +173,7 @@ def _refusal(action: Action, name: str) -> str | None:
 
 
 def _told(action: Action, did: list[str], refused: dict[str, str]) -> str:
-    """Return what came of it: ``8 paused, 2 refused:``, and a line for each."""
+    """Return the result: ``8 paused, 2 refused:``, and a line for each."""
     if not refused:
         return f"{len(did)} {action.did}: {', '.join(did)}"
     head = f"{len(did)} {action.did}, {len(refused)} refused:"

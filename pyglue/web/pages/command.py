@@ -1,6 +1,6 @@
 """The operator's control of a running agent: buttons, and the box of the conversation.
 
-Both end in the same calls. What is written in the box is a message, or a command:
+Both use the same calls. The box takes a message, or a command:
 ``/steer TEXT``, ``/model NAME``, ``/compact``, ``/new``, ``/cancel``, ``/pause``,
 ``/resume`` and ``/help``.
 """
@@ -57,7 +57,7 @@ _CANCELLED: Final = {
 
 @dataclass(frozen=True)
 class Command:
-    """A command: how it is written, what it is for, what it does."""
+    """A command: its syntax, its purpose, and its action."""
 
     usage: str
     about: str
@@ -147,7 +147,7 @@ COMMANDS: Final = {
 
 
 def completions() -> tuple[str, ...]:
-    """Return what the field offers."""
+    """Return the completions that the field offers."""
     commands = [f"/{name}" for name in COMMANDS]
     return (
         *commands,
@@ -193,7 +193,7 @@ def act(name: str, action: str) -> AnyResponse:
 
 @blueprint.post("/agents/<name>/account")
 def account(name: str) -> AnyResponse:
-    """Let another account pay for the agent; the default one if it is chosen."""
+    """Set the account that pays for the agent, or the default one."""
     agent, chosen = names.check(name), needed("account", "an account", limit=_LINE_MAX)
     detail = hive().call(AGENT, AgentParams(agent=agent))
     is_default = chosen in detail.accounts[:1]
@@ -207,7 +207,7 @@ def account(name: str) -> AnyResponse:
 
 @blueprint.post("/agents/<name>/cancel")
 def cancel(name: str) -> AnyResponse:
-    """Cancel the running turn; the form says what becomes of its messages."""
+    """Cancel the running turn; the form says what happens to its messages."""
     agent, chosen = names.check(name), needed("messages", "a choice", limit=_LINE_MAX)
     if chosen not in list(AfterCancel):
         raise HiveError(

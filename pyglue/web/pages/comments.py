@@ -1,7 +1,7 @@
 """Comments on lines of a proposal: read from its form, shown on top and beside lines.
 
-The page's script keeps the comments that are not sent yet and adds them to the form as
-JSON; without it, the form has fields for file, line and text.
+The page's script keeps unsent comments and adds them to the form as JSON; without the
+script, the form has fields for file, line and text.
 """
 
 from collections import defaultdict
@@ -24,7 +24,7 @@ from pyglue.web.pages.common import field
 from pyglue.web.pages.diff import FileView
 
 FIELDS: Final = 3
-"""Comments that the form has fields for."""
+"""Number of comments that the form has fields for."""
 
 Line = tuple[str, str, int]
 """A file, the side of its diff, the number of a line."""
@@ -32,7 +32,7 @@ Line = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Note:
-    """A comment as the page shows it; ``beside``: also at its lines, in the diff."""
+    """A comment as the page shows it; ``beside``: also at its lines in the diff."""
 
     anchor: str
     comment: QuotedComment
@@ -49,7 +49,7 @@ class Notes:
 
     @property
     def beside(self) -> Mapping[Line, Sequence[Note]]:
-        """Return the comments that stand beside lines, by the last of their lines."""
+        """Return the comments shown beside lines, by the last of their lines."""
         found: dict[Line, list[Note]] = defaultdict(list)
         for note in (*self.own, *self.asked):
             if note.beside:
@@ -60,7 +60,7 @@ class Notes:
 def notes(
     detail: ApprovalDetail, base: DiffBase | None, files: Sequence[FileView]
 ) -> Notes:
-    """Return the comments on a proposal, and those that it may answer."""
+    """Return the comments on a proposal, and those that it may respond to."""
     shown = set(_shown(files, base))
 
     def made(name: str, one: QuotedComment, line: int | None) -> Note:

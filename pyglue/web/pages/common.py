@@ -1,4 +1,4 @@
-"""What several views share: the frame's data, form fields, redirects."""
+"""Shared by several views: the frame's data, form fields, redirects."""
 
 import re
 from collections.abc import Callable
@@ -35,42 +35,42 @@ _FATAL: Final = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.UNAUTHENTICATED})
 
 @dataclass(frozen=True)
 class Part(Generic[T]):
-    """One section's data, or the sentence why there is none."""
+    """A section's data, or a sentence that explains why there is none."""
 
     data: T | None
     problem: str | None = None
 
 
 def part(read: Callable[[], T]) -> Part[T]:
-    """Read one section, so that a failing one leaves the others of the page.
+    """Read one section, so that a failure does not affect the page's other sections.
 
     Raises:
-        HiveError: when no section could be read: no hive, no session.
+        HiveError: when no section can be read: no hive, no session.
     """
     try:
         return Part(read())
     except HiveError as error:
         if error.code is ErrorCode.UNAVAILABLE:
-            status()  # raises if it is the hive that is gone, and not this answer
+            status()  # raises if hived itself is unreachable
         elif error.code in _FATAL:
             raise
         return Part(None, error.message)
 
 
 def status() -> HiveStatus:
-    """Return what every page's frame shows."""
+    """Return the data of every page's frame."""
     return hive().call(STATUS, NoParams())
 
 
 def log_units(status: HiveStatus) -> tuple[JournalUnit, ...]:
-    """Return an agent's logs: without a journal, its harness is its machine."""
+    """Return an agent's logs: without a journal, harness and container have one."""
     if status.journal:
         return (JournalUnit.HARNESS, JournalUnit.MACHINE)
     return (JournalUnit.HARNESS,)
 
 
 def agent_names() -> tuple[str, ...]:
-    """Return what fields for an agent's name offer; none if they cannot be read."""
+    """Return the names that fields for an agent offer; none if they cannot be read."""
     read = part(lambda: hive().call(AGENTS, NoParams()).agents)
     return tuple(one.name for one in read.data or ())
 
@@ -99,7 +99,7 @@ def field(name: str, *, limit: int | None = None) -> str:
 
 
 def needed(name: str, what: str, *, limit: int | None = None) -> str:
-    """Return a form field that must say something.
+    """Return a form field that must not be empty.
 
     Raises:
         HiveError: ``bad_request`` with a sentence that names ``what``.
@@ -111,10 +111,10 @@ def needed(name: str, what: str, *, limit: int | None = None) -> str:
 
 
 def asked_messages(limit: int, clip: int | None = None) -> MessagesParams:
-    """Return which messages the query asks for.
+    """Return which messages the query selects.
 
     Raises:
-        HiveError: ``bad_request`` for a kind that there is not, ``invalid_name``.
+        HiveError: ``bad_request`` for an unknown kind, ``invalid_name``.
     """
     asked = request.args
     kind, who = asked.get("kind"), asked.get("agent")
@@ -134,13 +134,13 @@ def asked_messages(limit: int, clip: int | None = None) -> MessagesParams:
 
 
 def asked_before() -> int | None:
-    """Return the id that a page of older rows begins after; None: the newest."""
+    """Return the ID after which a page of older rows begins; None: the newest."""
     before = request.args.get("before", "")
     return int(before) if _ID.fullmatch(before) else None
 
 
 def asked_clip() -> int | None:
-    """Return the most characters of each body that the query wants."""
+    """Return the maximum number of characters of each body, as the query has it."""
     most = request.args.get("clip", type=int)
     return None if most is None else max(1, min(most, BODY_LIMIT))
 
@@ -152,7 +152,7 @@ def done(
     operation: int | None = None,
     failed: bool = False,
 ) -> Response:
-    """Answer a form that worked: go to a page of ours and show ``text`` there.
+    """Answer a form that succeeded: redirect to a page of ours and show ``text`` there.
 
     The form's field ``back`` may name the page that it stands on. ``operation`` is
     what the form began; ``failed`` that a part of it was refused, so that the text

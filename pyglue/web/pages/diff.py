@@ -1,6 +1,6 @@
-"""A proposal's file diffs as rows that a template draws, unified or side by side.
+"""A proposal's file diffs as rows for a template, unified or side by side.
 
-The approval page is what an operator judges by, so nothing is left out silently:
+Operators decide by the approval page, so nothing is left out silently:
 every limit here (lines of a file, lines of a page, characters of a line) leaves a
 ``note`` and makes ``FileView.complete`` false, and ``as_text`` gives the whole diff
 without limits, hidden characters named.
@@ -18,9 +18,9 @@ from pyglue.web.pages.highlight import LINE_SHOWN, Budget, line, nix_lines
 from pyglue.web.pages.word_diff import changed_words
 
 FILE_LINES: Final = 2000
-"""Lines of one file that the page shows."""
+"""Maximum lines of one file on the page."""
 PAGE_LINES: Final = 6000
-"""Lines of all files together that the page shows."""
+"""Maximum lines of all files together on the page."""
 
 _SIGNS: Final = {LineKind.ADDED: "+", LineKind.REMOVED: "-", LineKind.CONTEXT: " "}
 _CSS: Final = {LineKind.ADDED: "add", LineKind.REMOVED: "del", LineKind.CONTEXT: "ctx"}
@@ -75,7 +75,7 @@ class HunkView:
 
 @dataclass(frozen=True)
 class FileView:
-    """One file of the diff. ``note`` says what is not shown, and why."""
+    """One file of the diff. ``note`` names what is not shown, and why."""
 
     index: int
     path: str
@@ -104,7 +104,7 @@ def hidden(files: Sequence[FileDiff]) -> int:
 
 
 def _limited(files: Sequence[FileDiff]) -> Iterator[tuple[FileDiff, int]]:
-    """Give every file with how many of its lines the page has room for."""
+    """Yield every file with the number of its lines that fit on the page."""
     left = PAGE_LINES
     for file in files:
         lines = sum(len(hunk.lines) for hunk in file.hunks)
@@ -114,7 +114,7 @@ def _limited(files: Sequence[FileDiff]) -> Iterator[tuple[FileDiff, int]]:
 
 
 def as_text(files: Sequence[FileDiff]) -> Iterator[str]:
-    """Give the whole diff in pieces of plain text, hidden characters named."""
+    """Yield the whole diff in pieces of plain text, with hidden characters named."""
     for file in files:
         old = file.old_path or file.path
         yield f"--- {named(_one_line(old))}\n+++ {named(_one_line(file.path))}\n"
@@ -160,7 +160,7 @@ def _file(index: int, file: FileDiff, limit: int, budget: Budget) -> FileView:
 
 
 def _notes(file: FileDiff, shown: int) -> Iterator[str]:
-    """Give a sentence for each thing that the page does not show of ``file``."""
+    """Yield a sentence for each part of ``file`` that the page does not show."""
     lines = [item for hunk in file.hunks for item in hunk.lines]
     if file.binary:
         yield f"Binary file, not shown ({_sizes(file)})."
@@ -192,7 +192,7 @@ def _cells(
 def _html(
     path: str, hunk: Hunk, lines: Sequence[DiffLine], budget: Budget
 ) -> list[Markup]:
-    """Colour both sides by themselves: only so are strings and comments right."""
+    """Highlight each side separately: only then are strings and comments right."""
     marks = changed_words(lines)
     if not path.endswith(".nix"):
         return [line(item.text, marks.get(n)) for n, item in enumerate(lines)]

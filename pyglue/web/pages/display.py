@@ -37,7 +37,7 @@ class Clock(StrEnum):
 
 @dataclass(frozen=True)
 class Display:
-    """What somebody chose."""
+    """The chosen display settings."""
 
     theme: Theme = Theme.SYSTEM
     clock: Clock = Clock.UTC

@@ -1,4 +1,4 @@
-"""What an agent does right now, in words, for its row on the overview.
+"""What an agent is doing right now, in words, for its row on the overview.
 
 A tool call is its harness's claim, and shown as text; ``steps.js`` keeps it up to date.
 """
@@ -21,7 +21,7 @@ _AT_WORK: Final = {
 
 @dataclass(frozen=True)
 class Doing:
-    """What is shown; ``call`` is the id of a running turn's tool call."""
+    """The words; ``call`` is the ID of a running turn's tool call."""
 
     text: str
     since_at: float | None = None
@@ -34,12 +34,12 @@ NOTHING: Final = Doing("")
 
 @dataclass(frozen=True)
 class Activity:
-    """What all agents do; ``asked`` has whom each is waiting for."""
+    """What all agents are doing; ``asked`` names whom each one is waiting for."""
 
     asked: dict[str, tuple[str, float]]
 
     def of(self, agent: AgentView) -> Doing:
-        """Return what ``agent`` does."""
+        """Return what ``agent`` is doing."""
         step = agent.step
         if step is not None:
             text = step.doing or f"uses {step.text}"
@@ -54,7 +54,7 @@ class Activity:
 
 
 def activity(questions: Iterable[QuestionView]) -> Activity:
-    """Return it; ``questions`` are all that were asked."""
+    """Return it; ``questions`` are all open questions."""
     asked: dict[str, tuple[str, float]] = {}
     for one in questions:
         if not one.answered_at:

@@ -1,7 +1,7 @@
-"""What agents keep in ``/state`` and ``/shared``: lists, a viewer, downloads.
+"""Files of agents in ``/state`` and ``/shared``: lists, a viewer, downloads.
 
-All of it is the agents': names and contents are text to show, an image is one only by
-its first bytes, and what is sent as it is cannot run as a page of ours.
+All of it is written by agents: names and contents are shown as text, only the first
+bytes make a file an image, and a downloaded file cannot run as a page of ours.
 """
 
 from collections.abc import Iterator
@@ -37,13 +37,13 @@ _IMAGES: Final = (
 )
 _IMAGE_MAX: Final = 8 * 1024 * 1024
 _LOOKED_AT: Final = 8192
-"""Bytes that tell text from other data."""
+"""Number of bytes by which text is distinguished from other data."""
 _SEALED: Final = "default-src 'none'; sandbox; frame-ancestors 'none'"
 
 
 @dataclass(frozen=True)
 class Content:
-    """What the viewer shows of a file; neither ``text`` nor ``image``: nothing."""
+    """The content that the viewer shows; neither ``text`` nor ``image``: nothing."""
 
     size: int
     text: Markup | None = None
@@ -67,13 +67,13 @@ def shared() -> str:
 
 @blueprint.get("/agents/<name>/files/raw")
 def raw_of_agent(name: str) -> Response:
-    """Send a file of an agent's ``/state`` as it is."""
+    """Send a file of an agent's ``/state`` unchanged."""
     return _send(names.check(name))
 
 
 @blueprint.get("/shared/raw")
 def raw_shared() -> Response:
-    """Send a file of ``/shared`` as it is."""
+    """Send a file of ``/shared`` unchanged."""
     return _send(None)
 
 
@@ -138,7 +138,7 @@ def _send(agent: str | None) -> Response:
 
 
 def _bytes(agent: str | None, path: str, first: FileChunk) -> Iterator[bytes]:
-    """Give a file of ``first.size`` bytes; one that shrinks meanwhile ends early."""
+    """Yield a file of ``first.size`` bytes; one that shrinks meanwhile ends early."""
     sent, data = 0, first.data
     while data and sent < first.size:
         data = data[: first.size - sent]

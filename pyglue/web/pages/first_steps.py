@@ -1,4 +1,4 @@
-"""What a hive that has only its manager shows first: how an agent comes to be."""
+"""The first steps in a hive that has only its manager: how to create an agent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ EXAMPLES: Final = (
         "repository. Ask me which one, and what it may do."
     ),
 )
-"""Messages to the manager, each a first one."""
+"""Suggested first messages to the manager."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FirstSteps:
-    """Whether they are shown, and the example that is put into the message's form."""
+    """Whether they are shown, and the example for the message form."""
 
     shown: bool
     examples: tuple[str, ...] = EXAMPLES
@@ -31,7 +31,7 @@ class FirstSteps:
 
 
 def first_steps(agents: Sequence[AgentView], example: str) -> FirstSteps:
-    """Return the first steps; ``example`` is the number that a link asked for."""
+    """Return the first steps; ``example`` is the number that a link named."""
     alone = len(agents) == 1 and agents[0].role is Role.MANAGER
     number = int(example) if example in {"1", "2", "3"} else 0
     return FirstSteps(shown=alone, chosen=EXAMPLES[number - 1] if number else "")

@@ -21,7 +21,7 @@ _OPERATION: Final = re.compile(r"\boperation ([0-9]{1,15})\b")
 
 
 def when(at: float, past: bool = True) -> Markup:
-    """Return a time as markup that says how far away it is; pages have hundreds."""
+    """Return a time as markup with its distance from now; pages have hundreds."""
     return _time(at, ago(at) if past else until(at), "")
 
 
@@ -65,14 +65,14 @@ def linked(text: str) -> Markup:
 
 
 def coded(text: str) -> Markup:
-    """Return a sentence of ours with its `` `commands` `` as such."""
+    """Return a sentence of ours with its `` `commands` `` as code."""
     shown = str(escape(named(text)))
     return Markup(_COMMAND.sub(r"<code>\1</code>", shown))  # noqa: S704 - escaped above
 
 
 @functools.lru_cache(maxsize=64)
 def badge(state: str) -> Markup:
-    """Return what shows the state of an agent, an approval or an operation."""
+    """Return the badge of a state of an agent, an approval or an operation."""
     return Markup(
         '<span class="state s-{}" data-testid="state">{}</span>'  # escaped by format
     ).format(state, words(state))
@@ -133,7 +133,7 @@ def words(value: str) -> str:
 
 
 def pretty_json(text: str | None) -> str:
-    """Return JSON text indented; what is no JSON comes back as it is."""
+    """Return JSON text indented; text that is not JSON is returned unchanged."""
     if text is None:
         return ""
     try:

@@ -1,7 +1,8 @@
 """The lifecycle pages: drafts, kept state, destroy, operations.
 
-What loses something asks first, on a page of its own that says what goes; so it works
-without JavaScript. What takes its time leads to the page of its operation.
+An action that loses something asks for confirmation first, on a page of its own that
+says what is lost; so it works without JavaScript. A long action leads to the page of
+its operation.
 """
 
 from typing import Final
@@ -54,20 +55,20 @@ def _follow(number: int, text: str) -> Response:
 
 @blueprint.get("/operations/<int:number>")
 def operation(number: int) -> str:
-    """Show how far something is that takes its time."""
+    """Show the progress of an operation."""
     found = _operation(number)
     return render_template("operation.html", status=status(), operation=found)
 
 
 @blueprint.get("/fragments/operation/<int:number>")
 def operation_fragment(number: int) -> str:
-    """Give the changing part of that page anew."""
+    """Return the changing part of that page, for a live update."""
     return render_template("fragments/operation.html", operation=_operation(number))
 
 
 @blueprint.post("/operations/<int:number>/cancel")
 def cancel_operation(number: int) -> Response:
-    """End an operation that has not begun, or builds."""
+    """Cancel an operation that is queued or building."""
     hive().call(CANCEL_OPERATION, CancelOperationParams(id=number))
     return done(f"Cancelling operation {number}…", f"/operations/{number}")
 
@@ -81,7 +82,7 @@ def _operation(number: int) -> Operation:
 
 @blueprint.get("/agents/<name>/destroy")
 def ask_destroy(name: str) -> str:
-    """Say what destroying ends and what it keeps."""
+    """Show what destroying an agent ends and what it keeps."""
     found = hive().call(AGENT, _agent(name)).agent
     return render_template("destroy.html", status=status(), agent=found)
 
@@ -96,7 +97,7 @@ def destroy(name: str) -> Response:
 
 @blueprint.post("/agents/<name>/rebuild")
 def rebuild(name: str) -> Response:
-    """Make an agent's system anew with what the hive has now."""
+    """Rebuild an agent's system with the hive's current inputs."""
     asked = _agent(name)
     made = hive().call(REBUILD, asked)
     if made.operation is None:
@@ -117,7 +118,7 @@ def rebuild_all() -> Response:
 
 @blueprint.post("/agents/draft")
 def make_draft() -> Response:
-    """Make a draft: repositories to prepare, and no container yet."""
+    """Create a draft: repositories to prepare, and no container yet."""
     name = names.check_new(needed("name", "a name"))
     description = field("description", limit=8192).strip()
     hive().call(DRAFT, SpawnParams(name=name, description=description))
@@ -136,7 +137,7 @@ def draft(name: str) -> str | Response:
 
 @blueprint.post("/drafts/<name>/discard")
 def discard(name: str) -> Response:
-    """End a draft."""
+    """Discard a draft."""
     asked = _agent(name)
     number = hive().call(DRAFT_DISCARD, asked).operation
     return done(f"Discarding draft {asked.agent}…", operation=number)
@@ -163,7 +164,7 @@ def kept(name: str) -> str | Response:
 
 @blueprint.post("/kept/<name>/restore")
 def restore(name: str) -> Response:
-    """Propose what ran last of a destroyed agent."""
+    """Propose the last deployed version of a destroyed agent."""
     asked = _agent(name)
     made = hive().call(RESTORE, asked)
     text = f"Restore of {asked.agent} proposed. It starts once you approve it."
@@ -172,7 +173,7 @@ def restore(name: str) -> Response:
 
 @blueprint.post("/kept/<name>/purge")
 def purge(name: str) -> Response:
-    """Remove all that is kept of a name; the form's ``confirm`` repeats it."""
+    """Purge everything that is kept of a name, which the form's ``confirm`` repeats."""
     asked = _agent(name)
     if needed("confirm", "the name", limit=_CONFIRM_MAX) != asked.agent:
         raise HiveError(

@@ -24,12 +24,12 @@ _CODE_LIMIT: Final = 256
 _LINK_LIMIT: Final = 2048
 _LINK: Final = re.compile(r"[?&]code=([A-Za-z0-9_-]+)")
 _OURS: Final = re.compile(r"/(?![/\\])[\w./?&=%+,~:-]{0,1000}", re.ASCII)
-"""A path on this site: what follows two slashes is another site's name."""
+"""A path on this site: text after two slashes would be another site's name."""
 
 
 @blueprint.get("/login")
 def page() -> str:
-    """Show the form; the code of the address is in it."""
+    """Show the form, with the code from the address."""
     code = request.args.get("code", "")[:_CODE_LIMIT]
     return render_template("login.html", code=code or None, problem=None, here=None)
 
@@ -56,13 +56,13 @@ def submit() -> Response:
 
 
 def _code(given: str) -> str:
-    """Return the code that was typed; somebody may paste the whole link."""
+    """Return the code as typed; the whole link may be pasted, too."""
     link = _LINK.search(given[:_LINK_LIMIT])
     return link.group(1) if link else given.strip()[:_CODE_LIMIT]
 
 
 def _wanted() -> str | None:
-    """Return the page of ours that the log-in was asked for, if one was."""
+    """Return the page of ours that requested the login, if any."""
     asked = request.form.get("next", "")
     return asked if _OURS.fullmatch(asked) else None
 

@@ -1,10 +1,10 @@
-"""Markdown that agents wrote, as markup: the dashboard's only renderer of it.
+"""Renders Markdown written by agents; the dashboard has no other renderer.
 
-What is read is what is there. No HTML and no images: both stay text. Nothing is left
+Nothing is hidden. No HTML and no images: both stay text. Nothing is left
 out: definitions of references stay text, titles of links and the words beside a code
 fence are shown. Entities are not decoded, or they would bring back the characters that
-``display.named`` has named. Links go to http(s) only, and each shows where to, unless
-its text is just that.
+``display.named`` has named. Links lead to http(s) only, and each shows its target,
+unless that is its text.
 """
 
 import functools
@@ -22,18 +22,18 @@ from pyglue.display import named
 from pyglue.web.pages.text import cut
 
 WHOLE: Final = 10_000
-"""Characters beyond which a text is shown as it is: parsing takes its time."""
+"""Characters beyond which a text is shown unrendered: parsing takes time."""
 _KEPT: Final = 4096
-"""Characters of a text whose rendering is kept."""
+"""Characters up to which the rendering of a text is cached."""
 _URL: Final = re.compile(r"https?://[^\s<>()\[\]\"'`]*[^\s<>()\[\]\"'`.,;:!?*_]", re.I)
 _WEB: Final = re.compile(r"https?://[^/\s]", re.I)
 
 
 class _Renderer(RendererHTML):
-    """Writes tokens as markup; what it does not know of it inherits."""
+    """Writes tokens as markup; inherits whatever it does not define."""
 
     def heading_open(self, tokens: Sequence[Token], at: int, *_: Any) -> str:  # noqa: ANN401
-        """Show a heading as a line: the page's own outline stays what it is."""
+        """Show a heading as a line, so that the page's own outline is unchanged."""
         return f'<p class="md-{tokens[at].tag}">'
 
     def heading_close(self, *_: Any) -> str:  # noqa: ANN401
@@ -49,19 +49,19 @@ class _Renderer(RendererHTML):
         return "<td>"
 
     def fence(self, tokens: Sequence[Token], at: int, *_: Any) -> str:  # noqa: ANN401
-        """Show a block of code, with what stands beside its fence."""
+        """Show a block of code, with the words beside its fence."""
         token = tokens[at]
         words = token.info.strip()
         label = f'<span class="hint">{escape(words)}</span>\n' if words else ""
         return f"<pre>{label}<code>{escape(token.content)}</code></pre>\n"
 
     def link_open(self, tokens: Sequence[Token], at: int, *_: Any) -> str:  # noqa: ANN401
-        """Begin a link that tells its site nothing of this page."""
+        """Begin a link that reveals nothing about this page to its site."""
         href = escape(tokens[at].attrs["href"])
         return f'<a href="{href}" rel="noreferrer noopener" target="_blank">'
 
     def link_close(self, tokens: Sequence[Token], at: int, *_: Any) -> str:  # noqa: ANN401
-        """End a link, and show its target where the text is not just that."""
+        """End a link, and show its target unless that is its text."""
         begin = at - 1
         while tokens[begin].type != "link_open" or tokens[begin].level != (
             tokens[at].level

@@ -1,7 +1,7 @@
-"""Messages: the list of all, one with its thread, sending, and what counts as read.
+"""Messages: the list, a message with its thread, sending, and marking as read.
 
-A message to the operator is read once its page shows it whole; on that page a reply
-stands below what it answers.
+A message to the operator counts as read once its page shows it in full; on that page, a
+reply is shown below the message that it answers.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ blueprint = Blueprint("messages", __name__)
 _PAGE: Final = 100
 _THREAD_CLIP: Final = 2000
 CLIP: Final = 400
-"""Characters of a body in a list; hived cuts it, so that large ones cost nothing."""
+"""Characters of a body in a list; hived clips it, so that large ones cost nothing."""
 
 
 @blueprint.get("/messages")
@@ -47,7 +47,7 @@ def listing() -> str:
 
 @blueprint.get("/fragments/messages/list")
 def rows() -> str:
-    """Give the list of that page anew."""
+    """Return that list again, for a live update."""
     return render_template("fragments/message_list.html", **_listed())
 
 
@@ -64,13 +64,13 @@ def _listed() -> dict[str, Any]:
 
 @blueprint.get("/messages/<int:number>")
 def page(number: int) -> str:
-    """Show one message whole, what it answers and the answers."""
+    """Show one message in full, the message that it answers, and its answers."""
     return render_template("message.html", status=status(), **_thread(number))
 
 
 @blueprint.get("/fragments/messages/<int:number>")
 def thread(number: int) -> str:
-    """Give the thread of a message anew."""
+    """Return the thread of a message, for a live update."""
     return render_template("fragments/thread.html", **_thread(number))
 
 
@@ -110,7 +110,9 @@ def send() -> Response:
         ),
     )
     if reply is not None:
-        with contextlib.suppress(HiveError):  # it is sent; what it answers may be gone
+        with contextlib.suppress(
+            HiveError
+        ):  # sent; the message that it answers may be gone
             hive().call(MARK_READ, MarkReadParams(ids=(reply,)))
     missed = (
         f" Not delivered to {', '.join(sent.missed)}: inbox full."
@@ -130,6 +132,6 @@ def mark_read(number: int) -> Response:
 
 @blueprint.post("/inbox/read-to/<int:number>")
 def mark_all_read(number: int) -> Response:
-    """Mark all messages of the inbox as read that the page knew, up to the newest."""
+    """Mark all messages in the inbox as read, up to the newest on the page."""
     hive().call(MARK_READ, MarkReadParams(up_to=number))
     return done("All messages marked as read.", "/#inbox")

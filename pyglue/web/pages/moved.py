@@ -1,9 +1,9 @@
-"""Where a name has its page now: as an agent, as a draft, or as what is kept of one.
+"""Where a name's page is now: that of an agent, of a draft, or of kept state.
 
-A link to a name is drawn long before it is followed: in messages, in approvals, in
-bookmarks. By then the agent may be destroyed, or the draft deployed. A page that is
-gone leads to the one that the name has now; of a name that has none, the error page
-(``error.html``) leads to its approvals and messages, which stay.
+A link to a name may be rendered long before it is followed: in messages, in approvals,
+in bookmarks. By then the agent may be destroyed, or the draft deployed. A page that is
+gone redirects to the name's current one; for a name without one, the error page
+(``error.html``) links to its approvals and messages, which stay.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ from pyglue.web.rpc import hive
 
 
 def or_moved(name: str, show: Callable[[], str]) -> str | Response:
-    """Return what ``show`` does, or lead to the page that ``name`` has now.
+    """Return the result of ``show``, or redirect to the current page of ``name``.
 
     Raises:
         HiveError: what ``show`` raised, when the name has no other page.

@@ -1,7 +1,7 @@
 """What needs the operator as one queue: approvals, questions, trouble and messages.
 
-The most urgent comes first, and of equally urgent ones the oldest. Each source is read
-on its own: one that cannot be read is said, and leaves the others.
+The most urgent comes first, and among equally urgent ones the oldest. Each source is
+read separately: one that cannot be read is named, and does not affect the others.
 """
 
 import math
@@ -24,7 +24,7 @@ from pyglue.web.pages.trouble import Trouble, troubles
 from pyglue.web.rpc import hive
 
 SHOWN: Final = 8
-"""Of a longer queue, the rest is folded."""
+"""The rest of a longer queue is folded."""
 _APPROVALS: Final = 50
 _UNREAD: Final = 50
 _SOON_S: Final = 600
@@ -41,7 +41,7 @@ class Urgency(IntEnum):
 
     @property
     def word(self) -> str:
-        """Return the word that stands for it on the page."""
+        """Return its word on the page."""
         return self.name.lower()
 
 
@@ -51,7 +51,7 @@ _DANGERS: Final = {
     Danger.MEDIUM: Urgency.MEDIUM,
 }
 _PASSING: Final = frozenset({AgentState.RETRYING, AgentState.RATE_LIMITED})
-"""Trouble that may end without anybody's help."""
+"""Trouble that may end by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Queue:
-    """All of them in order, and why some could not be read."""
+    """All items in order, and why some could not be read."""
 
     items: tuple[Need, ...]
     problems: tuple[str, ...]
@@ -80,7 +80,7 @@ def everyone() -> tuple[AgentView, ...]:
 
 
 def questions() -> tuple[QuestionView, ...]:
-    """Return the questions that are open, whoever is asked."""
+    """Return all open questions, to anyone."""
     return hive().call(QUESTIONS, NoParams()).questions
 
 
@@ -125,7 +125,7 @@ def _approvals() -> Iterable[Need]:
 
 
 def _of_change(approval: ApprovalSummary) -> Urgency:
-    """Return how urgent it is; hived may not know how dangerous an older one is."""
+    """Return how urgent it is; the danger of an older approval may be unknown."""
     if approval.danger is None:
         return Urgency.HIGH if approval.widens else Urgency.LOW
     return _DANGERS[approval.danger]

@@ -1,7 +1,7 @@
 """The overview, its live sections, and the forms about messages and questions.
 
-Sections come in the order of what needs the operator. Each is a fragment of its own:
-the page includes them all, ``/fragments/<section>`` gives one anew for live updates.
+Sections are ordered by how much they need the operator. Each is a fragment of its own:
+the page includes them all, ``/fragments/<section>`` returns one for live updates.
 """
 
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def page() -> str:
 
 @blueprint.get("/fragments/<section>")
 def fragment(section: str) -> str:
-    """Give one section of the overview anew."""
+    """Return one section of the overview, for a live update."""
     readers: dict[str, Callable[[], object]] = {
         "kept": _kept,
         "drafts": _drafts,
@@ -107,7 +107,7 @@ def _kept() -> tuple[KeptView, ...]:
 
 
 def _drafts() -> tuple[DraftView, ...]:
-    """Return the drafts that are not proposed: an approval shows those."""
+    """Return the drafts that are not proposed; approvals show the others."""
     found = hive().call(DRAFTS, NoParams()).drafts
     return tuple(one for one in found if one.pending_approval is None)
 
@@ -128,7 +128,7 @@ def _agents() -> tuple[AgentView, ...]:
 
 
 def _inbox() -> tuple[InboxMessage, ...]:
-    """Return what is unread, however old, and the newest of what is read."""
+    """Return all unread messages, and the newest read ones."""
     unread = needs.unread(_MAIL_CLIP)
     asked = InboxParams(limit=_INBOX_SHOWN, clip=_MAIL_CLIP)
     newest = hive().call(INBOX, asked).messages
@@ -161,7 +161,7 @@ def figures() -> Response:
 
 @blueprint.post("/questions/<int:number>/answer")
 def answer(number: int) -> Response:
-    """Answer a question, by choosing, by writing, or both."""
+    """Answer a question with options, with text, or both."""
     choices = _chosen(number, request.form.getlist("choice", type=int))
     text = field("text", limit=65536).strip()
     if not choices and not text:

@@ -1,4 +1,4 @@
-"""The queue on an agent's page: what is queued or held, and taking it away."""
+"""The queue on an agent's page: queued and delivered messages, and removing them."""
 
 from typing import Any, Final
 
@@ -25,14 +25,14 @@ _TOLD: Final = {
 
 
 def queued(name: str) -> Part[Any]:
-    """Return what an agent has not finished."""
+    """Return the messages that an agent has not finished."""
     asked = QueueParams(agent=name, limit=_SHOWN, clip=_CLIP)
     return part(lambda: hive().call(QUEUE, asked))
 
 
 @blueprint.get("/fragments/agent/<name>/queue")
 def fragment(name: str) -> str:
-    """Give the queue of an agent anew."""
+    """Return the queue of an agent, for a live update."""
     agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
     queue = queued(agent.name)
     return render_template("fragments/queue.html", agent=agent, queue=queue)
@@ -40,7 +40,7 @@ def fragment(name: str) -> str:
 
 @blueprint.post("/agents/<name>/queue/<int:number>/<action>")
 def change(name: str, number: int, action: str) -> Response:
-    """Drop a message, or move it to the end; out of a turn, which is cancelled."""
+    """Drop a message, or move it to the end; a turn that has it is cancelled."""
     agent, method = names.check(name), _ACTIONS.get(action)
     if method is None or number < 1:
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no action {action[:40]!r}.")

@@ -1,10 +1,10 @@
 """Agent-written text, made safe to display.
 
 ``display.named`` is the one encoder of the dashboard: it is the template environment's
-``finalize``, so every ``{{ value }}`` passes it before HTML escaping. Characters
-that an eye cannot see or that move others around (``invisible``) come out as names
-such as U+202E in brackets; nothing is dropped, so what is approved is what is read.
-``clip`` says how much it cut.
+``finalize``, so every ``{{ value }}`` passes it before HTML escaping. Characters that
+are invisible or reorder others (``invisible``) are shown as names such as U+202E in
+brackets; nothing is dropped, so what is approved is what is read. ``clip`` says how
+much it cut.
 """
 
 from markupsafe import Markup
@@ -13,7 +13,7 @@ from pyglue.display import named
 
 
 def finalize(value: object) -> object:
-    """Jinja's last step before escaping: markup of our own passes, text is shown."""
+    """Jinja's last step before escaping: our markup passes, text is made visible."""
     if isinstance(value, Markup):
         return value
     if value is None:

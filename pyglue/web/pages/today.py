@@ -1,4 +1,4 @@
-"""What the hive costs today, and whose most of it is: a line on the overview."""
+"""Today's cost of the hive, and the agents that cost most: a line on the overview."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _DEAREST: Final = 3
 
 @dataclass(frozen=True)
 class Today:
-    """The cost of this day (UTC), and the agents that cost most, dearest first.
+    """The cost of this day (UTC), and the agents that cost most, highest first.
 
     ``is_estimate``: a subscription pays for a part of it.
     """
@@ -22,7 +22,7 @@ class Today:
 
 
 def today(agents: Sequence[AgentView]) -> Today:
-    """Add up what all agents cost today."""
+    """Add up today's cost of all agents."""
     costly = [one for one in agents if one.cost_today_usd > 0]
     costly.sort(key=lambda one: (-one.cost_today_usd, one.name))
     return Today(

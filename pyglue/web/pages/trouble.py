@@ -1,7 +1,7 @@
-"""What is stuck and waits for the operator: agents in trouble, and failed deploys.
+"""What is stuck and needs the operator: agents in trouble, and failed deployments.
 
-A failed deploy counts until its agent has a newer approval or is destroyed, for a week
-at most.
+A failed deployment counts until its agent has a newer approval or is destroyed, for at
+most a week.
 """
 
 import time
@@ -36,7 +36,7 @@ class Trouble:
 
 
 def troubles(agents: tuple[AgentView, ...]) -> tuple[Trouble, ...]:
-    """Return what of ``agents`` is stuck, and failed deploys."""
+    """Return the ``agents`` that are stuck, and failed deployments."""
     names = frozenset(one.name for one in agents)
     return (*_failed(names), *(_stuck(one) for one in agents if in_trouble(one)))
 

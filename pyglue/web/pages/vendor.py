@@ -16,7 +16,7 @@ from pyglue.errors import ErrorCode, HiveError
 
 _AGE_S: Final = 86400
 _KINDS: Final = {".woff2": "font/woff2", ".txt": "text/plain"}
-"""What Python does not know by itself, or not from a file's name in its package."""
+"""Media types that Python does not know, or cannot derive from the file's name."""
 
 
 def libraries(web: Path) -> dict[str, str]:

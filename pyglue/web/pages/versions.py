@@ -1,6 +1,6 @@
-"""An agent's versions: two of them side by side, and going back to an earlier one.
+"""An agent's versions: comparing two of them, and rolling back to an earlier one.
 
-A version is what an approval pinned. What a rollback would change is shown before its
+A version is what an approval pinned. The page shows what a rollback changes before its
 button.
 """
 
@@ -53,14 +53,14 @@ def page(name: str) -> str:
 
 @blueprint.get("/agents/<name>/versions/diff.txt")
 def diff_text(name: str) -> Response:
-    """Give the differences as text without limits, hidden characters named."""
+    """Return the differences as text without limits, with hidden characters named."""
     found = _compared(name, _asked("old") or 0, _asked("new") or 0)
     return raw_diff((*found.files, found.manifest))
 
 
 @blueprint.get("/agents/<name>/rollback/<int:approval>")
 def ask_rollback(name: str, approval: int) -> str:
-    """Say what going back to an earlier approval does, and what it changes."""
+    """Show what a rollback to an earlier approval does and changes."""
     now = _detail(name).agent
     deployed = now.deployed_approval or approval
     compared = _compared(name, deployed, approval)
@@ -75,7 +75,7 @@ def ask_rollback(name: str, approval: int) -> str:
 
 @blueprint.post("/agents/<name>/rollback/<int:approval>")
 def rollback(name: str, approval: int) -> Response:
-    """Deploy again what an earlier approval deployed."""
+    """Roll back to what an earlier approval deployed."""
     asked = RollbackParams(agent=names.check(name), approval=approval)
     number = hive().call(ROLLBACK, asked).operation
     text = f"Rolling {asked.agent} back to approval {approval}…"
@@ -128,7 +128,7 @@ def _before(known: tuple[ApprovalSummary, ...], new: int | None) -> int | None:
 
 
 def _back(detail: AgentDetail, compared: Comparison) -> ApprovalSummary | None:
-    """Return the one to go back to, if the other one is deployed now."""
+    """Return the version to roll back to, if the other one is deployed."""
     pair = (compared.old, compared.new)
     for one, other in (pair, pair[::-1]):
         is_now = other.id == detail.agent.deployed_approval and one.id != other.id

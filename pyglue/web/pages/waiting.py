@@ -1,7 +1,7 @@
-"""How much needs the operator, on every page: in the navigation, title and tab's icon.
+"""How many items need the operator, on every page: in navigation, title and tab icon.
 
-The navigation is a fragment that pages read anew also while nobody sees them: a count
-is for who looks elsewhere.
+The navigation is a fragment that pages refresh even while they are hidden: the count is
+for someone who is looking elsewhere.
 """
 
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ _DIGIT_MAX: Final = 9
 
 @dataclass(frozen=True)
 class Waiting:
-    """How much needs the operator, and how much of it is an approval."""
+    """How many items need the operator, and how many of them are approvals."""
 
     needs: int
     approvals: int
 
 
 def counted(queue: needs.Queue) -> Waiting:
-    """Count what is in the queue; what could not be read is not known."""
+    """Count the queue; sources that could not be read are unknown."""
     approvals = sum(one.approval is not None for one in queue.items)
     return Waiting(needs=len(queue.items), approvals=approvals)
 
 
 def now() -> Waiting | None:
-    """Return how much needs the operator; None if it cannot be read."""
+    """Return how many items need the operator; None if they cannot be read."""
     try:
         return counted(needs.now(clip=1))
     except HiveError:
@@ -42,7 +42,7 @@ def now() -> Waiting | None:
 
 @blueprint.get("/fragments/nav")
 def nav() -> str:
-    """Give the navigation anew, of the page ``at``."""
+    """Return the navigation of the page ``at``, for a live update."""
     waiting = counted(needs.now(clip=1))
     here = request.args.get("at", "")
     return render_template("fragments/nav.html", waiting=waiting, here=here)
@@ -50,7 +50,7 @@ def nav() -> str:
 
 @blueprint.get("/favicon/<int:number>.svg")
 def favicon(number: int) -> Response:
-    """Give the tab's icon with a number in its corner."""
+    """Return the tab's icon with a number in its corner."""
     text = str(number) if number <= _DIGIT_MAX else f"{_DIGIT_MAX}+"
     image = render_template("favicon.svg", text=text)
     return Response(image, content_type="image/svg+xml")

@@ -1,4 +1,4 @@
-"""Which words of a changed line are new: what both sides do not begin or end with."""
+"""Which words of a changed line are new: those outside the common beginning and end."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,9 @@ from pyglue.api.diff import DiffLine, LineKind
 
 _WORDS: Final = re.compile(r"\w+|\s+|.", re.DOTALL)
 _LINE_MAX: Final = 2000
-"""Characters of lines whose words are compared."""
+"""Characters up to which the words of lines are compared."""
 _ALIKE: Final = 1 / 3
-"""Of the longer line, what both must share: else all of it is new."""
+"""Share of the longer line that both must have in common, else all of it is new."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def changed_words(lines: Sequence[DiffLine]) -> dict[int, Span]:
     """Return the changed part of lines of a hunk, by their number in it.
 
     The first removed line of a run is compared with the first added one after it, and
-    so on, as they stand beside each other on the page.
+    so on, as the page shows them side by side.
     """
     found: dict[int, Span] = {}
     for old, new in _pairs(lines):
@@ -67,7 +67,7 @@ def _pairs(lines: Sequence[DiffLine]) -> Iterator[tuple[int, int]]:
 
 
 def _shared(before: list[str], after: list[str], most: int) -> int:
-    """Return how many words both begin with."""
+    """Return how many words they have in common at the beginning."""
     return next((n for n in range(most) if before[n] != after[n]), most)
 
 
