@@ -23,7 +23,7 @@ from pyglue.api.common import PROTOCOL
 from pyglue.api.events import GapParams, SubscribeParams
 from pyglue.api.turn_events import TurnEventKind
 from pyglue.jsonrpc import SyncClient
-from pyglue.web.live.hub import text_of
+from pyglue.web.live.ring import text_of
 
 NAME: Final = "events_1000"
 LIMIT: Final = 4.0

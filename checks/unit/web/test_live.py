@@ -16,6 +16,7 @@ from checks.kits.web import hive as fake_hive
 from checks.kits.web.hive import FakeHive
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.live import hub as live
+from pyglue.web.live import ring
 from pyglue.web.live.hub import Hub, Listener
 
 
@@ -141,7 +142,7 @@ def test_who_comes_from_before_the_ring_gets_a_gap(hive: FakeHive, hub: Hub) -> 
 def test_who_reads_too_slowly_gets_a_gap(
     hive: FakeHive, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_RING_ITEMS", 3)
+    monkeypatch.setattr(ring, "_RING_ITEMS", 3)
     session = hive.new_session()
     with reader(hub, session) as slow, reader(hub, session) as quick:
         slow.until(is_type("up"))
@@ -157,12 +158,12 @@ def test_who_reads_too_slowly_gets_a_gap(
 def test_the_ring_is_bounded_in_characters(
     hive: FakeHive, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "_RING_CHARS", 100_000)
+    monkeypatch.setattr(ring, "_RING_CHARS", 100_000)
     with reader(hub, hive.new_session()) as one:
         one.until(is_type("up"))
         for _ in range(30):
             one.until(has_seq(hive.emit("turn.event", "alice", text="x" * 10_000)))
-        assert sum(len(item.text) for item in hub._ring) <= 100_000
+        assert sum(len(item.text) for item in hub._ring._items) <= 100_000
 
 
 def test_hived_s_own_gap_is_passed_on(hive: FakeHive, hub: Hub) -> None:
@@ -230,7 +231,7 @@ def test_a_dead_session_s_streams_end_and_the_others_go_on(
 
 def test_a_session_that_never_lived_gets_nothing(hive: FakeHive, hub: Hub) -> None:
     with hub.listen("no such session at all", None) as listener:
-        batch: list[live.Item] | None = []
+        batch: list[ring.Item] | None = []
         while batch is not None:
             batch = hub.take(listener, PATIENCE_S)
             assert not batch

@@ -20,13 +20,11 @@ from pathlib import Path
 from typing import Final
 
 from pyglue.limits import HttpLimits
-from pyglue.web.guard import request_head as heads
 from pyglue.web.guard.callers import Caller, Callers
+from pyglue.web.guard.receiving import PIECE, LeavingProtocol, Receiving, more
 from pyglue.web.guard.request_head import Head, RefusedError
 
-_PIECE: Final = 64 * 1024
 _SWITCHED: Final = b"HTTP/1.1 101 "
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PAUSE_S: Final = 0.1
 _AT_ONCE: Final = 64
 _GONE: Final = (OSError, EOFError, TimeoutError)
@@ -45,11 +43,15 @@ class Listener:
     is_ours: Callable[[str], bool] = lambda _host: False
     """Tells without waiting if a Host header is the dashboard's own."""
     _callers: Callers = field(init=False)
+    _receiving: Receiving = field(init=False)
     _turns: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
         """Prepare for connections."""
         self._callers = Callers(self.limits, self.proxies)
+        self._receiving = Receiving(
+            limits=self.limits, callers=self._callers, is_ours=self.is_ours
+        )
         self._turns = asyncio.Semaphore(self.limits.unanswered)
 
     async def run(self, listening: Iterable[socket.socket]) -> None:
@@ -123,8 +125,8 @@ class Listener:
         self, caller: Caller
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=_PIECE, loop=loop)
-        protocol = _Protocol(reader, lambda: self._callers.leaves(caller))
+        reader = asyncio.StreamReader(limit=PIECE, loop=loop)
+        protocol = LeavingProtocol(reader, lambda: self._callers.leaves(caller))
         transport, _ = await loop.connect_accepted_socket(
             lambda: protocol,
             caller.sock,
@@ -142,7 +144,7 @@ class Listener:
         writer: asyncio.StreamWriter,
     ) -> None:
         """Pass on one request after the other, until either side ends."""
-        head = await self._receive(caller, reader, writer)
+        head = await self._receiving.request(caller, reader, writer)
         inner, outer = await asyncio.open_unix_connection(self.backend)
         switched: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         answers = asyncio.create_task(self._answer(caller, inner, writer, switched))
@@ -171,11 +173,11 @@ class Listener:
         with contextlib.suppress(EOFError):
             while True:
                 if not caller.received:
-                    await _more(caller, reader)
+                    await more(caller, reader)
                 await caller.answered.wait()  # one at a time, as browsers send them
                 caller.answered.clear()
                 self._callers.waits(caller)
-                head = await self._receive(caller, reader, writer)
+                head = await self._receiving.request(caller, reader, writer)
                 if head.upgrades:
                     raise RefusedError(
                         HTTPStatus.BAD_REQUEST,
@@ -190,62 +192,11 @@ class Listener:
         outer: asyncio.StreamWriter,
     ) -> None:
         outer.write(bytes(caller.received))
-        while piece := await reader.read(_PIECE):
+        while piece := await reader.read(PIECE):
             outer.write(piece)
             await outer.drain()
 
     # --- a request --------------------------------------------------------------------
-
-    async def _receive(
-        self,
-        caller: Caller,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> Head:
-        """Return the head of a request once its body is complete.
-
-        Raises:
-            RefusedError: it is malformed, too large or too slow.
-            EOFError: it did not arrive, or is incomplete.
-        """
-        limits = self.limits
-        try:
-            async with asyncio.timeout(limits.head_s):
-                head = await self._head(caller, reader)
-            caller.known = self.is_ours(head.host)
-            if head.length > limits.body_bytes:
-                raise RefusedError(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                    f"The request has {head.length} bytes; at most "
-                    f"{limits.body_bytes} are accepted.",
-                )
-            self._callers.reserve(caller, head.length)
-            if head.waits and len(caller.received) < head.length:
-                writer.write(_CONTINUE)
-            async with asyncio.timeout(limits.body_s):
-                while len(caller.received) < head.length:
-                    await _more(caller, reader)
-        except TimeoutError as error:
-            raise RefusedError(
-                HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time."
-            ) from error
-        self._callers.is_whole(caller)
-        return head
-
-    async def _head(self, caller: Caller, reader: asyncio.StreamReader) -> Head:
-        searched = 0
-        while (end := heads.end_of(caller.received, searched)) < 0:
-            searched = len(caller.received)
-            heads.check_line(caller.received, self.limits)
-            if searched > self.limits.head_bytes:
-                raise RefusedError(
-                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                    "The request headers are too long.",
-                )
-            await _more(caller, reader)
-        head = bytes(caller.received[:end])
-        del caller.received[:end]
-        return heads.read(head, caller.peer, self.limits)
 
     async def _hand_on(
         self, caller: Caller, head: Head, outer: asyncio.StreamWriter
@@ -283,7 +234,7 @@ class Listener:
     ) -> None:
         """Pass answers on until gunicorn ends the connection; then end ours."""
         try:
-            while piece := await inner.read(_PIECE):
+            while piece := await inner.read(PIECE):
                 if not switched.done():
                     switched.set_result(piece.startswith(_SWITCHED))
                 writer.write(piece)
@@ -314,30 +265,5 @@ class Listener:
                 await writer.drain()
                 if writer.can_write_eof():
                     writer.write_eof()
-                while await reader.read(_PIECE):
+                while await reader.read(PIECE):
                     pass
-
-
-class _Protocol(asyncio.StreamReaderProtocol):
-    """Reports at once that the peer will send nothing more, even unread."""
-
-    def __init__(self, reader: asyncio.StreamReader, left: Callable[[], None]) -> None:
-        super().__init__(reader)
-        self._left = left
-
-    def eof_received(self) -> bool | None:
-        """Note it."""
-        self._left()
-        return super().eof_received()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note it."""
-        self._left()
-        super().connection_lost(exc)
-
-
-async def _more(caller: Caller, reader: asyncio.StreamReader) -> None:
-    piece = await reader.read(_PIECE)
-    if not piece:
-        raise EOFError
-    caller.received += piece

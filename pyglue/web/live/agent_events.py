@@ -19,7 +19,8 @@ from pyglue.api.operator import HISTORY
 from pyglue.api.telemetry import HistoryPage, HistoryParams
 from pyglue.errors import HiveError
 from pyglue.web.live import sse
-from pyglue.web.live.hub import Hub, Item, Listener, text_of
+from pyglue.web.live.hub import Hub, Listener
+from pyglue.web.live.ring import Item, text_of
 from pyglue.web.live.stream import admit, alive
 from pyglue.web.rpc import HiveLink, Web, web
 

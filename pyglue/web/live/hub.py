@@ -14,42 +14,23 @@ of turns, those of ``steps``.
 """
 
 import contextlib
-import itertools
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-import msgspec
 
 from pyglue.api.events import Event, GapParams, SubscribeParams
 from pyglue.api.operator import SUBSCRIBE
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
-from pyglue.web.live.steps import step_of
+from pyglue.web.live.ring import Item, Ring, connection_item, gap_item, item_of
 
 CLIENT: Final = "hive-web"
 """The name of every connection of this process, of which hived requires a session."""
 STREAMS_MAX: Final = 200
 """Simultaneous live streams; the server's other threads are for pages."""
-_RING_CHARS: Final = 8 * 1024 * 1024
-_RING_ITEMS: Final = 5000
 _RETRY_FIRST_S: Final = 0.1
 _RETRY_MAX_S: Final = 2.0
-
-
-@dataclass(frozen=True)
-class Item:
-    """One message of the stream; ``seq`` is None unless it is hived's."""
-
-    seq: int | None
-    kind: str
-    agent: str | None
-    text: str
-    step: str | None = None
-    """For pages that show only the steps of turns: what begins or ends, as JSON."""
 
 
 class Listener:
@@ -74,8 +55,8 @@ class Hub:
         self._client: SyncClient | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
-        self._index = 0
-        self._reset()
+        self._ring = Ring()
+        self._up: bool | None = None
 
     # --- for streams ----------------------------------------------------------
 
@@ -95,11 +76,11 @@ class Hub:
                     ErrorCode.TOO_MANY,
                     f"{STREAMS_MAX} live streams are already open. Close some tabs.",
                 )
-            listener = Listener(session, since, self._index)
+            listener = Listener(session, since, self._ring.index)
             self._listeners.add(listener)
             self._resume(listener)
             if self._up is not None:
-                listener.greeting = _weather(self._up)
+                listener.greeting = connection_item(self._up)
             self._ensure_thread()
             self._changed.notify_all()
         try:
@@ -132,17 +113,17 @@ class Hub:
             if listener.greeting is not None:
                 greeting, listener.greeting = listener.greeting, None
                 return [greeting]
-            new = self._index - listener.index
-            listener.index = self._index
-            if new > len(self._ring):
+            found = self._ring.after(listener.index)
+            listener.index = self._ring.index
+            if found is None:
                 listener.gap = "This stream was read too slowly."
             if listener.gap is not None:
-                gap, listener.gap = self._gap(listener.gap), None
+                gap = gap_item(self._ring.seq or 0, listener.gap)
+                listener.gap = None
                 return [gap]
-            found = list(itertools.islice(reversed(self._ring), new))
             since = listener.since or 0
-            listener.since = max(since, self._seq or 0)
-        return [one for one in reversed(found) if one.seq is None or one.seq > since]
+            listener.since = max(since, self._ring.seq or 0)
+        return [one for one in found or () if one.seq is None or one.seq > since]
 
     def wake(self) -> None:
         """Make every waiting ``take`` return and check again."""
@@ -167,52 +148,34 @@ class Hub:
     # --- the ring; the lock is held ---------------------------------------------
 
     def _reset(self) -> None:
-        self._ring: deque[Item] = deque()
-        self._chars = 0
-        self._seq: int | None = None
-        self._floor = 0
-        self._up: bool | None = None
+        self._ring.clear()
+        self._up = None
 
     def _over(self, listener: Listener) -> bool:
         return self._closed or listener.ended
 
     def _waiting(self, listener: Listener) -> bool:
         waits = listener.greeting or listener.gap
-        return waits is not None or listener.index < self._index
+        return waits is not None or listener.index < self._ring.index
 
     def _resume(self, listener: Listener) -> None:
         """Return to the position of ``listener``, or give it a gap."""
-        since = listener.since
-        if self._seq is None or since is None or since >= self._seq:
+        if listener.since is None:
             return
-        if since < self._floor:
+        back = self._ring.count_after(listener.since)
+        if back is None:
             listener.gap = "Events from before are not kept."
-            return
-        back = 0
-        for item in reversed(self._ring):
-            if item.seq is not None and item.seq <= since:
-                break
-            back += 1
-        listener.index -= back
-
-    def _gap(self, reason: str) -> Item:
-        gap = {"type": "gap", "seq": self._seq or 0, "reason": reason}
-        return Item(None, "gap", None, msgspec.json.encode(gap).decode())
+        else:
+            listener.index -= back
 
     def _append(self, item: Item) -> None:
         self._ring.append(item)
-        self._index += 1
-        self._chars += len(item.text)
-        while self._chars > _RING_CHARS or len(self._ring) > _RING_ITEMS:
-            gone = self._ring.popleft()
-            self._chars -= len(gone.text)
-            self._floor = gone.seq or self._floor
         self._changed.notify_all()
 
     def _set_up(self, up: bool) -> None:
         if self._up is not up:
             self._up = up
-            self._append(_weather(up))
+            self._append(connection_item(up))
 
     def _drop_client(self) -> None:
         if self._client is not None:
@@ -284,8 +247,8 @@ class Hub:
         return False
 
     def _since(self) -> int | None:
-        if self._seq is not None:
-            return self._seq
+        if self._ring.seq is not None:
+            return self._ring.seq
         asked = [one.since for one in self._listeners if one.since is not None]
         return min(asked, default=None)
 
@@ -296,40 +259,21 @@ class Hub:
                 return
             start = newest if since is None else min(since, newest)
             begins_anew = since is not None and since > newest
-            if begins_anew:
-                self._ring.clear()
-                self._chars = 0
+            known = self._ring.seq is not None
             for one in self._listeners:
-                if begins_anew or (self._seq is None and _missed(one, start, newest)):
+                if begins_anew or (not known and _missed(one, start, newest)):
                     one.since = None
                     one.gap = "The hive's events begin anew."
-            if self._seq is None or begins_anew:
-                self._floor = start
-            self._seq = start
+            if begins_anew:
+                self._ring.clear()
+            self._ring.start(start)
             self._set_up(True)
 
     def _note(self, client: SyncClient, note: Event | GapParams) -> None:
-        if isinstance(note, GapParams):
-            gap = {"type": "gap", "seq": note.seq, "reason": note.reason}
-            item = Item(note.seq, "gap", None, msgspec.json.encode(gap).decode())
-        else:
-            item = Item(note.seq, note.kind, note.agent, text_of(note), step_of(note))
+        item = item_of(note)
         with self._changed:
             if self._client is client:
-                self._seq = item.seq
                 self._append(item)
-
-
-def text_of(event: Event) -> str:
-    """Return an event in the form for pages, with its data unchanged."""
-    shown = {"type": "event", **msgspec.structs.asdict(event)}
-    return msgspec.json.encode(shown).decode()
-
-
-def _weather(up: bool) -> Item:
-    """Return the message that tells whether hived is connected."""
-    kind = "up" if up else "down"
-    return Item(None, kind, None, f'{{"type": "{kind}"}}')
 
 
 def _missed(listener: Listener, start: int, newest: int) -> bool:

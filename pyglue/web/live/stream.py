@@ -29,7 +29,8 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.guard import auth
 from pyglue.web.json.fields import Fields
 from pyglue.web.live import sse
-from pyglue.web.live.hub import Hub, Item, Listener
+from pyglue.web.live.hub import Hub, Listener
+from pyglue.web.live.ring import Item
 from pyglue.web.rpc import HiveLink, Web, web
 
 P = ParamSpec("P")
