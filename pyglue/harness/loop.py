@@ -1,11 +1,10 @@
 """The harness's loop: wait for messages, run one turn with them, report, repeat.
 
-Mail is leased to the connection that it came on. If that connection is lost before
-the turn begins, hived has the mail back and will hand it out again, so it is dropped
-here; if it is lost later, the turn runs on and its end is simply not wanted. The end
+Messages are leased to the connection that they came on. If that connection is lost
+before the turn begins, hived delivers them again, so they are dropped here; if it is
+lost later, the turn runs on and nobody needs its end. The end
 of a turn is reported until hived has recorded it or the connection is lost. A turn
-that did not end well gives its mail back, so the next one waits: a growing while, or
-as long as the model's side asked for, or until the operator says so (``control``).
+that fails returns its messages to the inbox, so the next one waits (``rest``).
 """
 
 import asyncio
@@ -13,9 +12,9 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
-from pyglue import wall_clock
 from pyglue.api.agent import RECV, TURN_END, TURN_START, WHOAMI, CancelTurnParams
 from pyglue.api.common import AgentState, Done, NoParams
 from pyglue.api.messages import Message, RecvParams
@@ -23,28 +22,24 @@ from pyglue.api.turn_events import Log
 from pyglue.api.turns import (
     TurnEndParams,
     TurnEndResult,
-    TurnOutcome,
     TurnStartParams,
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.claude.events import sentence
 from pyglue.harness.claude.notes import SAVE, Notes
 from pyglue.harness.claude.outcome import (
-    AUTH_TRIES,
     GIVEN_BACK,
     STATE_REFUSED,
-    Pauses,
     Suspect,
-    state_after,
 )
 from pyglue.harness.claude.prompt import render
 from pyglue.harness.claude.session import Session, TurnMetrics
 from pyglue.harness.claude.turn import Cancellation
-from pyglue.harness.control import Control, Hold
+from pyglue.harness.control import Control
 from pyglue.harness.exposed import Exposed
 from pyglue.harness.joined import Joined
 from pyglue.harness.link.link import Link
-from pyglue.harness.space import Space
+from pyglue.harness.rest import Rest
 from pyglue.harness.steering import Steering
 from pyglue.jsonrpc import Connection
 
@@ -52,11 +47,8 @@ _WAIT_S: Final = 180.0
 _MOST: Final = 32
 _SLACK_S: Final = 30.0
 _CALL_S: Final = 30.0
-_LOOK_S: Final = 15.0
-"""How often it is looked whether a full disk has room again."""
 _REPORT_S: Final = 30.0
 """The longest pause between two reports of a turn's end."""
-_WELL: Final = (TurnOutcome.OK, TurnOutcome.COMPACTED)
 
 _log = logging.getLogger(__name__)
 
@@ -70,56 +62,41 @@ _PASSING: Final = frozenset(
 """Refusals of a turn's end that may pass: it is reported again."""
 
 
+@dataclass(kw_only=True)
 class Loop:
-    """Takes mail and runs turns, one at a time."""
+    """Receives messages and runs turns, one at a time."""
 
-    def __init__(
-        self,
-        link: Link,
-        session: Session,
-        notes: Notes,
-        control: Control,
-        joined: Joined,
-        steering: Steering,
-        *,
-        space: Space,
-        exposed: Exposed,
-        model: str,
-        pauses: Pauses,
-    ) -> None:
-        """``model`` is the manifest's; hived may say another when a turn begins."""
-        self._link = link
-        self._session = session
-        self._notes = notes
-        self._control = control
-        self._joined = joined
-        self._steering = steering
-        self._space = space
-        self._exposed = exposed
-        self._model = model
-        self._pauses = pauses
-        self._failures = 0
-        self._auth_failures = 0
-        self._login: Hold | None = None
-        self._running: Cancellation | None = None
-        self._quiet = asyncio.Event()
+    link: Link
+    session: Session
+    notes: Notes
+    control: Control
+    joined: Joined
+    steering: Steering
+    exposed: Exposed
+    rest: Rest
+    model: str
+    """The manifest's; hived may name another when a turn begins."""
+    _running: Cancellation | None = field(default=None, init=False)
+    _quiet: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _cooling: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
         self._quiet.set()
-        self._cooling: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Work until cancelled."""
         while True:
-            await self._may_work()
-            if self._control.take_begin():
-                self._session.begin_fresh("An operator asked for a new one.")
-            if self._session.is_long:
+            await self.rest.until_ready()
+            if self.control.take_begin():
+                self.session.begin_fresh("An operator asked for a new one.")
+            if self.session.is_long:
                 await self._compact()
                 continue
-            self._link.say(AgentState.IDLE)
+            self.link.say(AgentState.IDLE)
             got = await self._next_mail()
             if got is not None:
                 await self._work(*got)
-            elif self._control.take_compact():
+            elif self.control.take_compact():
                 await self._compact()
 
     async def cancel(self, params: CancelTurnParams) -> Done:
@@ -130,7 +107,7 @@ class Loop:
 
     def cool(self, _params: NoParams) -> None:
         """Let no CLI wait for the next turn; hived's notification."""
-        task = asyncio.create_task(self._session.cool())
+        task = asyncio.create_task(self.session.cool())
         self._cooling.add(task)
         task.add_done_callback(self._cooling.discard)
 
@@ -144,36 +121,13 @@ class Loop:
 
     # --- waiting ----------------------------------------------------------------------
 
-    async def _may_work(self) -> None:
-        """Wait while paused, over budget, without a login or on a full disk."""
-        told_full = False
-        while True:
-            self._control.look()
-            if self._control.take_again():
-                self._login, self._failures, self._auth_failures = None, 0, 0
-            hold = self._control.hold or self._login
-            if hold is not None:
-                await self._session.cool()
-                self._link.say(*hold)
-                told_full = False
-                await self._control.changed()
-                continue
-            full = self._space.problem()
-            if full is None:
-                return
-            if not told_full:
-                self._link.say(AgentState.DISK_FULL, full)
-                self._log(full)
-                told_full = True
-            await self._wish_within(min(_LOOK_S, self._pauses.longest_s))
-
     async def _next_mail(self) -> tuple[Connection, tuple[Message, ...]] | None:
         """Return mail with the connection that leased it; None if a wish came first.
 
         What arrives just then waits again from the next question for mail on.
         """
         mail = asyncio.create_task(self._mail())
-        wish = asyncio.create_task(self._control.changed())
+        wish = asyncio.create_task(self.control.changed())
         try:
             await asyncio.wait({mail, wish}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -185,51 +139,36 @@ class Loop:
     async def _mail(self) -> tuple[Connection, tuple[Message, ...]]:
         """Wait for mail; hived gives alone what must not take others with it."""
         params = RecvParams(wait_seconds=_WAIT_S, max=_MOST, had=())
-        failures = self._failures
+        failures = self.rest.failures
         while True:
-            connection = await self._link.connection()
+            connection = await self.link.connection()
             try:
                 got = await connection.call(RECV, params, timeout=_WAIT_S + _SLACK_S)
             except HiveError as error:
                 _log.info("could not receive messages: %s", error.message)
                 if error.code is not ErrorCode.UNAVAILABLE:
                     state = STATE_REFUSED.get(error.code, AgentState.RETRYING)
-                    await self._pause(state, error.message)
-                    self._link.say(AgentState.IDLE)  # this may be a long wait
+                    await self.rest.pause(state, error.message)
+                    self.link.say(AgentState.IDLE)  # this may be a long wait
                 continue
-            self._failures = failures  # what kept it from asking is over
+            self.rest.failures = failures  # what kept it from asking is over
             if got.messages:
                 return connection, got.messages
-
-    async def _pause(
-        self, state: AgentState, detail: str | None, at_least: float = 0.0
-    ) -> None:
-        """Wait after a failure, unless something is wanted sooner."""
-        self._failures += 1
-        seconds = max(self._pauses.after(self._failures), at_least)
-        _log.info("waiting %.1f s: %s", seconds, detail)
-        detail = f"Next try in {seconds:.0f} s. {detail or ''}".strip()
-        self._link.say(state, sentence(detail))
-        await self._wish_within(seconds)
-
-    async def _wish_within(self, seconds: float) -> None:
-        """Wait for as long, or until something is wanted."""
-        await wall_clock.elapse(seconds, self._control.changed)
 
     # --- turns ------------------------------------------------------------------------
 
     async def _work(
         self, connection: Connection, messages: tuple[Message, ...]
     ) -> None:
-        self._control.look()
+        self.control.look()
         seen = tuple(message.id for message in messages)
         try:
             metrics, told = await self._turn(connection, render(messages), seen)
         except HiveError as error:
             await self._refused(connection, error)
             return
-        await self._rest(metrics, told)
-        if self._control.hold is None:
+        await self.rest.after(metrics, told)
+        if self.control.hold is None:
             await self._tidy()
 
     async def _turn(
@@ -242,18 +181,18 @@ class Loop:
         """
         cancellation = self._running = Cancellation()  # may be asked at once
         try:
-            await self._exposed.refresh(connection)
-            warm = self._session.warm_bytes > 0
-            self._steering.begin()
+            await self.exposed.refresh(connection)
+            warm = self.session.warm_bytes > 0
+            self.steering.begin()
             params = TurnStartParams(messages=seen, warm=warm)
             started = await connection.call(TURN_START, params, timeout=_CALL_S)
-            model = self._model = started.model
+            model = self.model = started.model
             self._quiet.clear()
-            self._link.warm(0, known=True)
-            self._link.begin_turn(started.turn, connection)
-            self._link.say(AgentState.THINKING)
+            self.link.warm(0, known=True)
+            self.link.begin_turn(started.turn, connection)
+            self.link.say(AgentState.THINKING)
             _log.info("turn %d begins with %s", started.turn, model)
-            metrics = await self._session.turn(
+            metrics = await self.session.turn(
                 prompt,
                 model=model,
                 budget_usd=started.budget_usd,
@@ -265,28 +204,28 @@ class Loop:
             _log.info("turn %d ended: %s", started.turn, outcome)
             told = await self._end(connection, started.turn, metrics)
             if told.keep_warm:
-                self._link.warm(self._session.warm_bytes, known=True)
+                self.link.warm(self.session.warm_bytes, known=True)
             else:
-                await self._session.cool()
+                await self.session.cool()
             return metrics, told
         finally:
             self._running = None
-            self._link.end_turn()
+            self.link.end_turn()
             self._quiet.set()
 
     async def _ask_model(self, connection: Connection) -> str:
         """Return the model that hived lets us use from now on."""
         me = await connection.call(WHOAMI, NoParams(), timeout=_CALL_S)
-        self._model = me.model or self._model
-        return self._model
+        self.model = me.model or self.model
+        return self.model
 
     async def _refused(self, connection: Connection, error: HiveError) -> None:
         _log.warning("the turn was refused: %s", error.message)
         if error.code not in GIVEN_BACK:
             connection.close()  # gives the mail back, whatever refused the turn
-        if error.code is not ErrorCode.UNAVAILABLE and self._control.hold is None:
+        if error.code is not ErrorCode.UNAVAILABLE and self.control.hold is None:
             state = STATE_REFUSED.get(error.code, AgentState.RETRYING)
-            await self._pause(state, error.message, _retry_after(error))
+            await self.rest.pause(state, error.message, _retry_after(error))
 
     async def _end(
         self, connection: Connection, turn: int, metrics: TurnMetrics
@@ -305,8 +244,8 @@ class Loop:
             cost_usd=metrics.cost_usd,
             blames_mail=ended.verdict.suspect is Suspect.MAIL,
             budget_used=ended.verdict.budget_used,
-            warm_bytes=self._session.warm_bytes,
-            heard=self._joined.heard,
+            warm_bytes=self.session.warm_bytes,
+            heard=self.joined.heard,
         )
         for tries in itertools.count(1):
             try:
@@ -317,68 +256,46 @@ class Loop:
                     connection.close()  # hived takes a turn that it refuses as lost
                 if connection.closed:
                     break
-                self._link.say(AgentState.RETRYING, error.message)
+                self.link.say(AgentState.RETRYING, error.message)
             # Its messages are held until hived knows that it is over.
             with contextlib.suppress(TimeoutError):
-                seconds = min(self._pauses.after(tries), _REPORT_S)
+                seconds = min(self.rest.pauses.after(tries), _REPORT_S)
                 async with asyncio.timeout(seconds):
                     await connection.wait_closed()
         return TurnEndResult()
-
-    async def _rest(self, metrics: TurnMetrics, told: TurnEndResult) -> None:
-        """Go on at once after a good turn, after a growing pause otherwise.
-
-        Also after a cancelled one: who cancelled it mostly stops the agent next.
-        """
-        ended = metrics.ended
-        if ended.outcome in (*_WELL, TurnOutcome.CANCELLED):
-            self._failures = self._auth_failures = 0
-        if ended.outcome in _WELL or self._control.hold is not None:
-            return
-        if ended.outcome is TurnOutcome.AUTH:
-            self._auth_failures += 1
-            if self._auth_failures >= AUTH_TRIES:
-                self._login = AgentState.NEEDS_LOGIN, ended.reason or ""
-                return
-        state, why, wait = state_after(ended.verdict), ended.reason, 0.0
-        if ended.outcome is TurnOutcome.RATE_LIMITED:
-            wait = told.retry_after_s or metrics.retry_after_s
-        if state is AgentState.NO_CREDIT:
-            why = f"The provider's credit is used up. The provider says: {why}"
-        await self._pause(state, why, wait)
 
     # --- keeping short ----------------------------------------------------------------
 
     async def _tidy(self) -> None:
         """Shorten the notes when they have grown too long."""
-        if not self._notes.are_long():
+        if not self.notes.are_long():
             return
-        self._link.say(AgentState.COMPACTING, "Shortening the notes.")
+        self.link.say(AgentState.COMPACTING, "Shortening the notes.")
         with self._busy() as cancellation:
             model = await self._model_outside_turns()
-            done = await self._notes.shorten(model=model, cancellation=cancellation)
+            done = await self.notes.shorten(model=model, cancellation=cancellation)
         self._log(done)
 
     async def _compact(self) -> None:
         """Let the agent save what it must not forget, then shorten the session."""
-        if self._notes.can_be_written and self._session.has_begun:
+        if self.notes.can_be_written and self.session.has_begun:
             try:
-                await self._turn(await self._link.connection(), SAVE, ())
+                await self._turn(await self.link.connection(), SAVE, ())
             except HiveError as error:
                 _log.info("could not save the notes first: %s", error.message)
-        if self._control.hold is not None:
+        if self.control.hold is not None:
             return
         with self._busy() as cancellation:
             model = await self._model_outside_turns()
-            self._log(await self._session.compact(model, cancellation))
+            self._log(await self.session.compact(model, cancellation))
 
     async def _model_outside_turns(self) -> str:
         """Ask which model holds now: the operator may have chosen another since."""
         try:
-            return await self._ask_model(await self._link.connection())
+            return await self._ask_model(await self.link.connection())
         except HiveError as error:
             _log.info("the model may have changed: %s", error.message)
-            return self._model
+            return self.model
 
     @contextlib.contextmanager
     def _busy(self) -> Iterator[Cancellation]:
@@ -393,7 +310,7 @@ class Loop:
 
     def _log(self, text: str | None) -> None:
         if text is not None:
-            self._link.emit(Log(text=sentence(text)))
+            self.link.emit(Log(text=sentence(text)))
 
 
 def _retry_after(error: HiveError) -> float:

@@ -45,6 +45,7 @@ from pyglue.harness.link.trust import Trust
 from pyglue.harness.link.tunnel import Tunnel
 from pyglue.harness.load import Loaded, Places, fingerprint, load
 from pyglue.harness.loop import Loop
+from pyglue.harness.rest import Rest
 from pyglue.harness.space import Space
 from pyglue.harness.steering import Steering
 from pyglue.harness.terminal import Terminals
@@ -119,23 +120,27 @@ async def run(
             warmth=link.warm,
         )
         control = Control()
-        max_bytes = loaded.manifest.notes.max_bytes
         loop = Loop(
-            link,
-            session,
-            Notes(
+            link=link,
+            session=session,
+            notes=Notes(
                 options,
                 places.state,
-                max_bytes=max_bytes,
+                max_bytes=loaded.manifest.notes.max_bytes,
                 tools=loaded.manifest.allowed_tools,
             ),
-            control,
-            joined,
-            steering,
-            space=space,
+            control=control,
+            joined=joined,
+            steering=steering,
             exposed=exposed,
+            rest=Rest(
+                link=link,
+                session=session,
+                control=control,
+                space=space,
+                pauses=pauses or Pauses(),
+            ),
             model=loaded.manifest.model,
-            pauses=pauses or Pauses(),
         )
         link_handlers.on(CANCEL_TURN, loop.cancel)
         link_handlers.on(COMPACT_SESSION, control.ask_compact)
