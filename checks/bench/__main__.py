@@ -9,6 +9,8 @@ from checks.bench import (
     burst,
     crash,
     durable,
+    egress,
+    egress_agents,
     events,
     harness_memory,
     idle,
@@ -41,15 +43,19 @@ BENCHMARKS: Final[Mapping[str, Callable[[], Awaitable[Figures]]]] = {
     harness_memory.NAME: harness_memory.bench,
     durable.NAME: durable.bench,
     events.NAME: events.bench,
+    egress.CONNECT: egress.connect,
+    egress.THROUGHPUT: egress.throughput,
+    egress_agents.AGENTS: egress_agents.bench,
     scale.RECV: scale.recv,
     scale.STATS: scale.stats,
     scale.OVERVIEW: scale.overview,
     page.PAGE: page.page,
     page.BROWSER: page.browser,
 }
-PARTS: Final[Mapping[str, str]] = dict.fromkeys(
-    (page.PAINT, page.BLOCKED, page.EVENT), page.BROWSER
-)
+PARTS: Final[Mapping[str, str]] = {
+    **dict.fromkeys((page.PAINT, page.BLOCKED, page.EVENT), page.BROWSER),
+    egress_agents.MEMORY: egress_agents.AGENTS,
+}
 """Figures that are taken together with others, by the benchmark's name."""
 
 

@@ -178,10 +178,9 @@ class _Far:
     rejected: str | None = None
     left: bool = False
 
-    @property
-    def transport(self) -> "_Far":
-        """Be the transport as well."""
-        return self
+    async def read(self, most: int) -> bytes:
+        """Return what it answers."""
+        return await self.answers.read(most)
 
     def write(self, data: bytes) -> None:
         """Read what was sent."""
@@ -249,8 +248,8 @@ async def _carried(
     far = _Far(asyncio.StreamReader(), parser)
     flow = Flow(_STUCK_S, lambda **_: None)
     try:
-        streams = (far.answers, far)
-        await exchange(reader, request, _Near(), streams, flow)  # type: ignore[arg-type]
+        async with flow.running():
+            await exchange(reader, request, _Near(), far, flow)  # type: ignore[arg-type]
     except TimeoutError:
         return "the host waits for more than was sent", False
     return _fault(kind, host, far), far.rejected is not None

@@ -14,6 +14,7 @@ from pyglue.egress.listener import Listener
 from pyglue.egress.traffic import Traffic
 from pyglue.handover.share import connections_each
 from pyglue.limits import EgressLimits
+from pyglue.side import Scratch
 
 
 class Egress:
@@ -35,11 +36,13 @@ class Egress:
         self._traffic = Traffic(self._limits)
         self._dialer = Dialer(self._limits, names=config.egress.names, lookup=lookup)
         self._authority = Authority()
+        self._scratch = Scratch()
         self._injector = Injector(
             authority=self._authority,
             lines=lambda agent, host: self.link.lines(agent, host),
             limits=self._limits,
             trusted=trusted(config.egress.authorities),
+            scratch=self._scratch,
         )
         self._listeners: dict[str, list[Listener]] = {}
         self.link = Link(
@@ -66,9 +69,11 @@ class Egress:
             traffic=self._traffic,
             limits=self._limits,
             injector=self._injector,
+            scratch=self._scratch,
         )
         old = self._listeners.get(agent, [])
-        await asyncio.gather(*(one.retire() for one in old))
+        for one in old:
+            one.retire()
         fresh = Listener(
             listener,
             carrier.serve,

@@ -1,22 +1,25 @@
 """One request and its response, and the bytes of a connection.
 
-``carry`` uses it for plain requests, ``inject`` for those that carry secrets. The
-connections end with the one exchange, so that no response can be taken for another's.
+``carry`` uses it for plain requests, ``inject`` for those that carry secrets, ``web``
+for those in a tunnel to port 80. Only in the last one another exchange may follow:
+elsewhere the connections end with the one, so that no response can be taken for
+another's.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import h11
 
 from pyglue.egress.request import Reader, answer_headers
 from pyglue.mask import Mask
+from pyglue.side import Side
 
 _CHUNK: Final = 256 * 1024
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_SWITCHING: Final = 101
 
 
 class Count(Protocol):
@@ -45,22 +48,28 @@ class Flow:
     _timeout: asyncio.Timeout | None = None
     _at: float = 0.0
 
-    async def run(self, *ways: Coroutine[Any, Any, None]) -> None:
-        """Run both directions to their end, as long as something passes."""
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self.idle_s) as self._timeout:
-            self._at = loop.time()
-            tasks = [asyncio.create_task(way) for way in ways]
-            try:
-                await asyncio.gather(*tasks)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Go on as long as something passes.
 
-    def passed(self, *, sent: int = 0, received: int = 0) -> None:
-        """Count bytes that were taken by the other side."""
-        self.count(sent=sent, received=received)
+        Raises:
+            TimeoutError: Nothing did for too long.
+        """
+        self._at = asyncio.get_running_loop().time()
+        async with asyncio.timeout(self.idle_s) as self._timeout:
+            yield
+
+    def sent(self, size: int) -> None:
+        """Count bytes that went to the host."""
+        self.count(sent=size, received=0)
+        self._goes_on()
+
+    def received(self, size: int) -> None:
+        """Count bytes that went to the agent."""
+        self.count(sent=0, received=size)
+        self._goes_on()
+
+    def _goes_on(self) -> None:
         now = asyncio.get_running_loop().time()
         if self._timeout is not None and now - self._at > 1.0:
             self._at = now
@@ -71,25 +80,31 @@ async def exchange(
     reader: Reader,
     request: h11.Request,
     agent: Sink,
-    out: Streams,
+    out: Side,
     flow: Flow,
+    *,
     mask: Mask | None = None,
-) -> None:
-    """Carry one request and its response; ``mask`` hides what must not come back."""
+    keeps: bool = False,
+) -> h11.Connection:
+    """Carry one request and its response; ``mask`` hides what must not come back.
+
+    The agent is told that its connection ends with it, unless it ``keeps``. Returns the
+    client's side of the exchange with the host.
+    """
     mask = mask or Mask({})
     client = h11.Connection(h11.CLIENT, max_incomplete_event_size=_CHUNK)
 
     async def up() -> None:
         data = client.send(request) or b""
         while True:
-            out[1].write(data)
-            await out[1].drain()
-            flow.passed(sent=len(data))
+            out.write(data)
+            await out.drain()
+            flow.sent(len(data))
             event = await reader.event()
             if isinstance(event, h11.EndOfMessage):
                 data = client.send(h11.EndOfMessage()) or b""  # without trailers
-                out[1].write(data)
-                flow.passed(sent=len(data))
+                out.write(data)
+                flow.sent(len(data))
                 return
             if not isinstance(event, h11.Data):
                 return
@@ -100,11 +115,11 @@ async def exchange(
         while True:
             event = client.next_event()
             if event is h11.NEED_DATA:
-                client.receive_data(await out[0].read(_CHUNK))
+                client.receive_data(await out.read(_CHUNK))
                 continue
             data = b""
             if isinstance(event, h11.Response | h11.InformationalResponse):
-                data = server.send(_passed_on(event, mask)) or b""
+                data = server.send(_passed_on(event, mask, keeps=keeps)) or b""
             elif isinstance(event, h11.Data):
                 data = _sent(server, mask.feed(bytes(event.data)))
             elif isinstance(event, h11.EndOfMessage):
@@ -114,22 +129,23 @@ async def exchange(
                 return
             agent.write(data)
             await agent.drain()
-            flow.passed(received=len(data))
+            flow.received(len(data))
             if isinstance(event, h11.EndOfMessage):
                 return
 
     def gone(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
-            out[1].transport.abort()  # half a request has no answer
+            out.abort()  # half a request has no answer
 
     uploading = asyncio.create_task(up())
     uploading.add_done_callback(gone)
     try:
         with contextlib.suppress(h11.ProtocolError):
-            await flow.run(down())
+            await down()
     finally:
         uploading.cancel()
         await asyncio.gather(uploading, return_exceptions=True)
+    return client
 
 
 def _sent(server: h11.Connection, data: bytes) -> bytes:
@@ -137,13 +153,11 @@ def _sent(server: h11.Connection, data: bytes) -> bytes:
 
 
 def _passed_on(
-    event: h11.Response | h11.InformationalResponse, mask: Mask
+    event: h11.Response | h11.InformationalResponse, mask: Mask, *, keeps: bool
 ) -> h11.Response | h11.InformationalResponse:
-    headers = [
-        (name, mask.whole(value)) for name, value in answer_headers(event.headers)
-    ]
+    kept = answer_headers(event, keeps=keeps)
     return type(event)(
         status_code=event.status_code,
-        headers=headers,
+        headers=[(name, mask.whole(value)) for name, value in kept],
         reason=mask.whole(bytes(event.reason)),
     )

@@ -11,12 +11,11 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
 
 from pyglue.api.egress import HeaderLine
 from pyglue.display import visible
 from pyglue.egress.authority import Authority
-from pyglue.egress.exchange import Flow, Streams, exchange
+from pyglue.egress.exchange import Flow, exchange
 from pyglue.egress.hello import ALERT
 from pyglue.egress.inside import Inside
 from pyglue.egress.refusal import RefusedError
@@ -25,8 +24,8 @@ from pyglue.egress.strict import request_of
 from pyglue.hosts import Host
 from pyglue.limits import EgressLimits
 from pyglue.mask import Mask
+from pyglue.side import Scratch, Side
 
-_CHUNK: Final = 256 * 1024
 Lines = tuple[HeaderLine, ...]
 
 
@@ -39,17 +38,18 @@ class Injector:
     """Ask hived which headers an agent's requests to a host carry."""
     limits: EgressLimits
     trusted: ssl.SSLContext
+    scratch: Scratch
 
-    async def outside(self, sock: socket.socket, host: Host) -> Streams:
+    async def outside(self, sock: socket.socket, host: Host) -> Side:
         """Begin TLS with the host.
 
         Raises:
             RefusedError: It is not who it should be, or speaks no TLS.
         """
         try:
-            return await asyncio.open_connection(
+            _, side = await asyncio.get_running_loop().create_connection(
+                lambda: Side(self.scratch),
                 sock=sock,
-                limit=_CHUNK,
                 ssl=self.trusted,
                 server_hostname=host.name,
                 ssl_handshake_timeout=self.limits.connect_s,
@@ -61,11 +61,13 @@ class Injector:
             sentence = f"No TLS with {host}: {visible(str(error.reason), limit=200)}."
         except (OSError, TimeoutError):
             sentence = f"No TLS with {host}: it ended the connection."
+        else:
+            return side
         sock.close()
         raise RefusedError(502, sentence)
 
     async def carry(
-        self, asked: Asked, agent: Streams, out: Streams, lines: Lines, flow: Flow
+        self, asked: Asked, agent: Side, out: Side, lines: Lines, flow: Flow
     ) -> str | None:
         """Carry one request; return why it was refused, if it was.
 
@@ -75,13 +77,13 @@ class Injector:
         """
         host = asked.host
         context = self.authority.context(host.name)
-        inside = Inside(streams=agent, context=context, first=asked.first)
+        inside = Inside(agent=agent, context=context, first=asked.first)
         try:
             async with asyncio.timeout(self.limits.head_s):
                 await inside.shake_hands(host)
         except RefusedError as error:
             if not inside.has_answered:
-                agent[1].write(ALERT)
+                agent.write(ALERT)
             return error.sentence
         reader = Reader(inside, self.limits)
         try:
@@ -95,7 +97,7 @@ class Injector:
         if request is not None:
             hidden = {form for line in lines for form in line.hidden}
             mask = Mask({one.encode(): b"*" * len(one.encode()) for one in hidden})
-            await exchange(reader, request, inside, out, flow, mask)
+            await exchange(reader, request, inside, out, flow, mask=mask)
         with contextlib.suppress(ConnectionError):
             inside.end()
         return None

@@ -1,6 +1,6 @@
-"""TLS with the agent, ended by hive-egress, over streams whose first bytes are there.
+"""TLS with the agent, ended by hive-egress, over a side whose first bytes are there.
 
-``exchange`` reads and writes it as it does asyncio's streams.
+``exchange`` reads and writes it as it does a side without TLS.
 """
 
 import contextlib
@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyglue.egress.authority import Shake
-from pyglue.egress.exchange import Streams
 from pyglue.egress.hello import HANDSHAKE
 from pyglue.egress.refusal import other_name
 from pyglue.hosts import Host
+from pyglue.side import Side
 
 _CHUNK: Final = 256 * 1024
 
 
 @dataclass(kw_only=True, eq=False)
 class Inside:
-    """The server's side of TLS with an agent; it reads and writes like two streams."""
+    """The server's side of TLS with an agent."""
 
-    streams: Streams
+    agent: Side
     context: ssl.SSLContext
     first: bytes
 
@@ -68,7 +68,7 @@ class Inside:
             try:
                 return self._tls.read(most)
             except ssl.SSLWantReadError:
-                data = await self.streams[0].read(_CHUNK)
+                data = await self.agent.read(_CHUNK)
                 if not data:
                     return b""
                 self._incoming.write(data)
@@ -94,7 +94,7 @@ class Inside:
     async def drain(self) -> None:
         """Wait until the agent took most of what was written."""
         self._flush()
-        await self.streams[1].drain()
+        await self.agent.drain()
 
     def end(self) -> None:
         """Say that nothing more is written."""
@@ -104,10 +104,10 @@ class Inside:
 
     def _flush(self) -> None:
         if self._outgoing.pending:
-            self.streams[1].write(self._outgoing.read())
+            self.agent.write(self._outgoing.read())
 
     async def _received(self) -> bytes:
-        data = await self.streams[0].read(_CHUNK)
+        data = await self.agent.read(_CHUNK)
         if not data:
             raise ConnectionError("the agent left")
         return data

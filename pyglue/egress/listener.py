@@ -11,6 +11,8 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from pyglue.limits import SOCKETS_AT_ONCE
+
 _AGAIN_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
@@ -27,9 +29,13 @@ class Listener:
         self._listener = listener
         self._serve = serve
         self._most = most
-        self._left = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
-        self._accepting = asyncio.create_task(self._accept())
+        self._loop = asyncio.get_running_loop()
+        self._again: asyncio.TimerHandle | None = None
+        self._is_retired = False
+        self._is_listening = False
+        listener.setblocking(False)
+        self._listen()
 
     @property
     def is_busy(self) -> bool:
@@ -41,40 +47,55 @@ class Listener:
         for task in self._running:
             task.cancel()
 
-    async def retire(self) -> None:
+    def retire(self) -> None:
         """Accept no more; what is connected goes on."""
-        self._accepting.cancel()
-        await asyncio.gather(self._accepting, return_exceptions=True)
+        self._is_retired = True
+        self._pause()
+        if self._again is not None:
+            self._again.cancel()
         self._listener.close()
 
     async def shut(self) -> None:
         """Cut everything off."""
-        await self.retire()
+        self.retire()
         self.cut()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            while len(self._running) >= self._most():
-                self._left.clear()
-                await self._left.wait()
+    def _listen(self) -> None:
+        if not self._is_retired and not self._is_listening:
+            self._is_listening = True
+            self._loop.add_reader(self._listener, self._accept)
+
+    def _pause(self) -> None:
+        if self._is_listening:
+            self._is_listening = False
+            self._loop.remove_reader(self._listener)
+
+    def _accept(self) -> None:
+        for _ in range(SOCKETS_AT_ONCE):
+            if len(self._running) >= self._most():
+                self._pause()  # until one has left
+                return
             try:
-                connection, _ = await loop.sock_accept(self._listener)
+                connection, _address = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
             except OSError as error:  # no descriptors, no memory
                 _log.warning("cannot accept a connection: %s", error.strerror)
-                await asyncio.sleep(_AGAIN_S)
-                continue
-            task = asyncio.create_task(self._one(connection))
+                self._pause()
+                self._again = self._loop.call_later(_AGAIN_S, self._listen)
+                return
+            task = self._loop.create_task(self._one(connection))
             self._running.add(task)
             task.add_done_callback(self._gone)
 
     async def _one(self, connection: socket.socket) -> None:
         with contextlib.closing(connection), contextlib.suppress(OSError):
+            connection.setblocking(False)
             await self._serve(connection)
 
     def _gone(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._left.set()
+        self._listen()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a connection failed: %r", error)

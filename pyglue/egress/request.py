@@ -35,7 +35,13 @@ _HOP: Final = frozenset(
 )
 """Headers that are about one connection, and Host, which is written anew."""
 
-Headers = list[tuple[bytes, bytes]]
+_SWITCHING: Final = 101
+CLOSE: Final = ((b"connection", b"close"),)
+UPGRADE: Final = ((b"upgrade", b"websocket"), (b"connection", b"Upgrade"))
+"""The one protocol that a connection may change to, in a tunnel to port 80."""
+
+Header = tuple[bytes, bytes]
+Headers = list[Header]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,25 +113,35 @@ class Reader:
 
 
 def _plain(request: h11.Request) -> Asked:
-    target = request.target.decode("ascii", "replace")
-    match = _ABSOLUTE.fullmatch(target)
-    host = None if match is None else hosts.asked(match[1], default_port=80)
-    if match is None or host is None:
+    found = absolute(request)
+    if found is None:
         raise bad_request(
             "This is a proxy for CONNECT and for absolute http:// URIs; it serves "
             "nothing itself."
         )
+    host, path = found
     check_host(request, host)
     check_length({name for name, _ in request.headers})
+    return Asked(host=host, plain=to_host(request, host, path, CLOSE))
+
+
+def absolute(request: h11.Request) -> tuple[Host, bytes] | None:
+    """Return the host and the path of an absolute http:// URI; None if it is none."""
+    match = _ABSOLUTE.fullmatch(request.target.decode("ascii", "replace"))
+    host = None if match is None else hosts.asked(match[1], default_port=80)
+    if match is None or host is None:
+        return None
     path = match[2] or "/"
-    path = path if path.startswith("/") else f"/{path}"
-    kept = end_to_end(request.headers)
+    return host, (path if path.startswith("/") else f"/{path}").encode()
+
+
+def to_host(
+    request: h11.Request, host: Host, path: bytes, connection: Iterable[Header]
+) -> h11.Request:
+    """Return the request as a host gets it, with what it says about the connection."""
     shown = str(host) if host.port != 80 else str(host).rpartition(":")[0]
-    headers = [(b"host", shown.encode()), *kept, (b"connection", b"close")]
-    return Asked(
-        host=host,
-        plain=h11.Request(method=request.method, target=path.encode(), headers=headers),
-    )
+    headers = [(b"host", shown.encode()), *end_to_end(request.headers), *connection]
+    return h11.Request(method=request.method, target=path, headers=headers)
 
 
 def check_host(request: h11.Request, host: Host) -> None:
@@ -146,18 +162,31 @@ def check_length(names: Collection[bytes]) -> None:
         raise bad_request("Content-Length and Transfer-Encoding contradict each other.")
 
 
-def answer_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Return a response's headers for the agent: its connection ends with it."""
-    return [*end_to_end(headers), (b"connection", b"close")]
+def answer_headers(
+    event: h11.Response | h11.InformationalResponse, *, keeps: bool
+) -> Headers:
+    """Return a response's headers for the agent.
+
+    Its connection ends with it unless it ``keeps``, and the host's does not end either.
+    """
+    kept = end_to_end(event.headers)
+    if event.status_code == _SWITCHING:
+        return [*kept, *UPGRADE]
+    ends = event.http_version < b"1.1" or b"close" in _about_connection(event.headers)
+    return [*kept, *CLOSE] if ends or not keeps else kept
 
 
-def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+def end_to_end(headers: Iterable[Header]) -> Headers:
     """Return the headers that are not about one connection."""
     every = list(headers)
-    dropped = _HOP | {
+    dropped = _HOP | _about_connection(every)
+    return [(name, value) for name, value in every if name not in dropped]
+
+
+def _about_connection(headers: Iterable[Header]) -> set[bytes]:
+    return {
         token.strip().lower()
-        for name, value in every
+        for name, value in headers
         if name == b"connection"
         for token in value.split(b",")
     }
-    return [(name, value) for name, value in every if name not in dropped]

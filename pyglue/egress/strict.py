@@ -1,8 +1,9 @@
-"""The one request that an injected connection carries, read more strictly than HTTP is.
+"""A request in a connection to one host, read more strictly than HTTP is.
 
-``inject`` puts secrets into it, so nothing may be left that two readers could take for
-two different requests, or that names another host than the connection's. h11 reads and
-writes it anew; what it would tolerate or repair is refused here first.
+``inject`` puts secrets into it, and ``web`` carries one after the other, so nothing may
+be left that two readers could take for two different requests, or that names another
+host than the connection's. h11 reads and writes it anew; what it would tolerate or
+repair is refused here first.
 """
 
 import re
@@ -15,6 +16,7 @@ import h11
 from pyglue.api.egress import HeaderLine
 from pyglue.egress.refusal import RefusedError, bad_request
 from pyglue.egress.request import (
+    CLOSE,
     Reader,
     Source,
     check_host,
@@ -37,10 +39,22 @@ _IDENTITY: Final = (b"accept-encoding", b"identity")
 async def request_of(
     source: Source, reader: Reader, host: Host, lines: Sequence[HeaderLine], most: int
 ) -> h11.Request | None:
-    """Return the request to send; None if the agent left before it.
+    """Return the request to send with secrets; None if the agent left before it.
 
     Raises:
         RefusedError: It could be read in two ways, or is for another host.
+    """
+    request = await strict_request(source, reader, most)
+    return None if request is None else _with_lines(request, host, lines)
+
+
+async def strict_request(
+    source: Source, reader: Reader, most: int
+) -> h11.Request | None:
+    """Return the request as it was sent; None if the agent left before it.
+
+    Raises:
+        RefusedError: It could be read in two ways.
     """
     data = await _head(source, most)
     if not data:
@@ -50,9 +64,7 @@ async def request_of(
         event = await reader.event()
     except h11.RemoteProtocolError as error:
         raise bad_request(f"This is not HTTP/1.1: {error}.") from None
-    if not isinstance(event, h11.Request):
-        return None
-    return _with_lines(event, host, lines)
+    return event if isinstance(event, h11.Request) else None
 
 
 async def _head(source: Source, most: int) -> bytes:
@@ -120,6 +132,6 @@ def _with_lines(
             *kept,
             *ours.items(),
             _IDENTITY,  # so that what the host repeats can be found and hidden
-            (b"connection", b"close"),
+            *CLOSE,
         ],
     )

@@ -8,13 +8,13 @@ here; every rule is hive-egress's.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from pyglue.harness.link.trust import Trust, system_bundle
 from pyglue.jsonrpc import short_path
 from pyglue.limits import EgressLimits
+from pyglue.side import Scratch, Side
 
 _CHUNK: Final = 256 * 1024
 _LOCAL: Final = "localhost,127.0.0.1,::1"
@@ -41,10 +41,12 @@ class Tunnel:
         self._limits = limits or EgressLimits()
         self._server: asyncio.Server | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._scratch = Scratch()
 
     async def __aenter__(self) -> "Tunnel":
-        self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", 0, limit=_CHUNK
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Side(self._scratch, self._accept), "127.0.0.1", 0
         )
         return self
 
@@ -64,61 +66,38 @@ class Tunnel:
         found = proxy_environment(f"http://127.0.0.1:{port}")
         return found if self._trust is None else found | self._trust.environment
 
-    def _accept(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    def _accept(self, inside: Side) -> None:
         if len(self._running) >= self._limits.connections:
-            writer.transport.abort()
+            inside.abort()
             return
-        task = asyncio.create_task(self._carry(reader, writer))
+        task = asyncio.create_task(self._carry(inside))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    def _answered(self) -> None:
-        """Hear that hive-egress answers: what is to be trusted is in its place."""
-        if self._trust is not None:
-            self._trust.refresh()
-
-    async def _carry(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        async with contextlib.AsyncExitStack() as closing:
-            closing.callback(writer.transport.abort)
+    async def _carry(self, inside: Side) -> None:
+        """Carry bytes both ways; who is answered to the end has no more to say."""
+        with contextlib.ExitStack() as closing:
+            closing.callback(inside.abort)
             try:
                 with short_path(self._target) as name:
-                    out = await asyncio.open_unix_connection(name, limit=_CHUNK)
+                    loop = asyncio.get_running_loop()
+                    _, out = await loop.create_unix_connection(
+                        lambda: Side(self._scratch), name
+                    )
             except OSError as error:
                 _log.warning("the egress socket does not answer: %s", error)
                 return
-            closing.callback(out[1].transport.abort)
+            closing.callback(out.abort)
+            inside.lead(out)
             with contextlib.suppress(ConnectionError):
-                async with asyncio.TaskGroup() as both:
-                    up = both.create_task(_pump(reader, out[1]))
-                    await _pump(out[0], writer, self._answered)
-                    up.cancel()  # who is answered to the end has no more to say
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-
-
-def _nothing() -> None:
-    """Do nothing."""
-
-
-async def _pump(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    first: Callable[[], None] = _nothing,
-) -> None:
-    """Pass bytes on; ``first`` is called before the first of them."""
-    with contextlib.suppress(ConnectionError):
-        while chunk := await reader.read(_CHUNK):
-            first()
-            first = _nothing
-            writer.write(chunk)
-            await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
+                first = await out.read(_CHUNK)
+                if self._trust is not None:
+                    self._trust.refresh()  # it was placed before this answer
+                inside.write(first)
+                out.lead(inside)
+                await out.over
+                inside.close()
+                await inside.gone
 
 
 def proxy_environment(url: str) -> dict[str, str]:

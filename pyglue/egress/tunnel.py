@@ -1,0 +1,70 @@
+"""A tunnel of an agent: what its first bytes say decides how the rest is carried.
+
+``carry`` calls it once it is connected. TLS must ask for the host that the tunnel is
+to; what is no TLS passes as it is.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from pyglue.egress.exchange import Flow
+from pyglue.egress.hello import ALERT, HANDSHAKE, Hello, NotAHelloError
+from pyglue.egress.refusal import RefusedError, other_name
+from pyglue.egress.request import Asked
+from pyglue.hosts import Host
+from pyglue.limits import EgressLimits
+from pyglue.side import Side, join
+
+_CHUNK: Final = 256 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tunnel:
+    """One tunnel, between an agent and the host that it asked for."""
+
+    asked: Asked
+    agent: Side
+    out: Side
+    flow: Flow
+    limits: EgressLimits
+
+    async def carry(self) -> str | None:
+        """Carry it to its end; return why it was refused, if it was.
+
+        Raises:
+            TimeoutError: The agent is too slow.
+            ConnectionError: The agent or the host left.
+        """
+        self.out.lead(self.agent, self.flow.received)  # whoever speaks first
+        first = self.asked.first or await self.agent.read(_CHUNK)
+        host = self.asked.host
+        if first and first[0] == HANDSHAKE:
+            try:
+                async with asyncio.timeout(self.limits.head_s):
+                    first = await self._hello(host, first)
+            except RefusedError as error:
+                self.agent.write(ALERT)
+                return error.sentence
+        self.out.write(first)
+        self.flow.sent(len(first))
+        await join(self.agent, self.out, self.flow.sent, self.flow.received)
+        return None
+
+    async def _hello(self, host: Host, data: bytes) -> bytes:
+        """Return the bytes up to the end of a ClientHello for this host."""
+        hello, held = Hello(), b""
+        try:
+            while data and len(held) <= self.limits.head:
+                held += data
+                hello.feed(data)
+                if hello.is_whole:
+                    break
+                data = await self.agent.read(_CHUNK)
+        except NotAHelloError:
+            raise other_name(host, "nothing readable (TLS 1.2 is needed)") from None
+        if not hello.is_whole:
+            raise other_name(host, "nothing: its ClientHello does not end")
+        if hello.name is not None and hello.name.lower() != host.name:
+            raise other_name(host, hello.name)
+        return held
