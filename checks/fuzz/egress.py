@@ -1,9 +1,10 @@
 """hive-egress's readers of what agents send, before it connects them and after.
 
 ``first``: an agent's first request. ``secret``: the one request that gets headers with
-a secret. Both are carried by the product's ``exchange`` to a host that reads with
-llhttp, as Node's servers do: it must see one request, for the host that was judged, and
-the secret once. ``hello``: TLS inside a connection that carries secrets, for any name.
+a secret. ``web``: some requests in a tunnel to port 80. All are carried by the
+product's ``exchange`` to a host that reads with llhttp, as Node's servers do: it must
+see one request, or in a tunnel some, each for the host that was judged, and the secret
+once. ``hello``: TLS inside a connection that carries secrets, for any name.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import re
 import ssl
 import sys
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
@@ -28,10 +29,12 @@ from pyglue.egress.hello import without_names
 from pyglue.egress.refusal import RefusedError
 from pyglue.egress.request import Reader
 from pyglue.egress.strict import request_of
+from pyglue.egress.web import Web, begins_like_http
 from pyglue.limits import EgressLimits
 
 _LIMITS: Final = EgressLimits(head=4096)
 _HOST: Final = hosts.Host("forge.test", 443)
+_WEB: Final = hosts.Host("forge.test", 80)
 _VALUE: Final = "Bearer planted-secret"
 _LINES: Final = (HeaderLine(name="authorization", value=_VALUE, hidden=()),)
 _ANSWER: Final = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
@@ -109,11 +112,14 @@ async def attack(trial: Trial) -> None:
 async def _all(trial: Trial, authority: Authority) -> None:
     for case in trial.cases():
         rng = case.random
-        kind = rng.choice(("first", "secret", "secret", "hello"))
+        kind = rng.choice(("first", "secret", "secret", "web", "web", "hello"))
         if kind == "hello":
             _hello(case, authority, rng.choice(_SNI), _forged(rng))
             continue
-        data = _request(rng, absolute=kind == "first")
+        data = b"".join(
+            _request(rng, absolute=kind == "first")
+            for _ in range(rng.choice((1, 2, 3)) if kind == "web" else 1)
+        )
         try:
             fault, refused = await _carried(kind, data, rng)
         except Exception as error:
@@ -155,10 +161,16 @@ def _request(rng: random.Random, *, absolute: bool) -> bytes:
 
 @dataclass
 class _Pieces:
-    """What an agent sends, in pieces, and then no more."""
+    """What an agent sends, in pieces, and then no more; it reads all it is answered."""
 
     data: bytes
     rng: random.Random
+
+    def write(self, data: bytes) -> None:
+        """Take it."""
+
+    async def drain(self) -> None:
+        """Take everything at once."""
 
     async def read(self, most: int) -> bytes:
         """Return some."""
@@ -177,6 +189,9 @@ class _Far:
     bodies: list[Body] = field(default_factory=list)
     rejected: str | None = None
     left: bool = False
+
+    def keep(self) -> None:
+        """Be read from, as it is anyway."""
 
     async def read(self, most: int) -> bytes:
         """Return what it answers."""
@@ -208,39 +223,11 @@ class _Far:
             self.answers.feed_eof()
 
 
-@dataclass
-class _Near:
-    """The agent's side, which reads whatever it is answered."""
-
-    def write(self, data: bytes) -> None:
-        """Take it."""
-
-    async def drain(self) -> None:
-        """Take everything at once."""
-
-
 async def _carried(
     kind: str, data: bytes, rng: random.Random
 ) -> tuple[str | None, bool]:
     """Read and carry a request; return what is wrong, and whether it was refused."""
-    source = _Pieces(data, rng)
-    host = _HOST
-    reader = Reader(source, _LIMITS)
-    try:
-        if kind == "secret":
-            request = await request_of(source, reader, host, _LINES, _LIMITS.head)
-        else:
-            asked = await reader.asked()
-            if asked is None:
-                return None, True
-            host, request = asked.host, asked.plain
-            if request is None:
-                rest = data.endswith(asked.first + source.data)
-                return (None if rest else "lost bytes of a tunnel"), False
-    except RefusedError:
-        return None, True
-    if request is None:
-        return None, True
+    agent = _Pieces(data, rng)
     loop = asyncio.get_running_loop()
     parser = HttpRequestParser(
         BaseProtocol(loop), loop, 2**16, max_line_size=10**6, max_field_size=10**6
@@ -249,15 +236,51 @@ async def _carried(
     flow = Flow(_STUCK_S, lambda **_: None)
     try:
         async with flow.running():
-            await exchange(reader, request, _Near(), far, flow)  # type: ignore[arg-type]
+            if kind == "web":
+                return await _in_tunnel(agent, far, flow)
+            return await _alone(kind, agent, far, flow)
+    except RefusedError:
+        return None, True
     except TimeoutError:
         return "the host waits for more than was sent", False
+
+
+async def _in_tunnel(agent: _Pieces, far: _Far, flow: Flow) -> tuple[str | None, bool]:
+    """Carry the requests of a tunnel to port 80."""
+    refused: str | None = None
+    first = await agent.read(10_000)
+    if begins_like_http(first):
+        sides: dict[str, Any] = {"agent": agent, "out": far}
+        web = Web(host=_WEB, flow=flow, limits=_LIMITS, **sides)
+        refused = await web.carry(first)
+    wrong = _fault("web", _WEB, far)
+    return wrong, refused is not None or far.rejected is not None
+
+
+async def _alone(
+    kind: str, agent: _Pieces, far: _Far, flow: Flow
+) -> tuple[str | None, bool]:
+    """Carry a first request, or one with a secret."""
+    host, data, reader = _HOST, agent.data, Reader(agent, _LIMITS)
+    if kind == "secret":
+        request = await request_of(agent, reader, host, _LINES, _LIMITS.head)
+    else:
+        asked = await reader.asked()
+        if asked is None:
+            return None, True
+        host, request = asked.host, asked.plain
+        if request is None:
+            rest = data.endswith(asked.first + agent.data)
+            return (None if rest else "lost bytes of a tunnel"), False
+    if request is None:
+        return None, True
+    await exchange(reader, request, agent, far, flow)  # type: ignore[arg-type]
     return _fault(kind, host, far), far.rejected is not None
 
 
 def _fault(kind: str, host: hosts.Host, far: _Far) -> str | None:
     """Return what is wrong with what the host saw."""
-    if len(far.seen) > 1:
+    if len(far.seen) > 1 and kind != "web":
         return f"{len(far.seen)} requests: {far.seen!r}"
     if far.rejected is not None and not _ODD_START.search(far.rejected):
         return f"the host rejects it: {far.rejected}"
@@ -266,7 +289,7 @@ def _fault(kind: str, host: hosts.Host, far: _Far) -> str | None:
         port = 443 if kind == "secret" else 80
         if [hosts.asked(one.decode(), default_port=port) for one in named] != [host]:
             return f"for {host}, but the host saw {named!r}"
-        if not path.startswith("/"):
+        if not path.startswith("/") and (kind, path) != ("web", "*"):
             return f"the target is {path!r}"
         secrets = [
             value

@@ -1,7 +1,7 @@
 """A tunnel of an agent: what its first bytes say decides how the rest is carried.
 
 ``carry`` calls it once it is connected. TLS must ask for the host that the tunnel is
-to; what is no TLS passes as it is.
+to; at port 80, requests are read (``web``); what is neither passes as it is.
 """
 
 import asyncio
@@ -12,11 +12,13 @@ from pyglue.egress.exchange import Flow
 from pyglue.egress.hello import ALERT, HANDSHAKE, Hello, NotAHelloError
 from pyglue.egress.refusal import RefusedError, other_name
 from pyglue.egress.request import Asked
+from pyglue.egress.web import Web, begins_like_http
 from pyglue.hosts import Host
 from pyglue.limits import EgressLimits
 from pyglue.side import Side, join
 
 _CHUNK: Final = 256 * 1024
+HTTP_PORTS: Final = frozenset({80})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,15 @@ class Tunnel:
             except RefusedError as error:
                 self.agent.write(ALERT)
                 return error.sentence
+        elif host.port in HTTP_PORTS and begins_like_http(first):
+            web = Web(
+                host=host,
+                agent=self.agent,
+                out=self.out,
+                flow=self.flow,
+                limits=self.limits,
+            )
+            return await web.carry(first)
         self.out.write(first)
         self.flow.sent(len(first))
         await join(self.agent, self.out, self.flow.sent, self.flow.received)

@@ -1,0 +1,146 @@
+"""HTTP in a tunnel to port 80: every request is read, and is for the tunnel's host.
+
+For programs that ask for a tunnel for ``http://``, as Node's ``fetch`` and WebSockets
+do. Each request is read strictly and written anew; the next one is looked at when the
+response to this one is whole. Once the host has changed to WebSocket, bytes pass as
+they are.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+import h11
+
+from pyglue.egress.exchange import Flow, exchange
+from pyglue.egress.refusal import RefusedError, bad_request
+from pyglue.egress.request import (
+    UPGRADE,
+    Header,
+    Reader,
+    absolute,
+    check_host,
+    to_host,
+)
+from pyglue.egress.strict import strict_request
+from pyglue.hosts import Host
+from pyglue.limits import EgressLimits
+from pyglue.side import Side, join
+
+_CHUNK: Final = 256 * 1024
+_STARTS: Final = frozenset(
+    b"!#$%&'*+-.^_`|~0123456789"
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    b"\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0"
+)
+"""What a method consists of, and what some server skips in front of it as space."""
+
+
+def begins_like_http(data: bytes) -> bool:
+    """Tell whether a server of HTTP could take this for the beginning of a request."""
+    return data[:1] != b"" and data[0] in _STARTS
+
+
+class _Ahead:
+    """An agent's side, of which some bytes were read already."""
+
+    def __init__(self, first: bytes, agent: Side) -> None:
+        self.first = first
+        """What was read, and is not taken yet."""
+        self._agent = agent
+
+    async def read(self, most: int) -> bytes:
+        """Return the next bytes, none at the end."""
+        if self.first:
+            data, self.first = self.first[:most], self.first[most:]
+            return data
+        return await self._agent.read(most)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Web:
+    """The requests of one tunnel."""
+
+    host: Host
+    agent: Side
+    out: Side
+    flow: Flow
+    limits: EgressLimits
+
+    async def carry(self, first: bytes) -> str | None:
+        """Carry requests until one side ends; return why one was refused, if it was.
+
+        Raises:
+            TimeoutError: The agent is too slow.
+            ConnectionError: The agent or the host left.
+        """
+        self.out.keep()
+        try:
+            while first:
+                first = await self._one(first)
+        except RefusedError as error:
+            self.agent.write(error.answer())
+            return error.sentence
+        return None
+
+    async def _one(self, first: bytes) -> bytes:
+        """Carry one request; return the beginning of the next, none at the end."""
+        source = _Ahead(first, self.agent)
+        reader = Reader(source, self.limits)
+        async with asyncio.timeout(self.limits.head_s):
+            request = await strict_request(source, reader, self.limits.head)
+        if request is None:
+            return b""
+        sent = _for(self.host, request)
+        back = await exchange(reader, sent, self.agent, self.out, self.flow, keeps=True)
+        rest = reader.connection.trailing_data[0] + source.first
+        unread = back.trailing_data[0]
+        if back.their_state is h11.SWITCHED_PROTOCOL:
+            self.out.write(rest)
+            self.agent.write(unread)
+            self.flow.sent(len(rest))
+            self.flow.received(len(unread))
+            await join(self.agent, self.out, self.flow.sent, self.flow.received)
+            return b""
+        ended = {*reader.connection.states.values(), *back.states.values()}
+        if ended != {h11.DONE} or unread:
+            return b""
+        return rest or await self._next()
+
+    async def _next(self) -> bytes:
+        """Wait for the next request; none if either side ends first.
+
+        A host that says something unasked is about to end.
+        """
+        asked = asyncio.create_task(self.agent.read(_CHUNK))
+        told = asyncio.create_task(self.out.read(1))
+        tasks = (asked, told)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return b"" if told.done() else await asked
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _for(host: Host, request: h11.Request) -> h11.Request:
+    """Return the request as the host gets it.
+
+    Raises:
+        RefusedError: It is for another one.
+    """
+    if request.method.upper() == b"CONNECT":
+        raise RefusedError(403, f"CONNECT is refused in a tunnel to {host}.")
+    path = request.target
+    found = absolute(request)
+    if found is not None and found[0] == host:
+        path = found[1]
+    elif not path.startswith(b"/") and (request.method, path) != (b"OPTIONS", b"*"):
+        raise bad_request(f"The tunnel is to {host}: write the path alone.")
+    check_host(request, host)
+    names = {
+        value.strip().lower() for name, value in request.headers if name == b"upgrade"
+    }
+    upgrade: tuple[Header, ...] = UPGRADE if names == {b"websocket"} else ()
+    return to_host(request, host, path, upgrade)
