@@ -1,30 +1,34 @@
 """Charts: nothing moves under the pointer, a gap is one, and the range is a link."""
 
+import re
+import time
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
+from checks.kits.web import data as data
+from pyglue.api.approvals import ApprovalState
 from pyglue.api.telemetry import StatSeries, StatsParams, StatsResult
 
 STEP = 300
 
 
-def serve(site: Site, agents: int) -> None:
+def serve(site: Site, agents: int, *keys: str) -> None:
     """Let each agent work, rest for long, and work again."""
 
     async def stats(params: StatsParams) -> StatsResult:
         since = params.since or 0.0
         at = tuple(since + STEP * n for n in (*range(1, 5), *range(20, 24)))
         series = tuple(
-            StatSeries(
-                agent=f"a-{n}", key="cost_usd", at=at, values=(float(n + 1),) * 8
-            )
+            StatSeries(agent=f"a-{n}", key=key, at=at, values=(float(n + 1),) * 8)
             for n in range(agents)
+            for key in keys or ("cost_usd",)
         )
-        until = since + 30 * STEP
+        until = params.until or since + 30 * STEP
         return StatsResult(since=since, until=until, step=STEP, series=series)
 
     site.hive.overrides["stats"] = stats
@@ -92,3 +96,118 @@ def test_the_range_is_in_the_address(site: Site, dashboard: Dashboard) -> None:
     expect(page.get_by_test_id("charts")).to_have_attribute("data-loaded", "7d")
     pressed = page.locator("[data-range][aria-pressed=true]")
     expect(pressed).to_have_text("7d")
+
+
+def drag(page: Page, plot: Any, start: float, end: float) -> None:
+    """Drag over a chart, from one part of its width to another."""
+    box = plot.bounding_box()
+    at = [box["x"] + part * box["width"] for part in (start, end)]
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(at[0], y)
+    page.mouse.down()
+    page.mouse.move(at[1], y, steps=4)
+    page.mouse.up()
+
+
+def test_a_drag_zooms_and_there_are_ways_back(site: Site, dashboard: Dashboard) -> None:
+    page = dashboard.page
+    serve(site, 2)
+    page.goto(f"{site.url}/charts?range=24h")
+    first = chart(page)
+    asked = len(site.hive.called("stats"))
+    drag(page, first.locator(".u-over"), 0.25, 0.5)
+    charts = page.get_by_test_id("charts")
+    expect(charts).to_have_attribute("data-loaded", "zoom")
+    (zoomed,) = site.hive.called("stats")[asked:]
+    assert zoomed.until - zoomed.since == pytest.approx(30 * STEP / 4, rel=0.1)
+    expect(page).to_have_url(re.compile(r"range=24h&from=\d+&to=\d+$"))
+    expect(page.get_by_test_id("zoomed")).to_contain_text("UTC to 20")
+    page.reload()  # it is in the address
+    expect(charts).to_have_attribute("data-loaded", "zoom")
+    page.get_by_role("button", name="Back to 24h").click()
+    expect(charts).to_have_attribute("data-loaded", "24h")
+    expect(page.get_by_test_id("zoomed")).to_be_hidden()
+    page.go_back()
+    expect(charts).to_have_attribute("data-loaded", "zoom")
+    page.get_by_role("button", name="24h", exact=True).click()
+    expect(charts).to_have_attribute("data-loaded", "24h")
+
+
+def test_all_charts_have_one_cursor(site: Site, dashboard: Dashboard) -> None:
+    page = dashboard.page
+    serve(site, 2, "cost_usd", "tokens_out")
+    page.goto(f"{site.url}/charts")
+    first = chart(page)
+    second = page.get_by_test_id("chart").nth(1)
+    first.locator(".u-over").hover(position={"x": 60, "y": 60})
+    time = second.locator(".u-legend .u-value").first
+    expect(time).to_contain_text("UTC")
+    expect(first.locator(".u-legend .u-value").first).to_have_text(time.inner_text())
+    value = second.locator(".u-legend .u-value").nth(1)
+    expect(value).to_have_text("2")  # its own, not the height of the stack
+
+
+def test_a_chart_can_be_read_by_keys_alone(site: Site, dashboard: Dashboard) -> None:
+    page = dashboard.page
+    serve(site, 2)
+    page.goto(f"{site.url}/charts")
+    first = chart(page)
+    plot = first.get_by_role("group", name="Cost by agent: arrow keys")
+    plot.focus()
+    legend = first.locator(".u-legend .u-value")
+    page.keyboard.press("ArrowRight")
+    expect(legend.nth(1)).to_have_text("$2.00")
+    before = legend.first.inner_text()
+    page.keyboard.press("ArrowRight")
+    expect(legend.first).not_to_have_text(before)
+    charts = page.get_by_test_id("charts")
+    page.keyboard.press("+")
+    expect(charts).to_have_attribute("data-loaded", "zoom")
+    first.get_by_role("group", name="Cost by agent: arrow keys").focus()
+    page.keyboard.press("Escape")
+    expect(charts).to_have_attribute("data-loaded", "24h")
+    first.get_by_text("Values as a table").focus()
+    page.keyboard.press("Enter")
+    rows = first.locator(".chart-data tbody tr")
+    expect(rows).to_have_count(8)
+    expect(rows.first.locator("td")).to_have_text(["$2.00", "$1.00"])
+
+
+def test_the_legend_has_sums_shares_and_trends(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    serve(site, 3)
+    page.goto(f"{site.url}/charts")
+    rows = chart(page).locator(".u-legend .u-series")
+    expect(rows.nth(1).locator(".u-total")).to_have_text(["$24.00", "50 %", "="])
+    expect(rows.nth(3).locator(".u-total")).to_have_text(["$8.00", "17 %", "="])
+    expect(page.get_by_test_id("kpis")).to_contain_text("$48.00")
+
+
+def test_deployments_are_marked(site: Site, dashboard: Dashboard) -> None:
+    page = dashboard.page
+    serve(site, 1)
+    marks = """() => new Promise((resolve) => {
+        const line = CanvasRenderingContext2D.prototype.setLineDash;
+        let count = 0;
+        const move = CanvasRenderingContext2D.prototype.moveTo;
+        CanvasRenderingContext2D.prototype.moveTo = function (...at) {
+          if (this.getLineDash().length) count++;
+          return move.apply(this, at);
+        };
+        dispatchEvent(new Event("popstate"));
+        const charts = document.getElementById("charts");
+        new MutationObserver((_, it) => {
+          it.disconnect();
+          setTimeout(() => resolve(count), 300);
+        }).observe(charts, { childList: true });
+    })"""
+    page.goto(f"{site.url}/charts")
+    chart(page)
+    assert page.evaluate(marks) == 0
+    summary = data.summary(
+        3, state=ApprovalState.DEPLOYED, decided_at=time.time() - 86000
+    )
+    site.hive.approvals = {3: data.detail(summary)}
+    assert page.evaluate(marks) == 1

@@ -1,0 +1,71 @@
+// What a chart shows of the hive's answer: which series, the largest of many, and their
+// values in columns over the same times.
+
+export const COLOURS = 8; // --c1 and on; what is more is one line of its own
+const GAP_STEPS = 2.5; // without a value for so long, a line ends
+const LABELS = {
+  duration_p50_ms: "median", duration_p95_ms: "95th percentile", cost_usd: "cost", context_fill: "context",
+  notes_bytes: "notes", turns_per_min: "turns", tokens_in: "in", tokens_out: "out", tokens_cache_read: "cache read",
+  tokens_cache_write: "cache write", inbox: "at a turn's end", inbox_max: "most", since_last_turn_s: "idle",
+};
+
+export const sum = (values) => values.reduce((all, one) => all + (one ?? 0), 0);
+
+export function name(series, chart) {
+  if (chart.byAgent) return series.agent;
+  const prefix = chart.keys.find((key) => key.endsWith(":") && series.key.startsWith(key));
+  return prefix ? series.key.slice(prefix.length) : LABELS[series.key] ?? series.key.replaceAll("_", " ");
+}
+
+export function matching(all, chart, whole) {
+  return all.filter((one) =>
+    chart.keys.some((key) => (key.endsWith(":") ? one.key.startsWith(key) : one.key === key)) &&
+    (chart.byAgent ? one.agent !== "hive" : !whole || one.agent === "hive"));
+}
+
+// The largest, each by itself, and the others as one; what is stacked, the largest first.
+export function largest(found, chart) {
+  if (found.length <= COLOURS && !chart.stack) return found;
+  const sorted = [...found].sort((one, other) => sum(other.values) - sum(one.values));
+  if (found.length <= COLOURS) return sorted;
+  const rest = sorted.slice(COLOURS);
+  const at = [...new Set(rest.flatMap((one) => one.at))].sort((a, b) => a - b);
+  const values = at.map((time) => sum(rest.map((one) => one.values[one.at.indexOf(time)] ?? 0)));
+  return [...sorted.slice(0, COLOURS), { label: `${rest.length} others`, at, values }];
+}
+
+// With an empty value where a line is to end: a stopped agent does not look busy.
+function ended(series, step) {
+  const points = series.at.map((at, index) => [at, series.values[index]]);
+  const ends = series.at.flatMap((at, index) =>
+    series.at[index + 1] - at > GAP_STEPS * step ? [[at + step, null]] : []);
+  return [...points, ...ends];
+}
+
+// The times, and each series' values at them; undefined is another line's time: no gap.
+export function columns(found, result, isStacked) {
+  const lines = found.map((one) => (isStacked ? one.at.map((at, index) => [at, one.values[index]]) : ended(one, result.step)));
+  const times = [...new Set(lines.flat().map(([at]) => at))].sort((a, b) => a - b);
+  if (!times.length) return [[result.since, result.until], ...found.map(() => [null, null])];
+  const place = new Map(times.map((at, index) => [at, index]));
+  return [times, ...lines.map((line) => {
+    const column = new Array(times.length).fill(undefined);
+    for (const [at, value] of line) column[place.get(at)] ??= value;
+    return column;
+  })];
+}
+
+// Each series on top of those before it.
+export function stacked([times, ...values]) {
+  const under = times.map(() => 0);
+  return [times, ...values.map((column) => column.map((value, at) => (under[at] += value ?? 0)))];
+}
+
+// How much more, or less, there was in the second half than in the first.
+export function trend({ at, values }, { since, until }) {
+  const middle = (since + until) / 2;
+  const [early, late] = [values.filter((_, n) => at[n] < middle), values.filter((_, n) => at[n] >= middle)].map(sum);
+  if (!early) return late ? "new" : "";
+  const change = Math.round((late / early - 1) * 100);
+  return change > 0 ? `▲ ${change} %` : change < 0 ? `▼ ${-change} %` : "=";
+}
