@@ -11,7 +11,7 @@ from typing import Any, Final
 from checks.kits.patience import PATIENCE_S
 
 ROOT: Final = Path(__file__).resolve().parents[3]
-OLDER_SDK: Final = ROOT / ".venv" / "mcp-1"
+OLDER_SDK: Final = Path(sys.prefix) / "mcp-1"
 """The Python SDK 1.x with all it needs, as a directory for PYTHONPATH."""
 NODE_SDK: Final = ROOT / "web" / "node_modules" / "@modelcontextprotocol"
 

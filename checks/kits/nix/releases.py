@@ -1,30 +1,27 @@
 """Nix of other releases of Debian: ``pytest --nix=RELEASE``.
 
-Each is fetched once, with the libraries that it needs, and unpacked into a directory
-below ``.venv/nix``; nothing is installed on this machine. Programs and libraries lie
-together there, since an evaluation's sandbox shows nothing else but ``/usr``; patchelf
-makes the program load them from there.
+Each is fetched once, with the libraries that it needs, into a directory below
+``.venv/nix``. Programs and libraries lie together there, since an evaluation's sandbox
+shows nothing else but ``/usr``.
 """
 
 import fcntl
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from checks.systemd.tree import mirror
+from checks.kits import debian
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 RELEASES: Final = {"bookworm": (2, 8), "trixie": (2, 26), "testing": (2, 34)}
 """Each release and the Nix that it has at least; testing moves on."""
 
 _PLACE: Final = ROOT / ".venv" / "nix"
-_KEYS: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _PROGRAM: Final = "nix"
 _LOADER: Final = "ld-linux-*.so.*"
 _LIBRARY: Final = "*.so*"
@@ -52,7 +49,9 @@ def use(config: pytest.Config) -> None:
 def header(config: pytest.Config) -> str | None:
     """Return the line that names the version, at the head of a run."""
     asked = config.getoption("--nix", None)
-    return asked and f"nix: {_run(str(made(asked) / _PROGRAM), '--version')} of {asked}"
+    if asked is None:
+        return None
+    return f"nix: {debian.run(str(made(asked) / _PROGRAM), '--version')} of {asked}"
 
 
 def made(release: str) -> Path:
@@ -68,7 +67,7 @@ def made(release: str) -> Path:
         if not done.is_dir():
             with tempfile.TemporaryDirectory(dir=_PLACE) as room:
                 _make(Path(room), release).rename(done)
-            said = _run(str(done / _PROGRAM), "--version")
+            said = debian.run(str(done / _PROGRAM), "--version")
             found = tuple(map(int, re.findall(r"\d+", said)))
             if found < RELEASES[release]:
                 shutil.rmtree(done)
@@ -78,9 +77,7 @@ def made(release: str) -> Path:
 
 def _make(room: Path, release: str) -> Path:
     """Fetch, unpack and make them load each other, all below ``room``."""
-    files, programs = room / "files", room / "programs"
-    for package in _fetch(room, release):
-        _run("dpkg-deb", "--extract", str(package), str(files))
+    files, programs = debian.unpack(room, release, "nix-bin"), room / "programs"
     programs.mkdir(mode=0o755)
     for found in (*files.glob("usr/bin/nix*"), *files.rglob(f"lib*/**/{_LIBRARY}")):
         target = programs / found.name
@@ -89,49 +86,7 @@ def _make(room: Path, release: str) -> Path:
                 target.symlink_to(_PROGRAM)
             elif not target.exists():
                 shutil.copy(found, target)
-    loader = next(programs.glob(_LOADER))
     place = _PLACE / release
-    words = ("--set-interpreter", str(place / loader.name), "--force-rpath")
-    _run("patchelf", *words, "--set-rpath", str(place), str(programs / _PROGRAM))
+    loader = place / next(programs.glob(_LOADER)).name
+    debian.load_from(programs / _PROGRAM, loader, place)
     return programs
-
-
-def _fetch(room: Path, release: str) -> list[Path]:
-    """Let apt find out what Nix needs of a release, as if nothing were installed."""
-    source = mirror()
-    if source is None or not _KEYS.is_file():
-        raise pytest.UsageError("--nix needs apt with a mirror of Debian and its keys")
-    for name in ("lists/partial", "archives/partial"):
-        (room / name).mkdir(parents=True)
-    (room / "status").touch()
-    (room / "sources").write_text(f"deb [signed-by={_KEYS}] {source} {release} main\n")
-    settings = {
-        "Dir::Etc::sourcelist": room / "sources",
-        "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::Etc::preferencesparts": "/dev/null",
-        "Dir::State": room,
-        "Dir::State::status": room / "status",
-        "Dir::Cache": room,
-        "Acquire::Languages": "none",
-        "Acquire::Retries": "3",
-        "APT::Sandbox::User": "",
-        "APT::Install-Recommends": "false",
-    }
-    given = [
-        word for key, value in settings.items() for word in ("-o", f"{key}={value}")
-    ]
-    _run("apt-get", *given, "-q", "update")
-    _run("apt-get", *given, "-q", "-y", "--download-only", "install", "nix-bin")
-    return sorted((room / "archives").glob("*.deb"))
-
-
-def _run(*argv: str) -> str:
-    """Run a program and return what it printed."""
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise pytest.UsageError(f"--nix needs {argv[0]}, which is not here") from error
-    if done.returncode != 0:
-        said = "\n".join((done.stdout + done.stderr).splitlines()[-10:])
-        raise pytest.UsageError(f"{' '.join(argv)} failed:\n{said}")
-    return done.stdout.strip()

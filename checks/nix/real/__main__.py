@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from checks.kits import pins
+from checks.kits import nixpkgs_python, pins
 from checks.nix.contract import options
 from checks.nix.contract.__main__ import read
 from pyglue.config import NixosConfig
@@ -69,13 +69,13 @@ def versions(nixpkgs: Path) -> str:
       let python = (import {nixpkgs} {{ }}).python3.pkgs; in
       builtins.listToAttrs (map (name: {{
         inherit name; value = python.${{name}}.version or null;
-      }}) [ {names} ])"""
+      }}) [ {names} ]) // {{ python3 = python.python.pythonVersion; }}"""
     words = ("nix-instantiate", "--eval", "--strict", "--json", "--expr", expression)
     found = json.loads(_nix(*words))
     # The SDK's version is our own choice (package.nix).
     differ = [
         f"{name}: {version} here, {found[name]} there"
-        for name, version in pins.read().items()
+        for name, version in (pins.read() | {"python3": nixpkgs_python.VERSION}).items()
         if name != "claude-agent-sdk" and found[name] not in (None, version)
     ]
     if differ:

@@ -159,9 +159,9 @@ async def test_all_agents_together_have_so_many_connections(
         await serve(tmp_path / name, service.session, limits=LIMITS, pool=pool)
         for name in ("a.sock", "b.sock")
     ]
-    for _ in range(2):
-        await (await line(one)).hello()
-    await (await line(other)).hello()
+    lines = [await line(one), await line(one), await line(other)]
+    for greeted in lines:
+        await greeted.hello()
     assert "already open here" in json.dumps(await (await line(other)).hear())
     one.close()
     await until(one, 0)
@@ -188,13 +188,12 @@ async def test_connections_are_taken_no_faster_than_a_peer_may_work(
 ) -> None:
     slow = replace(LIMITS, bucket=Bucket(burst=12, rate=1e-6, accept=5.0))
     running = await serve(tmp_path / "s.sock", service.session, limits=slow)
-    for _ in range(6):
-        await line(running)
+    lines = [await line(running) for _ in range(6)]
     await until(running, 3)  # 15 units: no more are read of this peer
     assert running._wake is not None
     running._gate.charge(-100)  # time goes by
     running._resume()
-    await until(running, 6)
+    await until(running, len(lines))
     running.close()
 
 

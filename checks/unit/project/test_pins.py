@@ -2,13 +2,14 @@
 
 import importlib.metadata
 import os
+import platform
 import re
 import tomllib
 from typing import Final
 
 from packaging.requirements import Requirement
 
-from checks.kits import pins
+from checks.kits import nixpkgs_python, pins
 
 _PROJECT: Final = tomllib.loads((pins.ROOT / "pyproject.toml").read_text())["project"]
 _BESIDE: Final = {"mcp"}
@@ -51,3 +52,4 @@ def test_a_run_with_pins_has_them() -> None:
         return  # such a run is another one: --pins=nixpkgs
     have = {name: importlib.metadata.version(name) for name in pins.read()}
     assert have == pins.read()
+    assert platform.python_version().startswith(f"{nixpkgs_python.VERSION}.")
