@@ -9,57 +9,38 @@ that fails returns its messages to the inbox, so the next one waits (``rest``).
 
 import asyncio
 import contextlib
-import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyglue.api.agent import RECV, TURN_END, TURN_START, WHOAMI, CancelTurnParams
+from pyglue.api.agent import RECV, TURN_START, WHOAMI, CancelTurnParams
 from pyglue.api.common import AgentState, Done, NoParams
 from pyglue.api.messages import Message, RecvParams
 from pyglue.api.turn_events import Log
-from pyglue.api.turns import (
-    TurnEndParams,
-    TurnEndResult,
-    TurnStartParams,
-)
+from pyglue.api.turns import TurnEndParams, TurnEndResult, TurnStartParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.claude.events import sentence
 from pyglue.harness.claude.notes import SAVE, Notes
-from pyglue.harness.claude.outcome import (
-    GIVEN_BACK,
-    STATE_REFUSED,
-    Suspect,
-)
+from pyglue.harness.claude.outcome import GIVEN_BACK, STATE_REFUSED, Suspect
 from pyglue.harness.claude.prompt import render
-from pyglue.harness.claude.session import Session, TurnMetrics
-from pyglue.harness.claude.turn import Cancellation
+from pyglue.harness.claude.session import Session
+from pyglue.harness.claude.turn import Cancellation, TurnMetrics
 from pyglue.harness.control import Control
 from pyglue.harness.exposed import Exposed
 from pyglue.harness.joined import Joined
 from pyglue.harness.link.link import Link
 from pyglue.harness.rest import Rest
 from pyglue.harness.steering import Steering
+from pyglue.harness.turn_report import report_end
 from pyglue.jsonrpc import Connection
 
 _WAIT_S: Final = 180.0
 _MOST: Final = 32
 _SLACK_S: Final = 30.0
 _CALL_S: Final = 30.0
-_REPORT_S: Final = 30.0
-"""The longest pause between two reports of a turn's end."""
 
 _log = logging.getLogger(__name__)
-
-
-_PASSING: Final = frozenset(
-    {
-        *(ErrorCode.UNAVAILABLE, ErrorCode.TIMEOUT, ErrorCode.DISK_FULL),
-        *(ErrorCode.INTERNAL, ErrorCode.TOO_MANY, ErrorCode.RATE_LIMITED),
-    }
-)
-"""Refusals of a turn's end that may pass: it is reported again."""
 
 
 @dataclass(kw_only=True)
@@ -247,22 +228,9 @@ class Loop:
             warm_bytes=self.session.warm_bytes,
             heard=self.joined.heard,
         )
-        for tries in itertools.count(1):
-            try:
-                return await connection.call(TURN_END, params, timeout=_CALL_S)
-            except HiveError as error:
-                _log.warning("the end of turn %d was refused: %s", turn, error.message)
-                if error.code not in _PASSING:
-                    connection.close()  # hived takes a turn that it refuses as lost
-                if connection.closed:
-                    break
-                self.link.say(AgentState.RETRYING, error.message)
-            # Its messages are held until hived knows that it is over.
-            with contextlib.suppress(TimeoutError):
-                seconds = min(self.rest.pauses.after(tries), _REPORT_S)
-                async with asyncio.timeout(seconds):
-                    await connection.wait_closed()
-        return TurnEndResult()
+        return await report_end(
+            connection, params, link=self.link, pauses=self.rest.pauses
+        )
 
     # --- keeping short ----------------------------------------------------------------
 

@@ -14,7 +14,8 @@ from pyglue.api.turn_events import Log
 from pyglue.api.turns import TurnEndResult, TurnOutcome
 from pyglue.harness.claude.events import sentence
 from pyglue.harness.claude.outcome import AUTH_TRIES, Pauses, state_after
-from pyglue.harness.claude.session import Session, TurnMetrics
+from pyglue.harness.claude.session import Session
+from pyglue.harness.claude.turn import TurnMetrics
 from pyglue.harness.control import Control, Hold
 from pyglue.harness.link.link import Link
 from pyglue.harness.space import Space

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -18,11 +17,16 @@ import msgspec
 
 from pyglue import strict_json
 from pyglue.errors import HiveError
-from pyglue.harness.claude.launch import Launch, News
-from pyglue.harness.claude.said import (
-    Message,
-    ResultMessage,
-    message_of,
+from pyglue.harness.claude.launch import Launch
+from pyglue.harness.claude.said import Message, ResultMessage, message_of
+from pyglue.harness.claude.serving import Serving
+from pyglue.harness.claude.wire import (
+    Answer,
+    CliError,
+    environment,
+    initialize,
+    read_line,
+    user_line,
 )
 from pyglue.process import Piped, describe_exit
 from pyglue.strict_json import JsonError
@@ -35,43 +39,9 @@ _GRACE_S: Final = 5.0
 """To write the session's file after its input has ended."""
 _AHEAD: Final = 100
 """Messages that may be read before somebody takes them."""
-_BOUNDARY: Final = "boundary"
-"""The hook that is called when all tool calls of one answer have ended."""
 _PARTIAL: Final = b'{"type":"stream_event"'
-_NO_ANSWER: Final = msgspec.Raw(b'{"jsonrpc":"2.0","result":{}}')
 
 _log = logging.getLogger(__name__)
-
-
-class CliError(Exception):
-    """The CLI cannot be started, is gone, or does not answer."""
-
-
-class _Asked(msgspec.Struct, frozen=True):
-    """A control request of the CLI."""
-
-    subtype: str
-    server_name: str = ""
-    message: msgspec.Raw = msgspec.Raw(b"{}")
-    callback_id: str = ""
-    input: Any = None
-
-
-class _Line(msgspec.Struct, frozen=True):
-    type: str
-    request_id: str = ""
-    request: msgspec.Raw = msgspec.Raw(b"{}")
-    response: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    request_id: str
-    subtype: str
-    response: dict[str, Any] | None = None
-    error: str = "unknown error"
-
-
-_read_line = strict_json.reader(_Line, what="line of the CLI")
 
 
 class Cli:
@@ -82,12 +52,9 @@ class Cli:
         self._launch = launch
         self.heard = launch.stderr
         """Hears each line that it writes to its standard error."""
-        self.news: News | None = None
-        """What is asked when tool calls have ended; None outside of turns."""
-        self._hooks = {f"hook_{n}": hook for n, hook in enumerate(launch.hooks)}
+        self.serving: Final = Serving(launch=launch, write=self._write)
         self._numbers = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
-        self._serving: dict[str, asyncio.Task[None]] = {}
         self._said: asyncio.Queue[Message | None] = asyncio.Queue(_AHEAD)
         self._over: CliError | None = None
         self._refusal: ResultMessage | None = None
@@ -109,7 +76,7 @@ class Cli:
         try:
             process = await Piped.start(
                 [str(launch.cli), *launch.arguments()],
-                env=_environment(launch),
+                env=environment(launch),
                 cwd=launch.cwd,
                 line_max=_LINE_MAX,
             )
@@ -117,7 +84,7 @@ class Cli:
             raise CliError(error.message.removesuffix(".")) from error
         cli = cls(process, launch)
         try:
-            await cli._ask(_initialize(launch), within=_START_S)
+            await cli._ask(initialize(launch), within=_START_S)
         except BaseException:
             await cli.close()
             raise
@@ -151,7 +118,7 @@ class Cli:
         Raises:
             CliError: It is gone.
         """
-        line = _user_line(text)
+        line = user_line(text)
         if self._launch.verbatim:
             line["client_composed"] = True
         await self._write(line)
@@ -205,10 +172,10 @@ class Cli:
         try:
             await self._process.close(grace_s)
         finally:
-            for task in (*self._tasks, *self._serving.values()):
+            for task in self._tasks:
                 task.cancel()
             await asyncio.gather(
-                *self._tasks, *self._serving.values(), return_exceptions=True
+                *self._tasks, self.serving.close(), return_exceptions=True
             )
 
     # --- reading ----------------------------------------------------------------------
@@ -248,22 +215,17 @@ class Cli:
         if line.startswith(_PARTIAL) and self._launch.partial is not None:
             return self._launch.partial(line)
         try:
-            found = _read_line(line)
+            found = read_line(line)
         except JsonError:
             line = strict_json.with_whole_characters(line)
-            found = _read_line(line)
+            found = read_line(line)
         match found.type:
             case "control_response":
-                self._answered(strict_json.read(found.response, _Answer))
+                self._answered(strict_json.read(found.response, Answer))
             case "control_request":
-                task = asyncio.create_task(self._serve(found))
-                self._serving[found.request_id] = task
-                task.add_done_callback(
-                    lambda _: self._serving.pop(found.request_id, None)
-                )
+                self.serving.begin(found)
             case "control_cancel_request":
-                if (serving := self._serving.get(found.request_id)) is not None:
-                    serving.cancel()
+                self.serving.cancel(found.request_id)
             case _:
                 message = message_of(strict_json.read(line, dict[str, Any]))
                 if message is not None:
@@ -275,7 +237,7 @@ class Cli:
             self._refusal = message
         await self._said.put(message)
 
-    def _answered(self, answer: _Answer) -> None:
+    def _answered(self, answer: Answer) -> None:
         waiting = self._waiting.get(answer.request_id)
         if waiting is None or waiting.done():
             return
@@ -306,46 +268,6 @@ class Cli:
             del self._waiting[number]
             waiting.cancel()
 
-    async def _serve(self, line: _Line) -> None:
-        """Answer a control request; whatever fails is an answer, too."""
-        answer: dict[str, Any] = {"subtype": "success", "request_id": line.request_id}
-        try:
-            asked = strict_json.read(line.request, _Asked)
-            answer["response"] = await self._answer(asked)
-        except Exception as error:
-            _log.exception("a request of the CLI failed")
-            answer |= {"subtype": "error", "error": str(error)}
-        with contextlib.suppress(CliError):  # it is gone, and asks no more
-            await self._write({"type": "control_response", "response": answer})
-
-    async def _answer(self, asked: _Asked) -> object:
-        match asked.subtype:
-            case "mcp_message" if asked.server_name in self._launch.tools_of_ours:
-                server = self._launch.tools_of_ours[asked.server_name]
-                said = await server.answer(bytes(asked.message))
-                return {"mcp_response": _NO_ANSWER if said is None else _raw(said)}
-            case "hook_callback" if asked.callback_id == _BOUNDARY:
-                await self._steer(asked.input)
-                return {}
-            case "hook_callback" if asked.callback_id in self._hooks:
-                return await self._hooks[asked.callback_id].decide(asked.input)
-        raise CliError(f"there is no {asked.subtype} of that kind")
-
-    async def _steer(self, boundary: object) -> None:
-        """Tell the model what is new, before it is called again.
-
-        The CLI reads lines in their order, and has this one before our answer.
-        """
-        within = isinstance(boundary, dict) and boundary.get("agent_id")
-        if self.news is None or within:  # a subagent hears nothing
-            return
-        found = await self.news.line()
-        if found is not None:
-            line, text = found
-            await self._write(
-                _user_line(text) | {"client_composed": True, "uuid": line}
-            )
-
     async def _write(self, line: dict[str, Any]) -> None:
         if self._process.returncode is not None:
             raise self._over or CliError("it has ended")
@@ -354,40 +276,6 @@ class Cli:
             await self._process.stdin.drain()
         except (OSError, RuntimeError) as error:
             raise self._over or CliError(f"it takes no input: {error}") from error
-
-
-def _initialize(launch: Launch) -> dict[str, Any]:
-    hooks: dict[str, list[dict[str, Any]]] = {}
-    for number, hook in enumerate(launch.hooks):
-        asked = {"matcher": hook.matcher, "hookCallbackIds": [f"hook_{number}"]}
-        hooks.setdefault(hook.event, []).append(asked)
-    if launch.steers:
-        hooks["PostToolBatch"] = [{"matcher": "", "hookCallbackIds": [_BOUNDARY]}]
-    return {"subtype": "initialize", "hooks": hooks or None}
-
-
-def _user_line(text: str) -> dict[str, Any]:
-    return {
-        "type": "user",
-        "message": {"role": "user", "content": text},
-        "parent_tool_use_id": None,
-        "session_id": "default",
-    }
-
-
-def _environment(launch: Launch) -> dict[str, str]:
-    """Return the CLI's whole environment: that of a program which drives it."""
-    inherited = {k: v for k, v in os.environ.items() if k != "CLAUDECODE"}
-    return {
-        **inherited,
-        "CLAUDE_CODE_ENTRYPOINT": "sdk-py",
-        **launch.env,
-        "PWD": str(launch.cwd),
-    }
-
-
-def _raw(line: bytes) -> msgspec.Raw:
-    return msgspec.Raw(line.rstrip(b"\n"))
 
 
 async def _line_of(reader: asyncio.StreamReader) -> bytes:

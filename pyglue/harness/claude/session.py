@@ -16,54 +16,26 @@ from typing import Final
 
 import msgspec
 
-from pyglue import strict_json
 from pyglue.api.common import AgentState
 from pyglue.api.turn_events import Log
 from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude.events import Emit, Tally, sentence
 from pyglue.harness.claude.evidence import ask_without_mail
-from pyglue.harness.claude.fresh import preface, remembered
+from pyglue.harness.claude.fresh import preface
+from pyglue.harness.claude.kept_session import Kept, SessionStore
 from pyglue.harness.claude.launch import News
-from pyglue.harness.claude.options import CliOptions, replace_file
+from pyglue.harness.claude.options import CliOptions
 from pyglue.harness.claude.outcome import Suspect, Verdict
-from pyglue.harness.claude.turn import Cancellation, Ended, run_turn
+from pyglue.harness.claude.turn import Cancellation, Ended, TurnMetrics, run_turn
 from pyglue.harness.claude.warm import Warm
 from pyglue.harness.joined import Joined
 from pyglue.harness.space import Space, is_full
-from pyglue.strict_json import JsonError
 
 _COMPACT: Final = "/compact"
 _REFUSED_MAX: Final = 2
 """How often the API may refuse a conversation until the agent goes on in a new one."""
 
 _log = logging.getLogger(__name__)
-
-
-class _Kept(msgspec.Struct, frozen=True):
-    """What is remembered of the session between turns and restarts.
-
-    ``id`` is None before a fresh session has begun; ``preface`` is what that is told.
-    ``has_worked``: a turn of it ended well. ``refused``: how often since then the API
-    refused to continue it. ``recent`` are its newest prompts.
-    """
-
-    id: str | None
-    cost_usd: float = 0.0
-    context_tokens: int = 0
-    has_worked: bool = True
-    refused: int = 0
-    recent: tuple[str, ...] = ()
-    preface: str = ""
-
-
-@dataclass(frozen=True)
-class TurnMetrics:
-    """A finished turn, as hived is told of it."""
-
-    ended: Ended
-    tool_calls: int
-    cost_usd: float
-    retry_after_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -100,23 +72,23 @@ class Session:
         what reaches it while it runs.
         ``warmth`` hears how many bytes a CLI has that stays between turns.
         """
-        self._warm = Warm(keep_warm_s, transcript=self._transcript, changed=warmth)
+        self._store = SessionStore(directory=directory, emit=emit)
+        self._warm = Warm(
+            keep_warm_s, transcript=self._store.transcript, changed=warmth
+        )
         self._options = options
-        self._directory = directory
         self._notes = notes
         self._joined = joined
         self._news = news
-        self._file = directory / "hive-session.json"
         self._space = space
         self._compact_at = compact_at
         self._emit = emit
         self._say = say
-        self._kept = self._read()
 
     @property
     def has_begun(self) -> bool:
         """Whether there is a conversation to shorten."""
-        return self._id is not None
+        return self._store.id is not None
 
     @property
     def warm_bytes(self) -> int:
@@ -128,13 +100,9 @@ class Session:
         await self._warm.cool()
 
     @property
-    def _id(self) -> str | None:
-        return None if self._kept is None else self._kept.id
-
-    @property
     def is_long(self) -> bool:
         """Whether the conversation has passed the size to be compacted at."""
-        kept, limit = self._kept, self._compact_at
+        kept, limit = self._store.kept, self._compact_at
         return kept is not None and limit is not None and kept.context_tokens >= limit
 
     async def turn(
@@ -151,8 +119,9 @@ class Session:
         ``context_window`` is given if the CLI does not know the model's.
         """
         self._options.context_window = context_window
-        before = self._kept if self._id is not None else None
-        opening = self._kept.preface if self._kept and before is None else ""
+        before = self._store.kept if self._store.id is not None else None
+        kept = self._store.kept
+        opening = kept.preface if kept and before is None else ""
         work = _Work(opening + prompt, model, budget_usd, cancellation)
         tally, ended = await self._run(work)
         if ended.is_unknown_session:
@@ -161,11 +130,13 @@ class Session:
             tally, ended = await self._run(work)
         if ended.verdict.is_too_long and before is not None:
             tally, ended = await self._retry_shorter(work)
-            before = before if self._id is not None else None
+            before = before if self._store.id is not None else None
         elif tally.was_compacted and ended.outcome is TurnOutcome.OK:
             ended = _as_compacted(ended)
         cost = ended.session_cost_usd - (before.cost_usd if before else 0.0)
-        self._remember(tally, ended, prompt)
+        if tally.session_id is not None:  # otherwise the next turn tries the same again
+            said = prompt + self._joined.again()
+            self._store.remember(tally.session_id, tally, ended, said)
         self._warm.spent(max(cost, 0.0))
         if ended.verdict.suspect in (Suspect.REQUEST, Suspect.CRASH):
             ended, more = await self._whose_fault(work, ended, before)
@@ -173,7 +144,7 @@ class Session:
         return TurnMetrics(ended, tally.tool_calls, max(cost, 0.0), tally.retry_after_s)
 
     async def _whose_fault(
-        self, work: _Work, ended: Ended, before: _Kept | None
+        self, work: _Work, ended: Ended, before: Kept | None
     ) -> tuple[Ended, float]:
         """Find out by evidence; return the end with it, and what that cost.
 
@@ -187,45 +158,37 @@ class Session:
             cancellation=work.cancellation,
         )
         suspect = Suspect.MAIL if well else Suspect.NOBODY
-        if well and ended.verdict.suspect is Suspect.REQUEST and self._kept:
-            if before is None or not before.has_worked:
-                self._give_up(ended.reason)
-            else:
-                suspect = Suspect.NOBODY
-                self._keep(
-                    msgspec.structs.replace(self._kept, refused=before.refused + 1)
+        kept = self._store.kept
+        if well and ended.verdict.suspect is Suspect.REQUEST and kept:
+            refused = _REFUSED_MAX
+            if before is not None and before.has_worked:
+                suspect, refused = Suspect.NOBODY, before.refused + 1
+                self._store.keep(msgspec.structs.replace(kept, refused=refused))
+            if refused >= _REFUSED_MAX:
+                self.begin_fresh(
+                    f"The model provider refuses to continue it: {ended.reason}"
                 )
-                if before.refused + 1 >= _REFUSED_MAX:
-                    self._give_up(ended.reason)
         verdict = replace(ended.verdict, suspect=suspect)
         return replace(ended, verdict=verdict), asked.session_cost_usd
 
-    def _give_up(self, reason: str | None) -> None:
-        why = f"The model's side refuses to continue it: {reason}"
-        self.begin_fresh(why)
-
     def begin_fresh(self, why: str) -> str:
         """End the conversation; the next turn begins one that is told of it."""
-        kept = self._kept
+        kept = self._store.kept
         if kept is None or kept.id is None:
             return "There is no conversation yet; the next turn begins one."
-        transcript = self._transcript(kept.id)
+        transcript = self._store.transcript(kept.id)
         told = preface(
             why, transcript=transcript, notes=self._notes, recent=kept.recent
         )
-        self._keep(_Kept(None, has_worked=False, recent=kept.recent, preface=told))
+        self._store.keep(Kept(None, has_worked=False, recent=kept.recent, preface=told))
         text = f"{why} The next turn begins a new session; the old transcript is "
         text += f"kept at {transcript}."
         _log.warning("%s", text)
         self._emit(Log(text=sentence(text)))
         return text
 
-    def _transcript(self, session: str) -> Path:
-        found = (self._directory / "projects").glob(f"*/{session}.jsonl")
-        return next(found, self._directory / "projects" / f"{session}.jsonl")
-
     async def _run(self, work: _Work) -> tuple[Tally, Ended]:
-        kept, tally = self._kept, Tally(self._emit)
+        kept, tally = self._store.kept, Tally(self._emit)
         full = self._space.problem()
         if full is not None:
             return tally, Ended(_no_room(full))
@@ -257,7 +220,7 @@ class Session:
 
         What the agent must not forget is in its notes.
         """
-        kept = self._kept
+        kept = self._store.kept
         if kept is not None and kept.id is not None:
             compacted, said = await self._compacted(
                 kept, kept.id, work.model, work.cancellation
@@ -276,37 +239,12 @@ class Session:
         """Return the work for a new session, which has seen nothing of the turn."""
         _log.warning("%s Starting a new session.", why)
         self._emit(Log(text=f"{why} Starting a new session."))
-        self._kept = None
+        self._store.forget()
         return replace(work, prompt=work.prompt + self._joined.again())
-
-    def _remember(self, tally: Tally, ended: Ended, prompt: str) -> None:
-        if tally.session_id is None:
-            return  # nothing came back: the next turn tries the same again
-        before = self._kept or _Kept(None, has_worked=False)
-        well = ended.outcome in (TurnOutcome.OK, TurnOutcome.COMPACTED)
-        self._keep(
-            _Kept(
-                tally.session_id,
-                ended.session_cost_usd or before.cost_usd,
-                tally.context_tokens or before.context_tokens,
-                has_worked=well or before.has_worked,
-                refused=0 if well else before.refused,
-                recent=remembered(before.recent, prompt + self._joined.again()),
-            )
-        )
-
-    def _keep(self, kept: _Kept) -> None:
-        self._kept = kept
-        try:
-            replace_file(self._file, msgspec.json.encode(kept).decode())
-        except OSError as error:
-            text = f"Cannot store the session: {error.strerror or error}."
-            _log.warning("%s", text)
-            self._emit(Log(text=text))
 
     async def compact(self, model: str, cancellation: Cancellation) -> str:
         """Shorten the conversation; return a sentence on what became of it."""
-        kept = self._kept
+        kept = self._store.kept
         if kept is None or kept.id is None:
             return "There is no conversation to compact yet."
         ended, said = await self._compacted(kept, kept.id, model, cancellation)
@@ -316,7 +254,7 @@ class Session:
         return f"The conversation could not be compacted: {ended.reason or said}"
 
     async def _compacted(
-        self, kept: _Kept, session: str, model: str, cancellation: Cancellation
+        self, kept: Kept, session: str, model: str, cancellation: Cancellation
     ) -> tuple[Ended, str | None]:
         """Compact; return how that ended, and what was said if it did not go well."""
         self._say(AgentState.COMPACTING)
@@ -332,16 +270,10 @@ class Session:
         ended = await run_turn(options, _COMPACT, tally, cancellation)
         # Either way not again before the next turn has measured the context anew.
         cost = ended.session_cost_usd or kept.cost_usd
-        self._keep(msgspec.structs.replace(kept, cost_usd=cost, context_tokens=0))
+        self._store.keep(msgspec.structs.replace(kept, cost_usd=cost, context_tokens=0))
         if ended.outcome is TurnOutcome.OK and tally.was_compacted:
             return ended, None
         return ended, tally.text
-
-    def _read(self) -> _Kept | None:
-        try:
-            return strict_json.read(self._file.read_bytes(), _Kept)
-        except (OSError, JsonError):
-            return None
 
 
 def _no_room(reason: str) -> Verdict:
@@ -351,7 +283,7 @@ def _no_room(reason: str) -> Verdict:
 def _not_compacted(ended: Ended, said: str) -> Ended:
     """Return the end of a turn whose conversation could not be shortened for it.
 
-    The CLI calls it no error when the model's side fails meanwhile.
+    The CLI reports no error when the model provider fails meanwhile.
     """
     if ended.outcome is not TurnOutcome.OK:
         return ended

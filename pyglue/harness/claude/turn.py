@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pyglue.api.turns import TurnOutcome
-from pyglue.harness.claude.cli import Cli, CliError
+from pyglue.harness.claude.cli import Cli
 from pyglue.harness.claude.events import Tally, count, sentence, tokens_read
 from pyglue.harness.claude.launch import Launch, News
 from pyglue.harness.claude.outcome import Suspect, Verdict, judge
 from pyglue.harness.claude.said import UserMessage
 from pyglue.harness.claude.warm import Warm
+from pyglue.harness.claude.wire import CliError
 
 INTERRUPT_S: Final = 8.0
 """How long an interrupted CLI may take to end its turn."""
@@ -97,7 +98,7 @@ async def run_turn(
             start = Cli.start(launch) if warm is None else warm.take(launch)
             cli = running.cli = await start
             if cancellation.reason is None:
-                cli.news = news
+                cli.serving.news = news
                 await cli.prompt(prompt)
                 failure = await _hear(cli, tally)
     except TimeoutError:
@@ -110,7 +111,7 @@ async def run_turn(
         ended = _ended(tally, failure, cancellation, said)
     finally:
         if cli is not None:
-            cli.news = None
+            cli.serving.news = None
         if cli is not None and news is not None and news.is_pending:
             await cli.close(0)  # else it would begin a turn of its own over that
         if cli is not None and warm is not None:
@@ -125,8 +126,12 @@ async def _hear(cli: Cli, tally: Tally) -> Verdict | None:
     """Count what the CLI says up to its result; return what is wrong with it, if so."""
     async for message in cli.until_result():
         tally.take(message)
-        if isinstance(message, UserMessage) and message.echo and cli.news is not None:
-            cli.news.echoed(message.echo)
+        if (
+            isinstance(message, UserMessage)
+            and message.echo
+            and cli.serving.news is not None
+        ):
+            cli.serving.news.echoed(message.echo)
         if tally.is_deaf:
             return _DEAF
     return None
@@ -209,3 +214,13 @@ def _failure(error: Exception, tally: Tally, said: deque[str]) -> Verdict:
 
 def _tail(said: deque[str]) -> str:
     return f" Its output: {' / '.join(said)}" if said else ""
+
+
+@dataclass(frozen=True)
+class TurnMetrics:
+    """A finished turn, as hived is told of it."""
+
+    ended: Ended
+    tool_calls: int
+    cost_usd: float
+    retry_after_s: float = 0.0

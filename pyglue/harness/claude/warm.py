@@ -18,8 +18,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from pyglue.harness.claude.cli import Cli, CliError
+from pyglue.harness.claude.cli import Cli
 from pyglue.harness.claude.launch import Launch
+from pyglue.harness.claude.wire import CliError
 from pyglue.limits import WARM_BYTES
 from pyglue.process.family import Family
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from checks.kits.patience import PATIENCE_S
-from pyglue.harness.claude.cli import Cli, CliError
+from pyglue.harness.claude.cli import Cli
 from pyglue.harness.claude.launch import Hook, Launch
 from pyglue.harness.claude.said import (
     AssistantMessage,
@@ -23,6 +23,7 @@ from pyglue.harness.claude.said import (
     TextBlock,
     message_of,
 )
+from pyglue.harness.claude.wire import CliError
 
 BEGIN = """
 import json, os, signal, sys, time
