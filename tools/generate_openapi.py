@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pyglue.config import WebConfig
-from pyglue.web.guard.auth import cookie_name
+from pyglue.web.guard.cookies import cookie_name
 from pyglue.web.json.openapi import Place, describe
 from pyglue.web.json.table import ROUTES
 

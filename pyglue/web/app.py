@@ -16,7 +16,7 @@ from pyglue.api.logins import session_name
 from pyglue.config import HiveConfig
 from pyglue.limits import DASHBOARD_HTTP
 from pyglue.web import errors, gzip, hooks, rpc
-from pyglue.web.guard import auth
+from pyglue.web.guard import auth, cookies
 from pyglue.web.guard.origins import Origins
 from pyglue.web.guard.proxy import TrustedProxies
 from pyglue.web.json import table
@@ -146,7 +146,7 @@ def _context() -> dict[str, object]:
     session = g.get("session")
     return {
         "csrf": auth.csrf_token(session, g.origin) if session else "",
-        "flash": auth.take_flash,
+        "flash": cookies.take_flash,
         "logged_in": session is not None,
         "display": display.chosen(),
     }

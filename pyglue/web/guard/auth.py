@@ -3,37 +3,29 @@
 ``guard`` runs before every request, including static files and WebSockets. Only the
 dashboard's own address (``origins``) has sessions; a name shared with other programs
 gets a page that explains how to log in, and its cookies are ignored. A cookie contains
-hived's session token; hived decides on every connection whether it is valid. Keys for
-CSRF tokens and flash messages are derived by HMAC from the session token *and the
-origin*: nothing is kept here, they survive a restart and end with the session, and the
-cookie alone is not enough to make them.
+hived's session token (``cookies``); hived decides on every connection whether it is
+valid. Keys for CSRF tokens and flash messages are derived by HMAC from the session
+token *and the origin*: nothing is kept here, they survive a restart and end with the
+session, and the cookie alone is not enough to make them.
 
 ``Referrer-Policy`` is ``same-origin``, not ``no-referrer``: with the latter, browsers
 send ``Origin: null`` with our own forms, and the Origin check would have to accept
 ``null``.
 """
 
-import base64
-import hashlib
 import hmac
-import re
 from typing import Final
-from urllib.parse import urlsplit
 
 from flask import Request, Response, g, request
 from werkzeug.exceptions import MethodNotAllowed, UnsupportedMediaType
-from werkzeug.wrappers import Response as AnyResponse
 
-from pyglue import origin
-from pyglue.config import WebConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.web.guard.cookies import flash_name, is_https, mac, session_of
 from pyglue.web.guard.origins import Place
 from pyglue.web.guard.texts import check_text
 from pyglue.web.rpc import web
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_TOKEN: Final = re.compile(r"[A-Za-z0-9_.=+/-]{16,256}")
-_FLASH_LIMIT: Final = 1200
 
 WORKER: Final = "/worker.js"
 """The address of the only script that browsers may run as a service worker."""
@@ -162,118 +154,16 @@ def check_csrf(asked: Request, session: str, ours: str) -> None:
 
 def csrf_token(session: str, ours: str) -> str:
     """Return the token of this session's forms at this origin."""
-    return _mac(session, f"csrf {ours}".encode())
-
-
-def _mac(session: str, purpose: bytes) -> str:
-    return hmac.new(session.encode(), purpose, hashlib.sha256).hexdigest()
+    return mac(session, f"csrf {ours}".encode())
 
 
 # --- the cookie ---------------------------------------------------------------
 
 
-def is_https(config: WebConfig) -> bool:
-    """Tell whether browsers reach us over https."""
-    return urlsplit(origin.configured(config) or "").scheme == "https"
-
-
-def cookie_name(config: WebConfig) -> str:
-    """Return the name of the session cookie, with our port, which cookies ignore."""
-    return f"{_prefix(config)}hive_{config.port}"
-
-
-def _flash_name(config: WebConfig) -> str:
-    return f"{_prefix(config)}hive_flash_{config.port}"
-
-
-def _prefix(config: WebConfig) -> str:
-    return "__Host-" if is_https(config) else ""
-
-
-def session_of(asked: Request, config: WebConfig) -> str | None:
-    """Return the token in the cookie if it looks like one."""
-    token = asked.cookies.get(cookie_name(config), "")
-    return token if _TOKEN.fullmatch(token) else None
-
-
-def set_session(response: Response, token: str, expires_at: float) -> None:
-    """Set the cookie to hived's token until it expires."""
-    config = web().config
-    response.set_cookie(
-        cookie_name(config),
-        token,
-        expires=int(expires_at),
-        httponly=True,
-        samesite="Strict",
-        secure=is_https(config),
-        path="/",
-    )
-
-
-def drop_session(response: Response) -> None:
-    """Delete the cookie."""
-    config = web().config
-    response.delete_cookie(
-        cookie_name(config),
-        httponly=True,
-        samesite="Strict",
-        secure=is_https(config),
-        path="/",
-    )
-
-
 # --- one message for the next page ------------------------------------------------
 
 
-def set_flash(response: Response, text: str) -> None:
-    """Show ``text`` on the next page, through a signed cookie of half a minute."""
-    body = base64.urlsafe_b64encode(text[:_FLASH_LIMIT].encode()).decode()
-    response.set_cookie(
-        _flash_name(web().config),
-        f"{body}.{_flash_mac(body)}",
-        max_age=30,
-        httponly=True,
-        samesite="Strict",
-        secure=is_https(web().config),
-        path="/",
-    )
-
-
-def take_flash() -> str | None:
-    """Return the message for this page; ``after`` removes the cookie."""
-    sent = request.cookies.get(_flash_name(web().config), "")
-    body, _, mac = sent.partition(".")
-    if not g.get("session") or not body or not mac.isascii():
-        return None
-    if not hmac.compare_digest(mac, _flash_mac(body)):
-        return None
-    g.flash_taken = True
-    return base64.urlsafe_b64decode(body).decode(errors="replace")
-
-
-def _flash_mac(body: str) -> str:
-    return _mac(g.session, f"flash {g.origin} {body}".encode())
-
-
 # --- how this browser wants pages shown ---------------------------------------------
-
-
-def display_name() -> str:
-    """Return the name of the cookie in which ``pages.display`` keeps its settings."""
-    return f"{_prefix(web().config)}hive_display_{web().config.port}"
-
-
-def set_display(response: AnyResponse, choice: str, seconds: int) -> None:
-    """Keep a setting in the browser; logging out does not remove it."""
-    response.set_cookie(
-        display_name(),
-        choice,
-        max_age=seconds,
-        httponly=True,
-        samesite="Strict",
-        secure=is_https(web().config),
-        path="/",
-    )
 
 
 # --- headers of every answer --------------------------------------------------------
@@ -305,6 +195,6 @@ def after(response: Response) -> Response:
         headers["Cache-Control"] = "no-store"
     if g.get("flash_taken"):
         response.delete_cookie(
-            _flash_name(web().config), secure=is_https(web().config), path="/"
+            flash_name(web().config), secure=is_https(web().config), path="/"
         )
     return response

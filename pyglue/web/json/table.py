@@ -16,7 +16,7 @@ from pyglue.api import operator as api
 from pyglue.api.approvals import COMMENTS_MAX, RequestChangesParams
 from pyglue.api.common import Done, Id, NoParams, Params
 from pyglue.api.live_text import LiveTextFollowParams
-from pyglue.web.guard import auth
+from pyglue.web.guard import cookies
 from pyglue.web.json import metrics, openapi
 from pyglue.web.json.route import JSON, STREAM, TEXT, Route, call, register
 from pyglue.web.live import agent_events, journal, live_text, stream
@@ -28,7 +28,7 @@ _SINCE: Final = "Replay the events after this one; if omitted, only new events."
 
 
 def _document(_params: NoParams) -> Response:
-    ours = openapi.Place(auth.cookie_name(web().config), g.origin)
+    ours = openapi.Place(cookies.cookie_name(web().config), g.origin)
     body = msgspec.json.encode(openapi.describe(ROUTES, ours))
     return Response(body, content_type=JSON)
 

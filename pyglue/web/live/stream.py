@@ -26,7 +26,7 @@ from pyglue.api.common import AgentName, NoParams, Params
 from pyglue.api.events import TurnEvent
 from pyglue.api.operator import STATUS
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.web.guard import auth
+from pyglue.web.guard import auth, cookies
 from pyglue.web.json.fields import Fields
 from pyglue.web.live import sse
 from pyglue.web.live.hub import Hub, Listener
@@ -102,7 +102,7 @@ def admit() -> None:
     """
     if "Upgrade" in request.headers or "Origin" in request.headers:
         auth.check_origin(request, auth.check_host(request))
-    session = auth.session_of(request, web().config)
+    session = cookies.session_of(request, web().config)
     if session is None or not alive(web(), session):
         raise HiveError(ErrorCode.UNAUTHENTICATED, "You are not logged in.")
 

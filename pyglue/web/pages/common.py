@@ -19,7 +19,7 @@ from pyglue.api.overview import HiveStatus
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.names import OPERATOR
 from pyglue.web.errors import wants_json
-from pyglue.web.guard import auth
+from pyglue.web.guard import cookies
 from pyglue.web.rpc import hive
 
 T = TypeVar("T")
@@ -167,5 +167,5 @@ def done(
         return Response(msgspec.json.encode(told), content_type="application/json")
     response = redirect(where, 303)
     number = f" (operation {operation})" if operation is not None else ""
-    auth.set_flash(response, text + number)  # type: ignore[arg-type]
+    cookies.set_flash(response, text + number)  # type: ignore[arg-type]
     return response

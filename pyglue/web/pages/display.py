@@ -12,7 +12,7 @@ from flask import Blueprint, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.web.guard import auth
+from pyglue.web.guard import cookies
 from pyglue.web.pages.common import done, field
 
 blueprint = Blueprint("display", __name__)
@@ -45,7 +45,7 @@ class Display:
 
 def chosen() -> Display:
     """Return what the request's cookie says."""
-    theme, _, clock = request.cookies.get(auth.display_name(), "").partition(".")
+    theme, _, clock = request.cookies.get(cookies.display_name(), "").partition(".")
     try:
         return Display(Theme(theme), Clock(clock))
     except ValueError:
@@ -67,5 +67,5 @@ def change() -> AnyResponse:
             f"Choose a theme ({', '.join(Theme)}) and a clock ({', '.join(Clock)}).",
         ) from error
     response = done("This browser keeps how the dashboard is shown.")
-    auth.set_display(response, f"{theme}.{clock}", _KEPT_S)
+    cookies.set_display(response, f"{theme}.{clock}", _KEPT_S)
     return response

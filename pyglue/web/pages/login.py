@@ -15,7 +15,7 @@ from pyglue.api.logins import LoginParams, LogoutParams
 from pyglue.api.operator import LOGIN, LOGOUT
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.errors import status_of
-from pyglue.web.guard import auth
+from pyglue.web.guard import cookies
 from pyglue.web.rpc import HiveLink, hive, web
 
 blueprint = Blueprint("login", __name__)
@@ -51,7 +51,7 @@ def submit() -> Response:
     finally:
         link.close()
     response = redirect(_wanted() or "/", 303)
-    auth.set_session(response, result.session, result.expires_at)  # type: ignore[arg-type]
+    cookies.set_session(response, result.session, result.expires_at)  # type: ignore[arg-type]
     return response
 
 
@@ -73,5 +73,5 @@ def leave() -> Response:
     hive().call(LOGOUT, LogoutParams(session=g.session))
     web().hub.end_session(g.session)
     response = redirect("/login", 303)
-    auth.drop_session(response)  # type: ignore[arg-type]
+    cookies.drop_session(response)  # type: ignore[arg-type]
     return response
