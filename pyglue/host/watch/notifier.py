@@ -1,36 +1,26 @@
-"""Notifications to where the operator reads them: what is worth one, when, and again.
+"""Notifications outside the dashboard: queued, sent, and sent again.
 
-The event bus says what happened; what is sent is a title of the hive's own words and a
-link, never what an agent wrote. hive-notify sends it, to the places of the operator's
-file and to the browsers that subscribed. What fails is tried again later
-and later, for a day; quiet hours hold everything back, and what was held back is said
-in one notification if it is more than a few. Nothing waits for this: it has a task and
-a queue of its own, and a queue that is full loses its oldest.
+A notification is a title in the hive's own words and a link (``notification_rules``),
+never text of an agent. hive-notify sends it to the places in the operator's file and to
+subscribed browsers. A failure is retried at growing intervals for a day. Quiet hours
+hold everything back; more than a few held notifications are sent as one. Nothing waits
+for this: it has its own task and queue, and a full queue loses its oldest entry.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
 from pyglue import origin, strict_json, wall_clock
-from pyglue.api.common import AgentState, NoParams
-from pyglue.api.events import (
-    AgentStateChanged,
-    ApprovalCreated,
-    Event,
-    MessageSent,
-    Notice,
-    QuestionAsked,
-)
+from pyglue.api.common import NoParams
+from pyglue.api.events import Event
 from pyglue.api.notify import (
     Asked,
-    NotifyEvent,
     PushOutcome,
     SendNotification,
     SentNotification,
@@ -39,7 +29,7 @@ from pyglue.api.notify import (
 from pyglue.api.push import Note, NotificationsResult
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.names import OPERATOR
+from pyglue.host.watch.notification_rules import quiet_until, worth_of
 
 if TYPE_CHECKING:  # with it comes cryptography, which few hives need
     from pyglue.host.push.browsers import Browsers
@@ -54,17 +44,6 @@ _SAME_S: Final = 600.0
 _FEW: Final = 3
 _ANSWER_S: Final = 300.0
 _LINE: Final = 16 * 1024
-_TROUBLE: Final = {
-    AgentState.FAILED.value: "has failed",
-    AgentState.NEEDS_LOGIN.value: "needs a login",
-    AgentState.NO_CREDIT.value: "is refused by the model provider: no credit",
-    AgentState.DISK_FULL.value: "has no free disk space",
-}
-_NOTICES: Final = {
-    "crashed": "has crashed",
-    "server_down": "has an MCP server that is down",
-    "step_late": "waits for a tool call without a result",
-}
 
 
 _ABSENT: Final = "hive-notify is not running"
@@ -112,7 +91,7 @@ class Notifier:
 
     def heard(self, event: Event) -> None:
         """Queue what an event is worth; called for every one."""
-        for kind, note in _worth(event):
+        for kind, note in worth_of(event):
             if self.is_on and kind in self.config.notify.events:
                 self._put(note)
 
@@ -278,58 +257,3 @@ class Notifier:
         """Return the page's address. The secret name on loopback is told to nobody."""
         base = origin.configured(self.config.web)
         return None if base is None else f"{base}{path}"
-
-
-def _worth(event: Event) -> Iterator[tuple[NotifyEvent, Note]]:
-    """Yield what is worth a notification, and of which kind.
-
-    An open page of the dashboard gives its own the same tags (notify.js).
-    """
-    who = event.agent or "The hive"
-    page = f"/agents/{event.agent}" if event.agent else "/"
-    match event.read():
-        case ApprovalCreated(approval=number):
-            title = f"Approval {number} of {who} is pending"
-            tag = f"approval-{number}"
-            note = Note(title=title, path=f"/approvals/{number}", tag=tag)
-            yield NotifyEvent.APPROVALS, note
-        case QuestionAsked(question=number, to=to) if to == OPERATOR:
-            title, tag = f"{who} asks question {number}", f"question-{number}"
-            yield NotifyEvent.QUESTIONS, Note(title=title, path="/", tag=tag)
-        case MessageSent(id=number, sender=sender, recipient=to) if to == OPERATOR:
-            title, tag = f"Message {number} from {sender}", f"message-{number}"
-            note = Note(title=title, path=f"/messages/{number}", tag=tag)
-            yield NotifyEvent.MESSAGES, note
-        case AgentStateChanged(state=state) if state in _TROUBLE:
-            title, tag = f"{who} {_TROUBLE[state]}", f"trouble-{event.agent}-{state}"
-            yield NotifyEvent.TROUBLE, Note(title=title, path=page, tag=tag)
-        case AgentStateChanged(state=AgentState.OVER_BUDGET.value as state):
-            title = f"{who} has used up its budget"
-            tag = f"trouble-{event.agent}-{state}"
-            yield NotifyEvent.BUDGETS, Note(title=title, path=page, tag=tag)
-        case Notice(what=what) if what in _NOTICES:
-            title, tag = f"{who} {_NOTICES[what]}", f"{what}-{event.agent}"
-            yield NotifyEvent.TROUBLE, Note(title=title, path=page, tag=tag)
-
-
-def quiet_until(hours: str | None, now: float, zone: tzinfo) -> float | None:
-    """Return when the quiet hours end in which ``now`` is, None if it is in none.
-
-    ``hours`` is ``22:00-07:00``; an end before the beginning is on the next day.
-    """
-    if hours is None:
-        return None
-    begin, end = (_minutes(one) for one in hours.split("-"))
-    here = datetime.fromtimestamp(now, zone)
-    minute = here.hour * 60 + here.minute
-    inside = begin <= minute < end if begin < end else minute >= begin or minute < end
-    if not inside:
-        return None
-    day = here if minute < end else here + timedelta(days=1)
-    ends = day.replace(hour=end // 60, minute=end % 60, second=0, microsecond=0)
-    return ends.timestamp()
-
-
-def _minutes(text: str) -> int:
-    hour, _, minute = text.partition(":")
-    return int(hour) * 60 + int(minute)

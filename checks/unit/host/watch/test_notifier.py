@@ -34,7 +34,8 @@ from pyglue.config import HiveConfig, NotifyConfig, WebConfig, WebPushConfig
 from pyglue.errors import HiveError
 from pyglue.host.push.browsers import Browsers
 from pyglue.host.watch import notifier as module
-from pyglue.host.watch.notifier import Notifier, quiet_until
+from pyglue.host.watch.notification_rules import quiet_until
+from pyglue.host.watch.notifier import Notifier
 
 BERLIN: Final = calendar_times.named_zone("Europe/Berlin")
 

@@ -1,0 +1,85 @@
+"""What is worth a notification outside the dashboard, and when quiet hours end."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, tzinfo
+from typing import Final
+
+from pyglue.api.common import AgentState
+from pyglue.api.events import (
+    AgentStateChanged,
+    ApprovalCreated,
+    Event,
+    MessageSent,
+    Notice,
+    QuestionAsked,
+)
+from pyglue.api.notify import NotifyEvent
+from pyglue.api.push import Note
+from pyglue.names import OPERATOR
+
+_TROUBLE: Final = {
+    AgentState.FAILED.value: "has failed",
+    AgentState.NEEDS_LOGIN.value: "needs a login",
+    AgentState.NO_CREDIT.value: "is refused by the model provider: no credit",
+    AgentState.DISK_FULL.value: "has no free disk space",
+}
+_NOTICES: Final = {
+    "crashed": "has crashed",
+    "server_down": "has an MCP server that is down",
+    "step_late": "waits for a tool call without a result",
+}
+
+
+def worth_of(event: Event) -> Iterator[tuple[NotifyEvent, Note]]:
+    """Yield what is worth a notification, and of which kind.
+
+    An open page of the dashboard gives its own the same tags (notify.js).
+    """
+    who = event.agent or "The hive"
+    page = f"/agents/{event.agent}" if event.agent else "/"
+    match event.read():
+        case ApprovalCreated(approval=number):
+            title = f"Approval {number} of {who} is pending"
+            tag = f"approval-{number}"
+            note = Note(title=title, path=f"/approvals/{number}", tag=tag)
+            yield NotifyEvent.APPROVALS, note
+        case QuestionAsked(question=number, to=to) if to == OPERATOR:
+            title, tag = f"{who} asks question {number}", f"question-{number}"
+            yield NotifyEvent.QUESTIONS, Note(title=title, path="/", tag=tag)
+        case MessageSent(id=number, sender=sender, recipient=to) if to == OPERATOR:
+            title, tag = f"Message {number} from {sender}", f"message-{number}"
+            note = Note(title=title, path=f"/messages/{number}", tag=tag)
+            yield NotifyEvent.MESSAGES, note
+        case AgentStateChanged(state=state) if state in _TROUBLE:
+            title, tag = f"{who} {_TROUBLE[state]}", f"trouble-{event.agent}-{state}"
+            yield NotifyEvent.TROUBLE, Note(title=title, path=page, tag=tag)
+        case AgentStateChanged(state=AgentState.OVER_BUDGET.value as state):
+            title = f"{who} has used up its budget"
+            tag = f"trouble-{event.agent}-{state}"
+            yield NotifyEvent.BUDGETS, Note(title=title, path=page, tag=tag)
+        case Notice(what=what) if what in _NOTICES:
+            title, tag = f"{who} {_NOTICES[what]}", f"{what}-{event.agent}"
+            yield NotifyEvent.TROUBLE, Note(title=title, path=page, tag=tag)
+
+
+def quiet_until(hours: str | None, now: float, zone: tzinfo) -> float | None:
+    """Return when the quiet hours end in which ``now`` is, None if it is in none.
+
+    ``hours`` is ``22:00-07:00``; an end before the beginning is on the next day.
+    """
+    if hours is None:
+        return None
+    begin, end = (_minutes(one) for one in hours.split("-"))
+    here = datetime.fromtimestamp(now, zone)
+    minute = here.hour * 60 + here.minute
+    inside = begin <= minute < end if begin < end else minute >= begin or minute < end
+    if not inside:
+        return None
+    day = here if minute < end else here + timedelta(days=1)
+    ends = day.replace(hour=end // 60, minute=end % 60, second=0, microsecond=0)
+    return ends.timestamp()
+
+
+def _minutes(text: str) -> int:
+    hour, _, minute = text.partition(":")
+    return int(hour) * 60 + int(minute)
