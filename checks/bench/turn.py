@@ -130,7 +130,9 @@ class Minimal:
         loaded = load(home.load())
         options = CliOptions(
             loaded,
-            Places(home.run, home.state, home.session, home.agents),
+            Places(
+                run=home.run, state=home.state, session=home.session, agents=home.agents
+            ),
             base_url=f"http://127.0.0.1:{port}",
             key="any",
             hive=McpServer(tools=agent_tools(), caller=NoHive()),

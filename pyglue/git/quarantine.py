@@ -116,12 +116,11 @@ def import_pack(
         passed = _unpacked(pack, room, job, waiting)
         if passed.new:
             _migrate(_clean(room), applied, file_max(limits))
-    author = Author(passed.author_name, passed.author_email, passed.author_time)
     return CheckedCommit(
         sha=commit,
         tree=passed.tree,
         parent_main=main,
-        author=author,
+        author=Author(passed.author_name, passed.author_email, passed.author_time),
         message=passed.message,
         files=passed.files,
         total_bytes=passed.total_bytes,

@@ -13,7 +13,7 @@ from pyglue import manifest, paths
 from pyglue.manifest_types import Manifest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Places:
     """Directories as this process sees them; ``paths.INSIDE`` in a container."""
 

@@ -26,34 +26,27 @@ from pyglue.api.agent import (
     WATCHED,
 )
 from pyglue.api.common import HarnessReport
-from pyglue.api.turn_events import Denied
 from pyglue.errors import HiveError
-from pyglue.harness.claude.events import clip, sentence
-from pyglue.harness.claude.notes import Notes
+from pyglue.harness.claude.events import sentence
 from pyglue.harness.claude.options import CliOptions
 from pyglue.harness.claude.outcome import Pauses
 from pyglue.harness.claude.preflight import Checked, check
-from pyglue.harness.claude.session import Session
 from pyglue.harness.claude.writing import Writing
 from pyglue.harness.control import Control
 from pyglue.harness.exposed import Exposed
-from pyglue.harness.gate.gate import Gate
 from pyglue.harness.joined import Joined
 from pyglue.harness.link.forward import Forwarder
 from pyglue.harness.link.link import Link
-from pyglue.harness.link.trust import Trust
-from pyglue.harness.link.tunnel import Tunnel
 from pyglue.harness.load import Loaded, Places, fingerprint, load
 from pyglue.harness.loop import Loop
+from pyglue.harness.parts import cli_options, notes_of, proxied, report_of, session_of
 from pyglue.harness.rest import Rest
 from pyglue.harness.space import Space
 from pyglue.harness.steering import Steering
 from pyglue.harness.terminal import Terminals
 from pyglue.jsonrpc import Handlers
 from pyglue.manifest_types import Manifest
-from pyglue.mcp.server import McpServer
 from pyglue.process import need_open_files
-from pyglue.tools import agent_tools, manager_tools
 
 _STOP_S: Final = 3.0
 """How long a running turn gets to end when the harness is told to stop."""
@@ -73,144 +66,101 @@ async def run(
     Raises:
         OSError: the pinned record cannot be read.
     """
-    record = places.record.read_bytes()
     link_handlers = Handlers()
     joined = Joined()
     link = Link(places.hive_socket, link_handlers, joined)
+    loaded = await _loaded(places, link, stop)
+    if loaded is None:
+        return
+    async with (
+        Forwarder(places.model_socket) as forwarder,
+        proxied(places, loaded) as proxy,
+    ):
+        exposed = Exposed(loaded.manifest, places.secrets)
+        await exposed.first(places.hive_socket)
+        writing = Writing(link.live_text)
+        options = cli_options(places, loaded, forwarder, link, proxy, exposed, writing)
+        checked = await preflight(options, loaded.manifest)
+        report = report_of(loaded, checked)
+        if checked.problem is not None:
+            await _only_report(link, report, stop)
+            return
+        steering = Steering(link, joined)
+        control = Control()
+        session = session_of(places, loaded, options, link, joined, steering)
+        rest = Rest(
+            link=link,
+            session=session,
+            control=control,
+            space=Space(places.state, places.session),
+            pauses=pauses or Pauses(),
+        )
+        loop = Loop(
+            link=link,
+            session=session,
+            notes=notes_of(places, loaded, options),
+            control=control,
+            joined=joined,
+            steering=steering,
+            exposed=exposed,
+            rest=rest,
+            model=loaded.manifest.model,
+        )
+        _answer(link_handlers, loop, control)
+        link_handlers.on_note(NEWS, steering.news)
+        link_handlers.on_note(WATCHED, writing.watch)
+
+        terminals = _terminals(places, link, exposed, options)
+        terminals.add_to(link_handlers)
+        await _work(loop, link.run(report), terminals, stop)
+
+
+async def _work(
+    loop: Loop,
+    link: Coroutine[Any, Any, None],
+    terminals: Terminals,
+    stop: asyncio.Event,
+) -> None:
+    """Run turns until ``stop``, then end what is running."""
     try:
-        loaded = load(record)
+        async with _tasks(link, loop.run()):
+            await stop.wait()
+            terminals.close()
+            await loop.finish(_STOP_S)
+    finally:
+        await loop.session.cool()
+
+
+async def _loaded(places: Places, link: Link, stop: asyncio.Event) -> Loaded | None:
+    """Return the pinned record; None after it was reported that it cannot be used."""
+    record = places.record.read_bytes()
+    try:
+        return load(record)
     except HiveError as error:
         problem = sentence(f"Cannot use the pinned record: {error.message}")
         sha256 = fingerprint(record)
         report = HarnessReport(manifest_sha256=sha256, problem=problem)
         await _only_report(link, report, stop)
-        return
-    async with (
-        Forwarder(places.model_socket) as forwarder,
-        _proxied(places, loaded) as proxy,
-    ):
-        exposed = Exposed(loaded.manifest, places.secrets)
-        await exposed.first(places.hive_socket)
-        writing = Writing(link.live_text)
-        options = _options(places, loaded, forwarder, link, proxy, exposed, writing)
-        checked = await preflight(options, loaded.manifest)
-        report = HarnessReport(
-            manifest_sha256=loaded.sha256,
-            system=loaded.system,
-            cli_version=checked.cli_version,
-            servers=checked.servers,
-            problem=checked.problem,
-        )
-        if checked.problem is not None:
-            await _only_report(link, report, stop)
-            return
-        steering = Steering(link, joined)
-        space = Space(places.state, places.session)
-        session = Session(
-            options,
-            places.session,
-            notes=places.state / "notes.md",
-            joined=joined,
-            news=steering,
-            space=space,
-            compact_at=loaded.manifest.auto_compact,
-            emit=link.emit,
-            say=link.say,
-            keep_warm_s=loaded.manifest.keep_warm,
-            warmth=link.warm,
-        )
-        control = Control()
-        loop = Loop(
-            link=link,
-            session=session,
-            notes=Notes(
-                options,
-                places.state,
-                max_bytes=loaded.manifest.notes.max_bytes,
-                tools=loaded.manifest.allowed_tools,
-            ),
-            control=control,
-            joined=joined,
-            steering=steering,
-            exposed=exposed,
-            rest=Rest(
-                link=link,
-                session=session,
-                control=control,
-                space=space,
-                pauses=pauses or Pauses(),
-            ),
-            model=loaded.manifest.model,
-        )
-        link_handlers.on(CANCEL_TURN, loop.cancel)
-        link_handlers.on(COMPACT_SESSION, control.ask_compact)
-        link_handlers.on(BEGIN_SESSION, control.ask_begin)
-        link_handlers.on_note(CONTROL, control.take)
-        link_handlers.on_note(COOL, loop.cool)
-        link_handlers.on_note(NEWS, steering.news)
-        link_handlers.on_note(WATCHED, writing.watch)
-
-        async def environment() -> dict[str, str]:
-            await exposed.refresh(await link.connection())
-            return options.environment
-
-        terminals = Terminals(link, environment=environment, directory=places.state)
-        terminals.add_to(link_handlers)
-        try:
-            async with _tasks(link.run(report), loop.run()):
-                await stop.wait()
-                terminals.close()
-                await loop.finish(_STOP_S)
-        finally:
-            await session.cool()
+        return None
 
 
-@contextlib.asynccontextmanager
-async def _proxied(places: Places, loaded: Loaded) -> AsyncIterator[dict[str, str]]:
-    """Give the variables of a proxy, if the agent may reach hosts through one."""
-    if not loaded.manifest.hosts or loaded.manifest.network:
-        yield {}
-        return
-    trust = None
-    if any(secret.inject for secret in loaded.manifest.secrets.values()):
-        trust = Trust(places.authority, places.session / "hive-ca-bundle.pem")
-        places.session.mkdir(parents=True, exist_ok=True)
-        trust.refresh()
-    async with Tunnel(places.egress_socket, trust=trust) as tunnel:
-        yield tunnel.environment
+def _terminals(
+    places: Places, link: Link, exposed: Exposed, options: CliOptions
+) -> Terminals:
+    async def environment() -> dict[str, str]:
+        await exposed.refresh(await link.connection())
+        return options.environment
+
+    return Terminals(link, environment=environment, directory=places.state)
 
 
-def _options(
-    places: Places,
-    loaded: Loaded,
-    forwarder: Forwarder,
-    link: Link,
-    proxy: dict[str, str],
-    exposed: Exposed,
-    writing: Writing,
-) -> CliOptions:
-    manifest = loaded.manifest
-    tools = manager_tools(places.agents) if places.is_manager else agent_tools()
-    gate = Gate(
-        tools=manifest.allowed_tools,
-        bash_allow=manifest.bash.allow,
-        bash_write=manifest.bash.write,
-        refused=lambda tool, reason, pattern: link.emit(
-            Denied(tool=clip(tool, 200), reason=clip(reason), pattern=pattern)
-        ),
-    )
-    hive = McpServer(tools=tools, caller=link)
-    return CliOptions(
-        loaded,
-        places,
-        base_url=forwarder.url,
-        key=forwarder.key,
-        hive=hive,
-        gate=gate,
-        proxy=proxy,
-        exposed=exposed,
-        partial=writing.take,
-    )
+def _answer(handlers: Handlers, loop: Loop, control: Control) -> None:
+    """Answer hived's calls about turns and sessions."""
+    handlers.on(CANCEL_TURN, loop.cancel)
+    handlers.on(COMPACT_SESSION, control.ask_compact)
+    handlers.on(BEGIN_SESSION, control.ask_begin)
+    handlers.on_note(CONTROL, control.take)
+    handlers.on_note(COOL, loop.cool)
 
 
 async def _only_report(link: Link, report: HarnessReport, stop: asyncio.Event) -> None:

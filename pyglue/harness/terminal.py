@@ -74,10 +74,10 @@ class Terminals:
         environment = await self._environment()
         connection = await self._link.connection()
         terminal = _Terminal(
-            params.terminal,
-            connection,
-            {**os.environ, **environment, "TERM": "xterm-256color"},
-            self._directory,
+            name=params.terminal,
+            connection=connection,
+            environment={**os.environ, **environment, "TERM": "xterm-256color"},
+            directory=self._directory,
         )
         terminal.resize(params.columns, params.rows)
         self._open[params.terminal] = terminal
@@ -106,6 +106,7 @@ class _Terminal:
 
     def __init__(
         self,
+        *,
         name: str,
         connection: Connection,
         environment: Mapping[str, str],

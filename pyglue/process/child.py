@@ -45,6 +45,7 @@ class Child:
     def __init__(
         self,
         process: "subprocess.Popen[bytes]",
+        *,
         output: int,
         log: LogFile | None,
         on_line: Callable[[str], None] | None,
@@ -116,7 +117,14 @@ class Child:
             raise could_not_start(Path(argv[0]).name, error) from error
         finally:
             os.close(writer)
-        return cls(process, reader, log, on_line, line_max, clean)
+        return cls(
+            process,
+            output=reader,
+            log=log,
+            on_line=on_line,
+            line_max=line_max,
+            clean=clean,
+        )
 
     @property
     def pid(self) -> int:

@@ -23,6 +23,7 @@ class Piped:
     def __init__(
         self,
         process: "subprocess.Popen[bytes]",
+        *,
         stdin: asyncio.StreamWriter,
         stdout: asyncio.StreamReader,
         stderr: asyncio.StreamReader,
@@ -70,7 +71,7 @@ class Piped:
         flow = asyncio.streams.FlowControlMixin()
         transport, _ = await loop.connect_write_pipe(lambda: flow, process.stdin)
         stdin = asyncio.StreamWriter(transport, flow, None, loop)
-        return cls(process, stdin, *outputs)
+        return cls(process, stdin=stdin, stdout=outputs[0], stderr=outputs[1])
 
     @property
     def pid(self) -> int:

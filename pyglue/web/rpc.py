@@ -27,7 +27,7 @@ P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=Result)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Web:
     """The state of the app: configuration, addresses, hived, live events."""
 

@@ -136,7 +136,10 @@ async def run() -> None:
     """Be the agent until a signal."""
     inside = paths.INSIDE
     places = Places(
-        *map(Path, (inside.run, inside.state, inside.session, inside.agents))
+        run=Path(inside.run),
+        state=Path(inside.state),
+        session=Path(inside.session),
+        agents=Path(inside.agents),
     )
     loaded = load(places.record.read_bytes())
     handlers = Handlers()

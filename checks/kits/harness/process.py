@@ -150,7 +150,9 @@ async def harness_here(home: Home) -> AsyncIterator[asyncio.Event]:
     A start of the CLI that went well with the same manifest is not checked again.
     """
     stop = asyncio.Event()
-    places = Places(home.run, home.state, home.session, home.agents)
+    places = Places(
+        run=home.run, state=home.state, session=home.session, agents=home.agents
+    )
     pauses = Pauses(first_s=0.01, longest_s=0.05)
     task = asyncio.create_task(run(places, stop, pauses=pauses, preflight=_check_once))
     try:

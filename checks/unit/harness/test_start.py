@@ -30,7 +30,9 @@ class NoHive:
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
     home = Home(tmp_path / "bob")
-    return Places(home.run, home.state, home.session, home.agents)
+    return Places(
+        run=home.run, state=home.state, session=home.session, agents=home.agents
+    )
 
 
 def options(places: Places, loaded: Loaded) -> CliOptions:

@@ -48,7 +48,7 @@ _DELAY_MAX_MS: Final = 86_400_000
 Emit = Callable[[TurnSaid], None]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Tally:
     """What a turn has done so far. ``context_tokens`` is what the model last read."""
 

@@ -33,7 +33,7 @@ async def ask_without_mail(
 ) -> tuple[bool, Ended]:
     """Tell whether an empty turn goes well, and how it ended."""
     asked = options.probe(model=model, budget_usd=budget_usd)
-    ended = await run_turn(asked, QUESTION, Tally(_unheard), cancellation)
+    ended = await run_turn(asked, QUESTION, Tally(emit=_unheard), cancellation)
     _log.info("an empty turn ended: %s (%s)", ended.outcome.value, ended.reason)
     return ended.outcome in _ANSWERED, ended
 

@@ -106,7 +106,7 @@ class Notes:
     ) -> tuple[str | None, str]:
         """Return a shorter text, or None and why there is none."""
         system = (paths.share() / "prompts" / "compact-notes.md").read_text("utf-8")
-        tally = Tally(_unheard)
+        tally = Tally(emit=_unheard)
         prompt = f"The notes:\n{_LINE}\n{old}\n{_LINE}"
         options = self._options.notes(model=model, system=system)
         ended = await run_turn(options, prompt, tally, cancellation)

@@ -43,7 +43,7 @@ class Suspect(Enum):
     """The CLI broke: for what the mail made it do, or by itself."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """How a turn ended, and whose fault it may be (``session`` finds out).
 
@@ -89,25 +89,34 @@ def state_after(verdict: Verdict) -> AgentState:
 def judge(result: ResultMessage, error: str | None) -> Verdict:
     """Say how a turn ended that the CLI reported; ``error`` is its name for why."""
     if not result.is_error:
-        return Verdict(TurnOutcome.OK)
+        return Verdict(outcome=TurnOutcome.OK)
     why = result.result or "; ".join(result.errors or []) or result.subtype
     match result.terminal_reason, result.api_error_status, error:
         case "max_turns", _, _:
-            return Verdict(TurnOutcome.MAX_TURNS, why, Suspect.MAIL)
+            return Verdict(
+                outcome=TurnOutcome.MAX_TURNS, reason=why, suspect=Suspect.MAIL
+            )
         case "budget_exhausted", _, _:
-            return Verdict(TurnOutcome.BUDGET, why, budget_used=True)
+            return Verdict(outcome=TurnOutcome.BUDGET, reason=why, budget_used=True)
         case "prompt_too_long", _, _:
-            return Verdict(TurnOutcome.FAILED, why, Suspect.REQUEST, is_too_long=True)
+            return Verdict(
+                outcome=TurnOutcome.FAILED,
+                reason=why,
+                suspect=Suspect.REQUEST,
+                is_too_long=True,
+            )
         case (_, 402, _) | (_, _, "billing_error"):
-            return Verdict(TurnOutcome.BUDGET, why)
+            return Verdict(outcome=TurnOutcome.BUDGET, reason=why)
         case (("aborted_streaming" | "aborted_tools"), _, _):
-            return Verdict(TurnOutcome.CANCELLED, why)
+            return Verdict(outcome=TurnOutcome.CANCELLED, reason=why)
         case (_, (429 | 503 | 529), _) | (_, _, ("rate_limit" | "overloaded")):
-            return Verdict(TurnOutcome.RATE_LIMITED, why)
+            return Verdict(outcome=TurnOutcome.RATE_LIMITED, reason=why)
         case (_, (401 | 403), _) | (_, _, "authentication_failed"):
-            return Verdict(TurnOutcome.AUTH, why)
+            return Verdict(outcome=TurnOutcome.AUTH, reason=why)
         case (_, (400 | 413 | 422), _) | (_, _, "invalid_request"):
-            return Verdict(TurnOutcome.FAILED, why, Suspect.REQUEST)
+            return Verdict(
+                outcome=TurnOutcome.FAILED, reason=why, suspect=Suspect.REQUEST
+            )
         case ("api_error", _, _) | (_, int(), _) | (_, _, str()):
-            return Verdict(TurnOutcome.FAILED, why)
-    return Verdict(TurnOutcome.FAILED, why, Suspect.CRASH)
+            return Verdict(outcome=TurnOutcome.FAILED, reason=why)
+    return Verdict(outcome=TurnOutcome.FAILED, reason=why, suspect=Suspect.CRASH)

@@ -38,7 +38,7 @@ _REFUSED_MAX: Final = 2
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Work:
     """What a turn is to do, however often it is tried."""
 
@@ -122,7 +122,12 @@ class Session:
         before = self._store.kept if self._store.id is not None else None
         kept = self._store.kept
         opening = kept.preface if kept and before is None else ""
-        work = _Work(opening + prompt, model, budget_usd, cancellation)
+        work = _Work(
+            prompt=opening + prompt,
+            model=model,
+            budget_usd=budget_usd,
+            cancellation=cancellation,
+        )
         tally, ended = await self._run(work)
         if ended.is_unknown_session:
             work = self._begin_anew(work, "The CLI does not know the session.")
@@ -141,7 +146,12 @@ class Session:
         if ended.verdict.suspect in (Suspect.REQUEST, Suspect.CRASH):
             ended, more = await self._whose_fault(work, ended, before)
             cost += more
-        return TurnMetrics(ended, tally.tool_calls, max(cost, 0.0), tally.retry_after_s)
+        return TurnMetrics(
+            ended=ended,
+            tool_calls=tally.tool_calls,
+            cost_usd=max(cost, 0.0),
+            retry_after_s=tally.retry_after_s,
+        )
 
     async def _whose_fault(
         self, work: _Work, ended: Ended, before: Kept | None
@@ -188,10 +198,10 @@ class Session:
         return text
 
     async def _run(self, work: _Work) -> tuple[Tally, Ended]:
-        kept, tally = self._store.kept, Tally(self._emit)
+        kept, tally = self._store.kept, Tally(emit=self._emit)
         full = self._space.problem()
         if full is not None:
-            return tally, Ended(_no_room(full))
+            return tally, Ended(verdict=_no_room(full))
         session = kept.id if kept else None
         try:
             options = self._options.turn(
@@ -203,8 +213,10 @@ class Session:
         except OSError as error:  # nothing of the mail's
             reason = f"Cannot write the CLI's files: {error.strerror or error}."
             if is_full(error):
-                return tally, Ended(_no_room(reason))
-            return tally, Ended(Verdict(TurnOutcome.FAILED, reason))
+                return tally, Ended(verdict=_no_room(reason))
+            return tally, Ended(
+                verdict=Verdict(outcome=TurnOutcome.FAILED, reason=reason)
+            )
         ended = await run_turn(
             options,
             work.prompt,
@@ -226,7 +238,7 @@ class Session:
                 kept, kept.id, work.model, work.cancellation
             )
             if said is not None:
-                return Tally(self._emit), _not_compacted(compacted, said)
+                return Tally(emit=self._emit), _not_compacted(compacted, said)
         self._say(AgentState.THINKING)
         missed = self._joined.missed()
         tally, ended = await self._run(replace(work, prompt=work.prompt + missed))
@@ -259,14 +271,16 @@ class Session:
         """Compact; return how that ended, and what was said if it did not go well."""
         self._say(AgentState.COMPACTING)
         await self._warm.cool()  # two must not write one session
-        tally = Tally(self._emit)
+        tally = Tally(emit=self._emit)
         try:
             options = self._options.turn(
                 model=model, session=session, resume=True, verbatim=False
             )
         except OSError as error:
             reason = f"Cannot write the CLI's files: {error.strerror or error}."
-            return Ended(Verdict(TurnOutcome.FAILED, reason)), reason
+            return Ended(
+                verdict=Verdict(outcome=TurnOutcome.FAILED, reason=reason)
+            ), reason
         ended = await run_turn(options, _COMPACT, tally, cancellation)
         # Either way not again before the next turn has measured the context anew.
         cost = ended.session_cost_usd or kept.cost_usd
@@ -277,7 +291,7 @@ class Session:
 
 
 def _no_room(reason: str) -> Verdict:
-    return Verdict(TurnOutcome.FAILED, reason, is_disk_full=True)
+    return Verdict(outcome=TurnOutcome.FAILED, reason=reason, is_disk_full=True)
 
 
 def _not_compacted(ended: Ended, said: str) -> Ended:
@@ -288,10 +302,12 @@ def _not_compacted(ended: Ended, said: str) -> Ended:
     if ended.outcome is not TurnOutcome.OK:
         return ended
     why = f"The conversation is too long, and could not be compacted: {said}"
-    return Ended(Verdict(TurnOutcome.FAILED, why, Suspect.REQUEST))
+    return Ended(
+        verdict=Verdict(outcome=TurnOutcome.FAILED, reason=why, suspect=Suspect.REQUEST)
+    )
 
 
 def _as_compacted(ended: Ended) -> Ended:
     if ended.outcome is not TurnOutcome.OK:
         return ended
-    return replace(ended, verdict=Verdict(TurnOutcome.COMPACTED))
+    return replace(ended, verdict=Verdict(outcome=TurnOutcome.COMPACTED))

@@ -26,12 +26,14 @@ INTERRUPT_S: Final = 8.0
 """How long an interrupted CLI may take to end its turn."""
 _TAIL: Final = 5
 _BAD_SESSION: Final = ("No conversation found with session ID", "is already in use")
-_DEAF: Final = Verdict(TurnOutcome.FAILED, "The hive's own tools did not connect.")
+_DEAF: Final = Verdict(
+    outcome=TurnOutcome.FAILED, reason="The hive's own tools did not connect."
+)
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ended:
     """How a turn ended, and its figures. ``cost_usd`` counts the whole session."""
 
@@ -103,7 +105,8 @@ async def run_turn(
                 failure = await _hear(cli, tally)
     except TimeoutError:
         failure = Verdict(
-            TurnOutcome.FAILED, "The CLI did not stop after an interrupt."
+            outcome=TurnOutcome.FAILED,
+            reason="The CLI did not stop after an interrupt.",
         )
     except CliError as error:
         failure = _failure(error, tally, said)
@@ -177,22 +180,22 @@ def _ended(
     tally: Tally, failure: Verdict | None, cancellation: Cancellation, said: deque[str]
 ) -> Ended:
     if cancellation.reason is not None:
-        verdict = Verdict(TurnOutcome.CANCELLED, cancellation.reason)
+        verdict = Verdict(outcome=TurnOutcome.CANCELLED, reason=cancellation.reason)
     elif failure is not None:
         verdict = failure
     elif tally.result is None:
         why = f"The CLI exited without a result.{_tail(said)}"
-        verdict = Verdict(TurnOutcome.FAILED, why, Suspect.CRASH)
+        verdict = Verdict(outcome=TurnOutcome.FAILED, reason=why, suspect=Suspect.CRASH)
     else:
         verdict = judge(tally.result, tally.error)
     told = " ".join([*said, verdict.reason or ""])
     unknown = any(mark in told for mark in _BAD_SESSION)
     if tally.result is None:
-        return Ended(verdict, is_unknown_session=unknown)
+        return Ended(verdict=verdict, is_unknown_session=unknown)
     result = tally.result
     usage = result.usage or {}
     return Ended(
-        verdict,
+        verdict=verdict,
         is_unknown_session=unknown and verdict.outcome is TurnOutcome.FAILED,
         duration_ms=max(result.duration_ms, 0),
         steps=max(result.num_turns, 0),
@@ -206,9 +209,9 @@ def _ended(
 def _failure(error: Exception, tally: Tally, said: deque[str]) -> Verdict:
     """A CLI that ended before it had read the mail cannot have ended for its sake."""
     return Verdict(
-        TurnOutcome.FAILED,
-        f"The CLI failed: {error}.{_tail(said)}",
-        Suspect.CRASH if tally.init else Suspect.NOBODY,
+        outcome=TurnOutcome.FAILED,
+        reason=f"The CLI failed: {error}.{_tail(said)}",
+        suspect=Suspect.CRASH if tally.init else Suspect.NOBODY,
     )
 
 
@@ -216,7 +219,7 @@ def _tail(said: deque[str]) -> str:
     return f" Its output: {' / '.join(said)}" if said else ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TurnMetrics:
     """A finished turn, as hived is told of it."""
 

@@ -36,7 +36,7 @@ cost now: with much less it would stop too soon, with more too late."""
 _log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Kept:
     """A CLI between or in turns, and what it was started with."""
 
@@ -101,7 +101,7 @@ class Warm:
                 await _end(kept)
             self._lent = None
             cli = await Cli.start(launch)
-            self._lent = _Kept(cli, launch)
+            self._lent = _Kept(cli=cli, launch=launch)
             return cli
 
     async def give(self, cli: Cli, *, ended_well: bool) -> None:

@@ -31,7 +31,7 @@ _EVERY_S: Final = 0.1
 """Between two texts to one viewer, however often a harness sends them."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class _Viewer:
     """A connection that follows an agent, and what it has not been sent yet."""
 
@@ -70,7 +70,7 @@ class LiveTexts:
                 ErrorCode.TOO_MANY,
                 f"{VIEWERS_MAX} pages already follow what models write. Close some.",
             )
-        viewer = _Viewer(agent.name, connection)
+        viewer = _Viewer(agent=agent.name, connection=connection)
         self._viewers[connection] = viewer
         task = asyncio.create_task(self._feed(viewer))
         self._tasks.add(task)

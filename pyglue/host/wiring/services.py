@@ -12,12 +12,6 @@ from pyglue.host.archives.backup import Backups
 from pyglue.host.archives.calls import Archives
 from pyglue.host.archives.export import Exports
 from pyglue.host.archives.transfers import Transfers
-from pyglue.host.doctor.doctor import Doctor
-from pyglue.host.doctor.exposure import Exposure
-from pyglue.host.doctor.repair import Repair
-from pyglue.host.doctor.repair_directories import DirectoryRepair
-from pyglue.host.doctor.repair_repos import RepoRepair
-from pyglue.host.doctor.repair_rows import RowRepair
 from pyglue.host.life.kept import Kept
 from pyglue.host.life.life import Life
 from pyglue.host.messages.queue import Queue
@@ -33,6 +27,7 @@ from pyglue.host.watch.views import Views
 from pyglue.host.wiring.base import Base
 from pyglue.host.wiring.changes import Changes
 from pyglue.host.wiring.control import Control
+from pyglue.host.wiring.doctor import open_doctor, open_exposure, open_repair
 from pyglue.host.wiring.work import Work
 from pyglue.limits import MIB
 
@@ -45,19 +40,13 @@ async def open_services(
 ) -> Services:
     """Build what only answers, and put it beside what it answers for."""
     config, store, registry = base.config, base.store, base.registry
-    layout = config.layout
-    ports = Ports(registry=registry, layout=layout) if config.web.agent_ports else None
-    if ports is not None:
-        await ports.load()
+    ports = await _ports(base)
     sessions = Sessions(store=store, config=config, audit=base.audit)
     await sessions.load()
     journal = Journal(registry=registry, backend=base.backend)
     base.bus.listen(journal.heard)
-    repair = _repair(base, work, changes)
-    browsers = await asyncio.to_thread(_browsers, base)
-    zone = calendar_times.zone_of(config.time_zone)
-    notifier = Notifier(config=config, zone=zone, browsers=browsers)
-    base.bus.listen(notifier.heard)
+    repair = open_repair(base, work, changes)
+    notifier = await _notifier(base)
     steps = _steps(base, work)
     return Services(
         config=config,
@@ -89,8 +78,8 @@ async def open_services(
         queue=_queue(base, work),
         bus=base.bus,
         backend=base.backend,
-        doctor=_doctor(base, work, control, repair, steps, notifier),
-        exposure=_exposure(base, ports),
+        doctor=open_doctor(base, work, control, repair, steps, notifier),
+        exposure=open_exposure(base, ports),
         journal=journal,
         files=Files(known=registry.get, layout=config.layout),
         terminals=_terminals(base),
@@ -101,43 +90,26 @@ async def open_services(
         repair=repair,
         telemetry=_telemetry(base),
         ports=ports,
-        views=_views(
-            base,
-            work,
-            control,
-            changes,
-            ports,
-            steps,
-            push_key=None if browsers is None else browsers.key,
-        ),
+        views=_views(base, work, control, changes, ports, steps, notifier),
     )
 
 
-def _doctor(
-    base: Base,
-    work: Work,
-    control: Control,
-    repair: Repair,
-    steps: Steps,
-    notifier: Notifier,
-) -> Doctor:
-    return Doctor(
-        registry=base.registry,
-        backend=base.backend,
-        relay=work.relay,
-        egress=work.egress,
-        evaluator=base.evaluator,
-        repair=repair,
-        space=control.space,
-        controls=control.controls,
-        steps=steps,
-        background_tasks=work.background_tasks,
-        store=base.store,
-        state_dir=base.config.state_dir,
-        webhooks=work.webhooks,
-        secret_uses=work.secret_uses,
-        notifier=notifier,
+async def _ports(base: Base) -> Ports | None:
+    if not base.config.web.agent_ports:
+        return None
+    ports = Ports(registry=base.registry, layout=base.config.layout)
+    await ports.load()
+    return ports
+
+
+async def _notifier(base: Base) -> Notifier:
+    notifier = Notifier(
+        config=base.config,
+        zone=calendar_times.zone_of(base.config.time_zone),
+        browsers=await asyncio.to_thread(_browsers, base),
     )
+    base.bus.listen(notifier.heard)
+    return notifier
 
 
 def _views(
@@ -147,9 +119,9 @@ def _views(
     changes: Changes,
     ports: Ports | None,
     steps: Steps,
-    *,
-    push_key: str | None,
+    notifier: Notifier,
 ) -> Views:
+    browsers = notifier.browsers
     return Views(
         space=control.space,
         background_tasks=work.background_tasks,
@@ -169,7 +141,7 @@ def _views(
         config=base.config,
         webhooks=work.webhooks,
         secret_uses=work.secret_uses,
-        push_key=push_key,
+        push_key=None if browsers is None else browsers.key,
     )
 
 
@@ -218,32 +190,6 @@ def _browsers(base: Base) -> "Browsers | None":
         ) from error
 
 
-def _repair(base: Base, work: Work, changes: Changes) -> Repair:
-    operations, layout = changes.operations, base.config.layout
-    return Repair(
-        store=base.store,
-        proposals=changes.proposals,
-        repos=RepoRepair(store=base.store, operations=operations, layout=layout),
-        directories=DirectoryRepair(
-            store=base.store,
-            operations=operations,
-            directories=base.directories,
-            kept_files=base.kept_files,
-            backend=base.backend,
-            layout=layout,
-            reopen=lambda name: work.lifecycle.sockets.open(base.registry.get(name)),
-        ),
-        audit=base.audit,
-        rows=RowRepair(
-            store=base.store,
-            registry=base.registry,
-            transitions=base.transitions,
-            delivery=work.broker.delivery,
-            operations=operations,
-        ),
-    )
-
-
 def _life(base: Base, changes: Changes) -> Life:
     return Life(
         drafts=changes.drafts,
@@ -287,13 +233,4 @@ def _steps(base: Base, work: Work) -> Steps:
         broker=work.broker,
         notifications=work.notifications,
         late_s=base.config.timeouts.late_step_s,
-    )
-
-
-def _exposure(base: Base, ports: Ports | None) -> Exposure:
-    return Exposure(
-        config=base.config,
-        registry=base.registry,
-        backend=base.backend,
-        ports=ports,
     )

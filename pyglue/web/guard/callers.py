@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pyglue.limits import HttpLimits
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Caller:
     """One connection. ``body`` is the most that is kept for its request."""
 

@@ -82,7 +82,7 @@ class Listener:
             await asyncio.sleep(0)  # admitted connections come first
 
     def _admit(self, sock: socket.socket, peer: str) -> None:
-        caller = Caller(sock, peer)
+        caller = Caller(sock=sock, peer=peer)
         if self._callers.admit(caller):
             caller.task = asyncio.get_running_loop().create_task(self._serve(caller))
         else:

@@ -44,7 +44,7 @@ class RefusedError(Exception):
         ).encode() + body
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Head:
     """The relevant parts of a head. ``text`` is the head to pass on, with its end."""
 

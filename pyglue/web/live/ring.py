@@ -14,7 +14,7 @@ _RING_CHARS: Final = 8 * 1024 * 1024
 _RING_ITEMS: Final = 5000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Item:
     """One message of the stream; ``seq`` is None unless it is hived's."""
 

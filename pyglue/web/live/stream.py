@@ -196,4 +196,4 @@ def _shown(item: Item, asked: Query) -> Item | None:
         return item
     if not asked.steps or item.step is None:
         return None
-    return Item(item.seq, "step", item.agent, item.step)
+    return Item(seq=item.seq, kind="step", agent=item.agent, text=item.step)

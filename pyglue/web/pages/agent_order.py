@@ -31,7 +31,7 @@ _URGENT_FIRST: Final = (
 _RANK: Final = {state: at for at, state in enumerate(_URGENT_FIRST)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Column:
     """A sortable column: its heading, and both orders in words.
 
@@ -47,36 +47,44 @@ class Column:
 
 
 COLUMNS: Final = {
-    "name": Column("Agent", "A to Z", "Z to A", lambda one: one.name),
-    "state": Column(
-        "State",
-        "most urgent first",
-        "most urgent last",
-        lambda one: (_RANK[one.state], one.since_at),
+    "name": Column(
+        head="Agent", first="A to Z", reverse="Z to A", value=lambda one: one.name
     ),
-    "model": Column("Model", "A to Z", "Z to A", lambda one: one.model),
+    "state": Column(
+        head="State",
+        first="most urgent first",
+        reverse="most urgent last",
+        value=lambda one: (_RANK[one.state], one.since_at),
+    ),
+    "model": Column(
+        head="Model", first="A to Z", reverse="Z to A", value=lambda one: one.model
+    ),
     "context": Column(
-        "Context",
-        "fullest first",
-        "emptiest first",
-        lambda one: one.context_fill,
+        head="Context",
+        first="fullest first",
+        reverse="emptiest first",
+        value=lambda one: one.context_fill,
         starts_high=True,
     ),
     "inbox": Column(
-        "Inbox", "most first", "fewest first", lambda one: one.inbox, starts_high=True
+        head="Inbox",
+        first="most first",
+        reverse="fewest first",
+        value=lambda one: one.inbox,
+        starts_high=True,
     ),
     "turn": Column(
-        "Last turn",
-        "newest first",
-        "oldest first",
-        lambda one: one.last_turn_at,
+        head="Last turn",
+        first="newest first",
+        reverse="oldest first",
+        value=lambda one: one.last_turn_at,
         starts_high=True,
     ),
     "cost": Column(
-        "Cost today",
-        "highest first",
-        "lowest first",
-        lambda one: one.cost_today_usd,
+        head="Cost today",
+        first="highest first",
+        reverse="lowest first",
+        value=lambda one: one.cost_today_usd,
         starts_high=True,
     ),
 }

@@ -33,7 +33,7 @@ _MOST: Final = 1000
 _NAME_SHOWN: Final = 40
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Action:
     """A button: its label, the past participle for the result, and its action.
 
@@ -46,7 +46,7 @@ class Action:
     turns: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ask:
     """A confirmation: the question, what is lost, and the two answers."""
 
@@ -67,39 +67,43 @@ def _send(agent: str) -> object:
 
 
 FIRST: Final = {
-    "pause": Action("Pause", "paused", _command("pause")),
-    "resume": Action("Resume", "resumed", _command("resume")),
-    "start": Action("Start", "starting", lambda one: hive().call(START, _agent(one))),
+    "pause": Action(button="Pause", did="paused", act=_command("pause")),
+    "resume": Action(button="Resume", did="resumed", act=_command("resume")),
+    "start": Action(
+        button="Start", did="starting", act=lambda one: hive().call(START, _agent(one))
+    ),
     "stop": Action(
-        "Stop",
-        "stopping",
-        lambda one: hive().call(STOP, _agent(one)),
+        button="Stop",
+        did="stopping",
+        act=lambda one: hive().call(STOP, _agent(one)),
         turns="Running turns are cancelled",
     ),
     "restart": Action(
-        "Restart",
-        "restarting",
-        lambda one: hive().call(RESTART, _agent(one)),
+        button="Restart",
+        did="restarting",
+        act=lambda one: hive().call(RESTART, _agent(one)),
         turns="Running turns are cancelled",
     ),
 }
 MORE: Final = {
     "cancel": Action(
-        "Cancel turns",
-        "cancelled",
-        _command("cancel"),
+        button="Cancel turns",
+        did="cancelled",
+        act=_command("cancel"),
         turns="Running turns are cancelled",
     ),
-    "compact": Action("Compact", "will compact", _command("compact")),
-    "new": Action("New sessions", "will begin a new session", _command("new")),
+    "compact": Action(button="Compact", did="will compact", act=_command("compact")),
+    "new": Action(
+        button="New sessions", did="will begin a new session", act=_command("new")
+    ),
     "rebuild": Action(
-        "Rebuild",
-        "rebuilding",
-        lambda one: hive().call(REBUILD, _agent(one)),
+        button="Rebuild",
+        did="rebuilding",
+        act=lambda one: hive().call(REBUILD, _agent(one)),
         turns="Turns that do not finish soon are cancelled",
     ),
 }
-SEND: Final = Action("Send", "written to", _send)
+SEND: Final = Action(button="Send", did="written to", act=_send)
 _ACTIONS: Final = {**FIRST, **MORE, "send": SEND}
 
 

@@ -13,12 +13,7 @@ from flask import request
 
 from pyglue import strict_json
 from pyglue.api import line_comments
-from pyglue.api.approvals import (
-    ApprovalDetail,
-    DiffBase,
-    LineComment,
-    QuotedComment,
-)
+from pyglue.api.approvals import ApprovalDetail, DiffBase, LineComment, QuotedComment
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages.common import field
 from pyglue.web.pages.diff import FileView
@@ -30,7 +25,7 @@ Line = tuple[str, str, int]
 """A file, the side of its diff, the number of a line."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Note:
     """A comment as the page shows it; ``beside``: also at its lines in the diff."""
 
@@ -66,7 +61,9 @@ def notes(
     def made(name: str, one: QuotedComment, line: int | None) -> Note:
         last = None if line is None else line + one.to - one.line
         side = one.base.value if one.base else ""
-        return Note(name, one, last, beside=(one.file, side, last) in shown)
+        return Note(
+            anchor=name, comment=one, line=last, beside=(one.file, side, last) in shown
+        )
 
     asked = detail.asked.comments if detail.asked else ()
     return Notes(

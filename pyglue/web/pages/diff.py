@@ -26,7 +26,7 @@ _SIGNS: Final = {LineKind.ADDED: "+", LineKind.REMOVED: "-", LineKind.CONTEXT: "
 _CSS: Final = {LineKind.ADDED: "add", LineKind.REMOVED: "del", LineKind.CONTEXT: "ctx"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """One line of one side."""
 
@@ -73,7 +73,7 @@ class HunkView:
         yield from _pair(removed, added)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FileView:
     """One file of the diff. ``note`` names what is not shown, and why."""
 

@@ -19,7 +19,7 @@ _AT_WORK: Final = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Doing:
     """The words; ``call`` is the ID of a running turn's tool call."""
 
@@ -29,7 +29,7 @@ class Doing:
     is_late: bool = False
 
 
-NOTHING: Final = Doing("")
+NOTHING: Final = Doing(text="")
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,15 @@ class Activity:
         step = agent.step
         if step is not None:
             text = step.doing or f"uses {step.text}"
-            return Doing(text, step.since_at, step.call, step.is_late)
+            return Doing(
+                text=text, since_at=step.since_at, call=step.call, is_late=step.is_late
+            )
         if agent.state in _AT_WORK:
-            return Doing(_AT_WORK[agent.state])
+            return Doing(text=_AT_WORK[agent.state])
         if agent.state is AgentState.IDLE and agent.name in self.asked:
             whom, since = self.asked[agent.name]
             who = "your" if whom == OPERATOR else f"{whom}'s"
-            return Doing(f"waits for {who} answer", since)
+            return Doing(text=f"waits for {who} answer", since_at=since)
         return NOTHING
 
 

@@ -13,13 +13,7 @@ from flask import Blueprint, Response, render_template, request, stream_with_con
 from markupsafe import Markup
 
 from pyglue import file_names, names
-from pyglue.api.files import (
-    FileChunk,
-    FileKind,
-    FileParams,
-    FilesParams,
-    FilesResult,
-)
+from pyglue.api.files import FileChunk, FileKind, FileParams, FilesParams, FilesResult
 from pyglue.api.operator import FILE, FILES
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages.common import status
@@ -41,7 +35,7 @@ _LOOKED_AT: Final = 8192
 _SEALED: Final = "default-src 'none'; sandbox; frame-ancestors 'none'"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Content:
     """The content that the viewer shows; neither ``text`` nor ``image``: nothing."""
 
@@ -107,13 +101,13 @@ def _content(agent: str | None, path: str, found: FilesResult) -> Content | None
     chunk = hive().call(FILE, FileParams(agent=agent, path=path))
     image = _image(chunk.data) if chunk.size <= _IMAGE_MAX else None
     if image is not None or b"\0" in chunk.data[:_LOOKED_AT]:
-        return Content(chunk.size, image=image)
+        return Content(size=chunk.size, image=image)
     text = chunk.data.decode("utf-8", "replace")
     left_out = max(0, chunk.size - len(chunk.data))
     formatted = path.lower().endswith(".md") and len(text) <= WHOLE
     if formatted and request.args.get("as") != "text":
-        return Content(chunk.size, markdown(text), is_markdown=True)
-    return Content(chunk.size, plain(text), left_out=left_out)
+        return Content(size=chunk.size, text=markdown(text), is_markdown=True)
+    return Content(size=chunk.size, text=plain(text), left_out=left_out)
 
 
 def _image(data: bytes) -> str | None:

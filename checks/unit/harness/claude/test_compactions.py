@@ -27,7 +27,12 @@ RECORDED: list[dict[str, Any]] = json.loads(
     Path(__file__).with_name("recorded_compactions.json").read_text("utf-8")
 )
 TOO_LONG = Ended(
-    Verdict(TurnOutcome.FAILED, "too long", Suspect.REQUEST, is_too_long=True)
+    verdict=Verdict(
+        outcome=TurnOutcome.FAILED,
+        reason="too long",
+        suspect=Suspect.REQUEST,
+        is_too_long=True,
+    )
 )
 
 
@@ -71,9 +76,11 @@ class Cli:
             tally.text, tally.was_compacted = row["text"], row["was_compacted"]
             self.is_full = self.never_fits or not row["was_compacted"]
             outcome, suspect = TurnOutcome(row["outcome"]), Suspect[row["suspect"]]
-            return Ended(Verdict(outcome, row["reason"], suspect))
+            return Ended(
+                verdict=Verdict(outcome=outcome, reason=row["reason"], suspect=suspect)
+            )
         full = self.is_full and resumed and prompt != QUESTION
-        return TOO_LONG if full else Ended(Verdict(TurnOutcome.OK))
+        return TOO_LONG if full else Ended(verdict=Verdict(outcome=TurnOutcome.OK))
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.events: list[tuple[TurnEventKind, dict[str, Any]]] = []
-        self.tally = Tally(self.hear)
+        self.tally = Tally(emit=self.hear)
 
     def hear(self, said: TurnSaid) -> None:
         params = TurnEventParams(turn=1, kind=said.KIND, data=raw(said))
