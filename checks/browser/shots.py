@@ -62,6 +62,7 @@ def _pages(page: Page, base: str) -> dict[str, str]:
         "activity": "/activity",
         "operations": "/operations",
         "doctor": "/doctor",
+        "notifications": "/notifications",
         "terminal": "/agents/manager/terminal",
         "destroy": "/agents/alice/destroy",
     }

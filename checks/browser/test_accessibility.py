@@ -35,6 +35,7 @@ PAGES: Final = [
     "/activity",
     "/operations",
     "/doctor",
+    "/notifications",
     "/nowhere",
 ]
 

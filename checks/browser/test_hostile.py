@@ -24,6 +24,7 @@ PATHS = (
     "/activity",
     "/operations",
     "/doctor",
+    "/notifications",
 )
 _KINDS = ("text", "thinking", "tool_use", "tool_result", "denied", "retry", "result")
 

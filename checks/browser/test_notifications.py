@@ -1,5 +1,6 @@
 """Notifications, with the permission granted and the browser's own Notification."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
+from checks.kits.patience import PATIENCE_S
 from checks.kits.web import data as data
 
 # Keeps what was shown, and still shows it.
@@ -90,6 +92,10 @@ def test_each_item_is_told_once_with_a_link(
 def test_two_tabs_tell_once(site: Site, granted: BrowserContext) -> None:
     pages = [_open(granted, site).page for _ in range(2)]
     site.hive.emit("approval.created", "alice", approval=7)
+    deadline = time.monotonic() + PATIENCE_S
+    while not any(_titles(page) for page in pages):
+        assert time.monotonic() < deadline
+        pages[0].wait_for_timeout(20)
     for page in pages:
         _settle(site, page)
     assert sum(len(_titles(page)) for page in pages) == 1

@@ -1,15 +1,17 @@
 """The service worker in a real browser, before a hive-web that can be stopped."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from checks.browser.pages import Dashboard
 from checks.kits.net import free_port
+from checks.kits.patience import PATIENCE_S
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import hive_web
 from checks.kits.web.hive import FakeHive
@@ -86,6 +88,276 @@ def test_the_app_can_be_installed(own: Own, context: BrowserContext) -> None:
     found = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
     ids = {one["errorId"] for one in found}
     assert ids <= {"in-incognito"}  # as every context of a test is
+
+
+class Delivery:
+    """Delivers pushes to a page's worker, as the browser does when one has come."""
+
+    def __init__(self, own: Own, context: BrowserContext, page: Page) -> None:
+        self._origin, self._page = own.url, page
+        self._session = context.new_cdp_session(page)
+        registrations: list[str] = []
+        self._session.on(
+            "ServiceWorker.workerRegistrationUpdated",
+            lambda said: registrations.extend(
+                one["registrationId"]
+                for one in said["registrations"]
+                if one["scopeURL"].startswith(own.url)
+            ),
+        )
+        self._session.send("ServiceWorker.enable")
+        deadline = time.monotonic() + PATIENCE_S
+        while not registrations:
+            assert time.monotonic() < deadline
+            page.wait_for_timeout(20)
+        self._registration = registrations[-1]
+
+    def push(self, data: str) -> None:
+        """Let the worker hear of a message that was decrypted to ``data``."""
+        self._session.send(
+            "ServiceWorker.deliverPushMessage",
+            {
+                "origin": self._origin,
+                "registrationId": self._registration,
+                "data": data,
+            },
+        )
+
+    def shown(self, count: int) -> list[dict[str, Any]]:
+        """Return the notifications on the screen when there are so many."""
+        found: list[dict[str, Any]] = self._page.evaluate(_SHOWN, count)
+        return found
+
+
+_SHOWN = """async (count) => {
+  const registration = await navigator.serviceWorker.ready;
+  for (;;) {
+    const found = await registration.getNotifications();
+    if (found.length >= count)
+      return found.map(({ title, body, tag, data: { path } }) =>
+        ({ title, body, tag, path }));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}"""
+_CLOSE = """async () => {
+  const registration = await navigator.serviceWorker.ready;
+  for (const one of await registration.getNotifications()) one.close();
+  while ((await registration.getNotifications()).length)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+}"""
+# A click needs a hand: the event is made, and what it would open is kept.
+_CLICK = """async (tag) => {
+  const [notification] = await self.registration.getNotifications({ tag });
+  const opened = [];
+  self.clients.openWindow = async (place) => void opened.push(place);
+  const waits = [];
+  const event = new NotificationEvent("notificationclick", { notification });
+  event.waitUntil = (work) => waits.push(work);
+  self.dispatchEvent(event);
+  await Promise.allSettled(waits);
+  return { opened, left: (await self.registration.getNotifications({ tag })).length };
+}"""
+
+
+def note(**more: str) -> str:
+    fields = {
+        "title": "Approval 7 of alice is pending",
+        "path": "/approvals/7",
+        "tag": "approval-7",
+    }
+    return json.dumps({**fields, **more})
+
+
+def test_a_push_is_shown_and_its_click_opens_the_page(
+    own: Own, context: BrowserContext
+) -> None:
+    page = own.open(context)
+    delivery = Delivery(own, context, page)
+    delivery.push(note())
+    (shown,) = delivery.shown(1)
+    assert shown == {
+        "title": "Approval 7 of alice is pending",
+        "body": "",
+        "tag": "approval-7",
+        "path": f"{own.url}/approvals/7",
+    }
+    delivery.push(note())  # the same again is the same one
+    delivery.push(note(tag="approval-8", path="/approvals/8"))
+    assert len(delivery.shown(2)) == 2
+    (worker,) = context.service_workers
+    clicked = worker.evaluate(_CLICK, "approval-7")
+    assert clicked == {"opened": [f"{own.url}/approvals/7"], "left": 0}
+    page.goto(clicked["opened"][0])
+    expect(page.get_by_test_id("approval-state")).to_be_visible()
+
+
+HOSTILE: Final = (
+    ("", "/"),
+    ("no json", "/"),
+    ("null", "/"),
+    ("[]", "/"),
+    (note(path="https://evil.example/"), ""),
+    (note(path="//evil.example/x"), ""),
+    (note(path="javascript:alert(1)"), ""),
+    (note(path="http://["), ""),
+    (note(title="x" * 3000), "/approvals/7"),
+)
+"""What is pushed, and the page that it leads to; an origin alone is the overview."""
+
+
+def test_whatever_is_pushed_opens_only_pages_of_ours(
+    own: Own, context: BrowserContext
+) -> None:
+    page = own.open(context)
+    delivery = Delivery(own, context, page)
+    for data, path in HOSTILE:
+        delivery.push(data)
+        (shown,) = delivery.shown(1)
+        assert shown["path"] == f"{own.url}{path}", data
+        assert 0 < len(shown["title"]) <= 500
+        page.evaluate(_CLOSE)
+
+
+def test_a_page_and_a_push_tell_once(own: Own, context: BrowserContext) -> None:
+    context.add_init_script(_SUBSCRIBED)
+    page = own.open(context)
+    page.evaluate("localStorage.setItem('hive-push', JSON.stringify({ id: 1 }))")
+    delivery = Delivery(own, context, page)
+    own.hive.emit("approval.created", "alice", approval=7)
+    (shown,) = delivery.shown(1)
+    assert shown["title"] == "alice needs your approval"
+    delivery.push(note())
+    delivery.push(note(tag="last"))  # one after the other: it came after
+    told = {one["tag"]: one for one in delivery.shown(2)}
+    assert told.keys() == {"approval-7", "last"}
+    assert told["approval-7"]["title"] == "alice needs your approval"
+    assert told["approval-7"]["body"] == shown["body"] != ""
+
+
+# A push service for the page: the browser's own needs the network.
+_SUBSCRIBED = """
+if (window.PushManager) {
+  class Subscription {
+    constructor(key) {
+      this.endpoint = "https://push.example/send/1";
+      this.options = { applicationServerKey: key.buffer };
+    }
+    toJSON() {
+      return { endpoint: this.endpoint, keys: { p256dh: "BAAA", auth: "AAAA" } };
+    }
+    async unsubscribe() {
+      localStorage.removeItem("test-push");
+      return true;
+    }
+  }
+  PushManager.prototype.getSubscription = async () => {
+    const key = JSON.parse(localStorage.getItem("test-push") ?? "null");
+    return key && new Subscription(Uint8Array.from(key));
+  };
+  PushManager.prototype.subscribe = async (options) => {
+    if (!options.userVisibleOnly) throw new Error("it must be visible");
+    if (localStorage.getItem("test-refuses")) throw new Error("no push service");
+    const key = options.applicationServerKey;
+    localStorage.setItem("test-push", JSON.stringify([...key]));
+    return new Subscription(key);
+  };
+}
+"""
+
+
+def test_the_button_subscribes_and_muting_ends_it(
+    own: Own, context: BrowserContext
+) -> None:
+    own.hive.reset()
+    own.hive.browsers = []
+    context.add_init_script(_SUBSCRIBED)
+    page = own.open(context)
+    bell = page.get_by_test_id("bell")
+    expect(bell).to_have_attribute("data-state", "on")  # the permission is there
+    page.goto(f"{own.url}/notifications")
+    expect(page.get_by_test_id("browser")).to_have_count(0)
+    page.get_by_role("button", name="Subscribe this browser").click()
+    expect(page.get_by_test_id("browser")).to_have_count(1)
+    expect(page.get_by_test_id("browser")).to_contain_text("this browser")
+    expect(page.get_by_test_id("push-this")).to_contain_text(
+        "This browser is subscribed."
+    )
+    (asked,) = own.hive.called("push_subscribe")
+    assert asked.endpoint == "https://push.example/send/1"
+    assert (asked.p256dh, asked.auth) == ("BAAA", "AAAA")
+
+    bell.click()
+    expect(bell).to_have_attribute("data-state", "muted")
+    page.goto(f"{own.url}/notifications")
+    expect(page.get_by_test_id("browser")).to_have_count(0)
+    assert page.evaluate("localStorage.getItem('test-push')") is None
+    bell.click()
+    said = page.get_by_test_id("flash").last
+    expect(said).to_contain_text("This browser is subscribed")
+    assert len(own.hive.browsers) == 1
+
+
+def test_removed_in_the_list_it_stays_removed(
+    own: Own, context: BrowserContext
+) -> None:
+    own.hive.reset()
+    own.hive.browsers = []
+    context.add_init_script(_SUBSCRIBED)
+    page = own.open(context)
+    page.goto(f"{own.url}/notifications")
+    page.get_by_role("button", name="Subscribe this browser").click()
+    page.get_by_test_id("browser").get_by_role("button", name="Remove").click()
+    expect(page.get_by_test_id("browser")).to_have_count(0)
+    expect(page.get_by_role("button", name="Subscribe this browser")).to_be_visible()
+    assert page.evaluate("localStorage.getItem('test-push')") is None
+    page.get_by_role("button", name="Subscribe this browser").click()
+    expect(page.get_by_test_id("browser")).to_have_count(1)
+    own.hive.browsers = []  # from another browser
+    page.goto(f"{own.url}/notifications")
+    expect(page.get_by_role("button", name="Subscribe this browser")).to_be_visible()
+    assert own.hive.browsers == []
+
+
+def test_another_key_of_the_hive_subscribes_anew(
+    own: Own, context: BrowserContext
+) -> None:
+    own.hive.reset()
+    own.hive.browsers = []
+    context.add_init_script(_SUBSCRIBED)
+    page = own.open(context)
+    page.goto(f"{own.url}/notifications")
+    page.get_by_role("button", name="Subscribe this browser").click()
+    expect(page.get_by_test_id("browser")).to_have_count(1)
+    before = page.evaluate("localStorage.getItem('test-push')")
+    own.hive.push_key = "BA" + "A" * 85
+    page.goto(f"{own.url}/")
+    page.wait_for_function("() => localStorage.getItem('hive-push').includes('BAAAA')")
+    assert page.evaluate("localStorage.getItem('test-push')") != before
+    assert len(own.hive.called("push_subscribe")) == 2
+
+
+def test_another_browser_is_removed_in_place(own: Own, context: BrowserContext) -> None:
+    own.hive.reset()
+    page = own.open(context)
+    page.goto(f"{own.url}/notifications")
+    item = page.get_by_test_id("browser")
+    expect(item).to_contain_text("Firefox on Android")
+    item.get_by_role("button", name="Remove").click()
+    expect(page.get_by_text("No browser is subscribed.")).to_be_visible()
+    page.get_by_role("button", name="Send a test").click()
+    expect(page.get_by_test_id("flash").last).to_contain_text("test notification")
+    assert own.hive.called("notify_test")
+
+
+def test_without_a_push_service_it_says_why(own: Own, context: BrowserContext) -> None:
+    own.hive.reset()
+    context.add_init_script(_SUBSCRIBED)
+    page = own.open(context)
+    page.evaluate("localStorage.setItem('test-refuses', 'yes')")
+    page.goto(f"{own.url}/notifications")
+    page.get_by_role("button", name="Subscribe this browser").click()
+    expect(page.get_by_test_id("push-this")).to_contain_text("no push service")
+    assert not own.hive.called("push_subscribe")
 
 
 def test_last_without_hive_web_it_says_so(own: Own, context: BrowserContext) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from checks.kits.cli import HIVE, python
 from checks.kits.egress import make_certificate
 from checks.kits.hive import running_hive
 from checks.kits.push import Device, claims, push_service
@@ -122,8 +123,17 @@ async def test_a_question_reaches_a_browser_that_is_closed(
             logs = [file.read_text() for file in (hive.state / "logs").glob("*.log")]
             assert not any("/send/1" in text for text in logs)
 
+            socket = ("--socket", hive.local.config.layout.operator_socket)
+            words = ("notifications", "list", *socket)
+            listed_as = (await python(HIVE, *words)).out
+            assert "browsers     1" in listed_as and "Firefox on Linux" in listed_as
+            assert "localhost" in listed_as and "/send/1" not in listed_as
+            wrong = await python(HIVE, "notifications", "remove", *socket)
+            assert "hive notifications remove ID" in wrong.refusal()
+
             service.status = 410
-            await hive.operator.call(api.NOTIFY_TEST, NoParams())
+            tested = await python(HIVE, "notifications", "test", *socket)
+            assert tested.out == "A test notification is being sent.\n"
 
             async def removed() -> bool | None:
                 found = await hive.operator.call(api.NOTIFICATIONS, NoParams())

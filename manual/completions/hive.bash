@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/hive
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_hive_subparsers=(run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge compare rollback retry rebuild operations cancel-operation export import backup doctor)
+_shtab_hive_subparsers=(run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace notifications accounts account secret wakeups drafts draft discard kept destroy restore purge compare rollback retry rebuild operations cancel-operation export import backup doctor)
 
 _shtab_hive_run_option_strings=(-h --help --json --state --socket --port --notify-url-file --web-push --settings)
 _shtab_hive_demo_option_strings=(-h --help --json --state --socket --keep)
@@ -38,6 +38,7 @@ _shtab_hive_compact_option_strings=(-h --help --json --state --socket)
 _shtab_hive_new_session_option_strings=(-h --help --json --state --socket)
 _shtab_hive_model_option_strings=(-h --help --json --state --socket --reset)
 _shtab_hive_workspace_option_strings=(-h --help --json --state --socket)
+_shtab_hive_notifications_option_strings=(-h --help --json --state --socket)
 _shtab_hive_accounts_option_strings=(-h --help --json --state --socket)
 _shtab_hive_account_option_strings=(-h --help --json --state --socket --reset)
 _shtab_hive_secret_option_strings=(-h --help --json --state --socket)
@@ -100,8 +101,9 @@ _shtab_hive_completion___program_choices=(hive hive-mcp)
 _shtab_hive_cancel___messages_choices=(requeue later drop)
 _shtab_hive_queue_pos_1_choices=(drop later)
 _shtab_hive_workspace_pos_0_choices=(list add remove)
+_shtab_hive_notifications_pos_0_choices=(list test remove)
 _shtab_hive_secret_pos_0_choices=(list set rotate remove)
-_shtab_hive_pos_0_choices=(run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge compare rollback retry rebuild operations cancel-operation export import backup doctor)
+_shtab_hive_pos_0_choices=(run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace notifications accounts account secret wakeups drafts draft discard kept destroy restore purge compare rollback retry rebuild operations cancel-operation export import backup doctor)
 
 _shtab_hive_run__h_nargs=0
 _shtab_hive_run___help_nargs=0
@@ -211,6 +213,9 @@ _shtab_hive_model___reset_nargs=0
 _shtab_hive_workspace__h_nargs=0
 _shtab_hive_workspace___help_nargs=0
 _shtab_hive_workspace___json_nargs=0
+_shtab_hive_notifications__h_nargs=0
+_shtab_hive_notifications___help_nargs=0
+_shtab_hive_notifications___json_nargs=0
 _shtab_hive_accounts__h_nargs=0
 _shtab_hive_accounts___help_nargs=0
 _shtab_hive_accounts___json_nargs=0

@@ -50,7 +50,7 @@ function _shtab_hive_using
   test "$_shtab_hive_cmdpath" = "$argv"
 end
 
-set -g _shtab_hive_commands run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace accounts account secret wakeups drafts draft discard kept destroy restore purge compare rollback retry rebuild operations cancel-operation export import backup doctor
+set -g _shtab_hive_commands run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace notifications accounts account secret wakeups drafts draft discard kept destroy restore purge compare rollback retry rebuild operations cancel-operation export import backup doctor
 set -g _shtab_hive_opts_with_value --agent --anchors --as --comment --commit --config --description --into --keep --lines --manifest --messages --nixpkgs-lib --notify-url-file --output --port --program --reason --recipient --settings --since --socket --state --unit --until --what --who -n -o
 
 complete -c hive -e
@@ -274,6 +274,12 @@ complete -c hive -n '_shtab_hive_using workspace' -l json -d 'print a JSON objec
 complete -c hive -n '_shtab_hive_using workspace' -l state -x -d 'state directory (default: $HIVE_STATE, else .hive)'
 complete -c hive -n '_shtab_hive_using workspace' -l socket -x -d 'path of hived'"'"'s operator socket'
 complete -c hive -n '_shtab_hive_using workspace; and test $_shtab_hive_npos -eq 0' -ka "list add remove" -d 'what to do'
+complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a notifications -d 'list where notifications are sent, send a test, or remove a browser'
+complete -c hive -n '_shtab_hive_using notifications' -s h -l help -d 'show this help message and exit'
+complete -c hive -n '_shtab_hive_using notifications' -l json -d 'print a JSON object'
+complete -c hive -n '_shtab_hive_using notifications' -l state -x -d 'state directory (default: $HIVE_STATE, else .hive)'
+complete -c hive -n '_shtab_hive_using notifications' -l socket -x -d 'path of hived'"'"'s operator socket'
+complete -c hive -n '_shtab_hive_using notifications; and test $_shtab_hive_npos -eq 0' -ka "list test remove" -d 'what to do'
 complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a accounts -d 'list the accounts'
 complete -c hive -n '_shtab_hive_using accounts' -s h -l help -d 'show this help message and exit'
 complete -c hive -n '_shtab_hive_using accounts' -l json -d 'print a JSON object'

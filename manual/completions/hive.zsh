@@ -40,6 +40,7 @@ _shtab_hive_commands() {
     metrics-token:'issue or revoke the token for /metrics'
     model:'show or change an agent'"'"'s model'
     new-session:'let an agent go on in a new session'
+    notifications:'list where notifications are sent, send a test, or remove a browser'
     operations:'list operations, newest first'
     pause:'pause an agent, or the whole hive (no new turns)'
     purge:'permanently delete the kept state of a destroyed agent'
@@ -440,6 +441,18 @@ _shtab_hive_new_session_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_hive_new_session_defaults_added=0
 
+_shtab_hive_notifications_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[print a JSON object]"
+  "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
+  "--socket[path of hived\'s operator socket]:socket:"
+  ":what to do:(list test remove)"
+  ":with remove\: number of a browser:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_hive_notifications_defaults_added=0
+
 _shtab_hive_operations_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[print a JSON object]"
@@ -751,6 +764,7 @@ _shtab_hive() {
         metrics-token) _arguments -C -s $_shtab_hive_metrics_token_options ;;
         model) _arguments -C -s $_shtab_hive_model_options ;;
         new-session) _arguments -C -s $_shtab_hive_new_session_options ;;
+        notifications) _arguments -C -s $_shtab_hive_notifications_options ;;
         operations) _arguments -C -s $_shtab_hive_operations_options ;;
         pause) _arguments -C -s $_shtab_hive_pause_options ;;
         purge) _arguments -C -s $_shtab_hive_purge_options ;;

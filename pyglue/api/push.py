@@ -61,7 +61,7 @@ class PushSubscribeParams(Params, frozen=True):
 
     endpoint: Annotated[str, Meta(max_length=LENGTH_MAX)]
     p256dh: Annotated[str, Meta(max_length=128)]
-    auth: Annotated[str, Meta(max_length=64)]
+    auth: Annotated[str, Meta(max_length=32)]
     browser: Annotated[str, Meta(max_length=300)]
 
 

@@ -3,7 +3,10 @@
 // first to claim an item tells. Mute is kept for this browser.
 
 import { EVENT } from "./events.js";
+import { isPushed, renew, subscribe, unsubscribe, watchPush } from "./push.js";
+import { registered } from "./shell.js";
 import { visible } from "./text.js";
+import { toast } from "./toast.js";
 
 const MUTED = "hive-muted";
 const KEPT_MS = 7 * 24 * 3600 * 1000;
@@ -94,14 +97,28 @@ function explain(text) {
 async function pressed() {
   const reason = blocked();
   if (reason) return explain(why.hidden ? reason : null);
-  if (Notification.permission === "granted") {
-    localStorage.setItem(MUTED, muted() ? "no" : "yes");
-  } else {
-    await Notification.requestPermission();
-    localStorage.setItem(MUTED, "no");
-    explain(blocked());
+  if (Notification.permission === "granted" && !muted()) {
+    localStorage.setItem(MUTED, "yes");
+    draw();
+    return unsubscribe();
   }
+  const problem = await turnOn();
+  explain(blocked());
+  if (problem && Notification.permission === "granted") toast({ text: `${problem} It notifies only while a page of the hive is open.`, failed: true });
+}
+
+// Asks, unmutes and subscribes; says why this browser cannot be notified by push.
+async function turnOn() {
+  if (!blocked() && Notification.permission !== "granted") await Notification.requestPermission();
+  localStorage.setItem(MUTED, "no");
   draw();
+  if (blocked() || Notification.permission !== "granted") return blocked() ?? "Notifications were not allowed.";
+  try {
+    if (await subscribe()) toast({ text: "This browser is subscribed to notifications.", link: ["/notifications", "All browsers"] });
+    return null;
+  } catch (error) {
+    return `This browser was not subscribed: ${visible(String(error.message)).slice(0, 300)}`;
+  }
 }
 
 // The items that were told, for all tabs of this browser. Not localStorage: its writes
@@ -145,16 +162,25 @@ export function notify(event) {
   before = before.then(() => tell(event));
 }
 
+async function show(item, body) {
+  const registration = await registered;
+  await registration?.showNotification(item.title, { body, tag: item.key, icon: "/static/icon-192.png", data: { path: item.link } });
+  return Boolean(registration);
+}
+
 async function tell(event) {
   const item = KINDS[event.kind]?.(event);
   if (!item || blocked() || Notification.permission !== "granted" || muted()) return;
   if (!(await claim(`${item.key}@${event.at}`))) return;
   const body = await item.body();
+  // One that is pushed has the same tag: the service worker shows both as one.
+  if (isPushed() && (await show(item, body))) return;
   let shown = null;
   try {
     shown = new Notification(item.title, { body, tag: item.key });
   } catch {
-    return explain("This browser cannot show notifications from web pages; phone browsers often cannot.");
+    if (await show(item, body)) return; // phone browsers let only a service worker do it
+    return explain("This browser cannot show notifications from web pages.");
   }
   shown.onclick = () => {
     window.focus();
@@ -166,3 +192,5 @@ async function tell(event) {
 bell.addEventListener("click", pressed);
 window.addEventListener("storage", draw); // muted in another tab
 draw();
+watchPush(turnOn);
+if (!blocked() && Notification.permission === "granted" && !muted()) renew().catch(() => {}); // at the next page again

@@ -15,6 +15,7 @@ const PAGES = [
   ["Operations", "/operations", "p"],
   ["Doctor", "/doctor", "d"],
   ["Metrics", "/charts", "c"],
+  ["Notifications", "/notifications", "n"],
 ];
 const ACTIONS = { restart: "restart", stop: "stop", start: "start", pause: "do/pause", resume: "do/resume" };
 

@@ -27,7 +27,16 @@ async function orKept(event, file) {
   }
 }
 
-self.addEventListener("install", (event) => event.waitUntil(keep().then(() => self.skipWaiting())));
+// Where browsers can: what is never kept does not wake the worker.
+async function leaveAlone(event) {
+  const places = ["/api/*", "/fragments/*", "/agents/:name/api/*"];
+  await event.addRoutes?.(places.map((urlPattern) => ({ condition: { urlPattern }, source: "network" })));
+}
+
+self.addEventListener("install", (event) => {
+  event.waitUntil(leaveAlone(event).catch(() => {}));
+  event.waitUntil(keep().then(() => self.skipWaiting()));
+});
 self.addEventListener("activate", (event) => event.waitUntil(forgetOlder()));
 
 self.addEventListener("fetch", (event) => {
@@ -36,4 +45,54 @@ self.addEventListener("fetch", (event) => {
   if (request.method !== "GET" || origin !== location.origin) return;
   if (request.mode === "navigate") event.respondWith(orKept(event, OFFLINE));
   else if (pathname !== OFFLINE && SHELL.files.includes(pathname)) event.respondWith(orKept(event, pathname));
+});
+
+// --- notifications ------------------------------------------------------------------
+
+const MANY_MS = 60_000;
+
+// A page of the dashboard, whatever was said.
+function pageOf(path) {
+  try {
+    const { origin, href } = new URL(String(path ?? "/"), location.origin);
+    return origin === location.origin ? href : location.origin;
+  } catch {
+    return location.origin;
+  }
+}
+
+// A push has to be shown. An open page may have just told the same with more words.
+async function show(data) {
+  let note = null;
+  try {
+    note = data?.json();
+  } catch {
+    // no JSON: it is shown without words
+  }
+  const tag = String(note?.tag ?? "hive").slice(0, 200);
+  const [before] = await self.registration.getNotifications({ tag });
+  const isTold = before !== undefined && Date.now() - before.timestamp < MANY_MS;
+  await self.registration.showNotification(isTold ? before.title : String(note?.title ?? "The hive has news").slice(0, 500), {
+    body: isTold ? before.body : "",
+    tag,
+    renotify: !isTold,
+    icon: "/static/icon-192.png",
+    badge: "/static/icon-192.png",
+    data: { path: pageOf(note?.path) },
+  });
+}
+
+// A tab that has the page comes to the front; no other is taken from its page, which may
+// hold typed text.
+async function open(place) {
+  const tabs = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  const there = tabs.find(({ url }) => url === place);
+  return there ? there.focus() : self.clients.openWindow(place);
+}
+
+self.addEventListener("push", (event) => event.waitUntil(show(event.data)));
+
+self.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  event.waitUntil(open(pageOf(event.notification.data?.path)));
 });

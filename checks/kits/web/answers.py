@@ -29,6 +29,7 @@ from pyglue.api.inbox import (
 from pyglue.api.journal import JournalLine, JournalPage, JournalParams
 from pyglue.api.lifecycle import DraftsResult, DraftView, KeptResult, KeptView
 from pyglue.api.messages import Message, MessageKind, Priority, ShownMessage
+from pyglue.api.notify import NotifyEvent
 from pyglue.api.overview import (
     AgentDetail,
     AgentsView,
@@ -36,6 +37,12 @@ from pyglue.api.overview import (
     HivePause,
     HiveStatus,
     HostUse,
+)
+from pyglue.api.push import (
+    NotificationsResult,
+    PushBrowser,
+    PushRemoveParams,
+    PushSubscribeParams,
 )
 from pyglue.api.questions import QuestionsResult
 from pyglue.api.queue import QueuedMessage, QueueParams, QueueResult
@@ -95,6 +102,8 @@ class Answers(Decisions):
         self.audit = data.audit()
         self.checks = data.checks()
         self.queues: dict[str, tuple[QueuedMessage, ...]] = {}
+        self.push_key: str | None = data.PUSH_KEY
+        self.browsers = [data.browser(1)]
         self.drafts: list[DraftView] = []
         self.kept: list[KeptView] = []
 
@@ -119,6 +128,10 @@ class Answers(Decisions):
             api.QUEUE: self._queue,
             api.QUEUE_DROP: self._done,
             api.QUEUE_LATER: self._done,
+            api.NOTIFICATIONS: self._notifications,
+            api.NOTIFY_TEST: self._done,
+            api.PUSH_SUBSCRIBE: self._subscribe,
+            api.PUSH_REMOVE: self._unsubscribe,
             api.PAUSE: self._done,
             api.RESUME: self._done,
             api.PAUSE_ALL: self._pause_all,
@@ -159,6 +172,7 @@ class Answers(Decisions):
             last_seq=self.seq,
             pause=self.pause,
             is_estimate=any(one.is_estimate for one in self.agents),
+            push_key=self.push_key,
         )
 
     async def _queue(self, params: QueueParams) -> QueueResult:
@@ -282,6 +296,29 @@ class Answers(Decisions):
         )
 
     async def _done(self, _params: Any) -> Done:
+        return Done()
+
+    async def _notifications(self, _params: NoParams) -> NotificationsResult:
+        return NotificationsResult(
+            places=True,
+            web_push=self.push_key is not None,
+            events=tuple(NotifyEvent),
+            quiet_hours="22:00-07:00",
+            pending=0,
+            problem=None,
+            browsers=tuple(self.browsers),
+        )
+
+    async def _subscribe(self, params: PushSubscribeParams) -> PushBrowser:
+        number = max((one.id for one in self.browsers), default=0) + 1
+        self.browsers.append(data.browser(number, browser=params.browser))
+        return PushBrowser(id=number)
+
+    async def _unsubscribe(self, params: PushRemoveParams) -> Done:
+        known = [one for one in self.browsers if one.id != params.id]
+        if len(known) == len(self.browsers):
+            raise HiveError(ErrorCode.NOT_FOUND, f"No browser {params.id}.")
+        self.browsers = known
         return Done()
 
     async def _pause_all(self, params: PauseAllParams) -> Done:

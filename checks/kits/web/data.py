@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -27,6 +28,7 @@ from pyglue.api.doctor import Check, CheckState
 from pyglue.api.lifecycle import DraftView, KeptPart, KeptView
 from pyglue.api.messages import Message, MessageKind, Priority
 from pyglue.api.overview import AgentView, HivePause
+from pyglue.api.push import BrowserView
 from pyglue.api.questions import QuestionView
 
 NOW = time.time()
@@ -410,3 +412,22 @@ def checks() -> list[Check]:
         ),
         Check(name="git", state=CheckState.OK, message="git is at /usr/bin/git."),
     ]
+
+
+PUSH_KEY = (
+    "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLoc"
+    "InmYWAmS6TlzAC8wEqKK6PBru3jl7A8"
+)
+
+
+def browser(number: int, **more: Any) -> BrowserView:
+    """Return a browser that is subscribed."""
+    agent = "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"
+    fields = {
+        "id": number,
+        "browser": agent,
+        "service": "updates.push.services.mozilla.com",
+        "by": "session 1a2b3c4d",
+        "since_at": NOW - 86400,
+    }
+    return BrowserView(**{**fields, **more})

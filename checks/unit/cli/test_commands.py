@@ -81,6 +81,7 @@ ASKING = {
     "rollback": ("bob", "1"),
     "secret": ("list",),
     "workspace": ("list",),
+    "notifications": ("list",),
     "send": ("bob", "text"),
     "spawn": ("bob",),
     "start": ("bob",),

@@ -146,3 +146,8 @@ def test_several_accounts_need_a_default(
     monkeypatch.setenv(NAMES[0], "secret")
     with pytest.raises(HiveError, match="is the account default"):
         options(tmp_path, 7000, settings=settings(tmp_path, default="k1"))
+
+
+def test_web_push_is_on_where_it_is_asked_for(tmp_path: Path) -> None:
+    assert not options(tmp_path, 7000).web_push.enable
+    assert options(tmp_path, 7000, web_push=True).web_push.enable

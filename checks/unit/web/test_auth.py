@@ -69,6 +69,10 @@ FORMS: list[tuple[str, dict[str, str]]] = [
     ("/bulk", {"do": "pause", "agent": "alice"}),
     ("/pause", {"reason": ""}),
     ("/resume", {}),
+    ("/notifications/test", {}),
+    ("/notifications/1/remove", {}),
+    ("/api/push", {"endpoint": "a", "p256dh": "b", "auth": "c", "browser": "d"}),
+    ("/api/push/1/remove", {}),
     ("/logout", {}),
 ]
 """An example for every form that there is."""

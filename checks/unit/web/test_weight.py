@@ -23,6 +23,7 @@ PAGES = (
     "/activity",
     "/operations",
     "/doctor",
+    "/notifications",
 )
 
 

@@ -10,6 +10,7 @@ from pyglue.cli.commands import (
     doctor,
     life,
     messages,
+    notifications,
     overview,
     queue,
     secret,
@@ -154,6 +155,12 @@ COMMANDS: Final = (
         about="list, add or remove directories that agents may be given",
         declare=workspace.arguments,
         call=workspace.workspace,
+    ),
+    Command(
+        name="notifications",
+        about="list where notifications are sent, send a test, or remove a browser",
+        declare=notifications.arguments,
+        call=notifications.notifications,
     ),
     Command(
         name="accounts",

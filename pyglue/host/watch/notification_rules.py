@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
+from pyglue.api.approvals import ApprovalState
 from pyglue.api.common import AgentState
 from pyglue.api.events import (
     AgentStateChanged,
+    ApprovalChanged,
     ApprovalCreated,
     Event,
     MessageSent,
@@ -43,6 +45,11 @@ def worth_of(event: Event) -> Iterator[tuple[NotifyEvent, Note]]:
             tag = f"approval-{number}"
             note = Note(title=title, path=f"/approvals/{number}", tag=tag)
             yield NotifyEvent.APPROVALS, note
+        case ApprovalChanged(approval=number, state=ApprovalState.FAILED.value):
+            title = f"The deployment of approval {number} of {who} failed"
+            tag = f"failed-{number}"
+            note = Note(title=title, path=f"/approvals/{number}", tag=tag)
+            yield NotifyEvent.TROUBLE, note
         case QuestionAsked(question=number, to=to) if to == OPERATOR:
             title, tag = f"{who} asks question {number}", f"question-{number}"
             yield NotifyEvent.QUESTIONS, Note(title=title, path="/", tag=tag)

@@ -217,6 +217,32 @@ ROUTES: Final = (
         "Let an agent go on in a new session; the old transcript is kept.",
         verb="POST",
     ),
+    call(
+        "api.notifications",
+        "/api/notifications",
+        api.NOTIFICATIONS,
+        "What notifications leave the dashboard, and the browsers that subscribed.",
+    ),
+    call(
+        "api.push_subscribe",
+        "/api/push",
+        api.PUSH_SUBSCRIBE,
+        "Subscribe a browser to notifications (Web Push), or tell of it anew.",
+        verb="POST",
+        words={
+            "endpoint": "Where its push service takes messages: an https address.",
+            "p256dh": "Its public key, base64url.",
+            "auth": "Its secret, base64url.",
+            "browser": "How it calls itself.",
+        },
+    ),
+    call(
+        "api.push_remove",
+        "/api/push/<id>/remove",
+        api.PUSH_REMOVE,
+        "Send a browser nothing more.",
+        verb="POST",
+    ),
     Route(
         name="metrics.metrics",
         path="/metrics",

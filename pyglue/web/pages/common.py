@@ -25,7 +25,7 @@ from pyglue.web.rpc import hive
 T = TypeVar("T")
 
 _OWN_PAGES: Final = re.compile(
-    r"/(agents/[a-z0-9-]{1,16}|approvals(/[0-9]{1,16})?|messages(/[0-9]{1,16})?|drafts/[a-z0-9-]{1,16}|kept/[a-z0-9-]{1,16}|operations(/[0-9]{1,16})?|activity|charts|doctor|log|\?[\w%+.&=-]{1,800})?",
+    r"/(agents/[a-z0-9-]{1,16}|approvals(/[0-9]{1,16})?|messages(/[0-9]{1,16})?|drafts/[a-z0-9-]{1,16}|kept/[a-z0-9-]{1,16}|operations(/[0-9]{1,16})?|activity|charts|doctor|log|notifications|\?[\w%+.&=-]{1,800})?",
     re.ASCII,
 )
 _ID: Final = re.compile("[1-9][0-9]{0,15}")

@@ -124,6 +124,12 @@ WORTH: Final = [
         *("questions", "alice asks question 4", "/"),
     ),
     (message("operator"), "messages", "Message 7 from alice", "/messages/7"),
+    (
+        events.ApprovalChanged(approval=3, state="failed", commit="", manifest=""),
+        "trouble",
+        "The deployment of approval 3 of alice failed",
+        "/approvals/3",
+    ),
     (state("failed"), "trouble", "alice has failed", "/agents/alice"),
     (state("needs_login"), "trouble", "alice needs a login", "/agents/alice"),
     (state("over_budget"), "budgets", "alice has used up its budget", "/agents/alice"),
