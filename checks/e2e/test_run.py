@@ -13,9 +13,11 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from checks.kits.net import free_port
 from checks.kits.patience import PATIENCE_S
@@ -162,18 +164,98 @@ def room_of(run: int) -> Path:
     return Path(line[line.index("--config") + 1]).parent
 
 
-async def test_a_second_run_is_refused_and_changes_nothing(tmp_path: Path) -> None:
-    state, port = open_room(tmp_path), free_port()
-    async with started(state, port):
-        before = {path: path.lstat() for path in (state, *state.iterdir())}
-        for other in (free_port(), port):
-            code, errors = await ended("run", "--state", state, "--port", str(other))
-            assert code == 1
-            assert f"Another hive is running on {state}. Stop it first" in errors
-        after = {path: path.lstat() for path in (state, *state.iterdir())}
-        for path in (state, state / "run", state / "logs"):
-            assert before[path].st_ino == after[path].st_ino
-        assert await ended("status", "--state", state) == (0, "")
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A ``hive run`` that is ready."""
+
+    state: Path
+    port: int
+    process: asyncio.subprocess.Process
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def run(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run]:
+    """Give one that the next four tests leave as they found it; the fifth ends it."""
+    state, port = open_room(tmp_path_factory.mktemp("run")), free_port()
+    async with started(state, port) as process:
+        yield Run(state=state, port=port, process=process)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_second_run_is_refused_and_changes_nothing(run: Run) -> None:
+    state = run.state
+    before = {path: path.lstat() for path in (state, *state.iterdir())}
+    for other in (free_port(), run.port):
+        code, errors = await ended("run", "--state", state, "--port", str(other))
+        assert code == 1
+        assert f"Another hive is running on {state}. Stop it first" in errors
+    after = {path: path.lstat() for path in (state, *state.iterdir())}
+    for path in (state, state / "run", state / "logs"):
+        assert before[path].st_ino == after[path].st_ino
+    assert await ended("status", "--state", state) == (0, "")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_scripted_model_is_nobody_and_answers_only_the_relay(
+    run: Run,
+) -> None:
+    everyone = {pid: command(pid) for pid in family(run.process.pid)}
+    (model,) = (
+        pid for pid, line in everyone.items() if "pyglue.demo.scripted_model" in line
+    )
+    (relay,) = (line for line in everyone.values() if "pyglue.relay.main" in line)
+    found = json.loads(Path(relay[relay.index("--config") + 1]).read_text())
+    key = Path(found["relay"]["api_key_file"]).read_text()
+    status = Path(f"/proc/{model}/status").read_text()
+    uids = set(status.partition("Uid:")[2].splitlines()[0].split())
+    groups = status.partition("Groups:")[2].splitlines()[0].split()
+    if os.geteuid() == 0:
+        assert uids.isdisjoint({"0", str(found["ids"]["relay"])})
+        assert str(found["ids"]["group"]) not in groups
+    assert not any(key in part for line in everyone.values() for part in line)
+
+    def asked(shown: str) -> int:
+        request = urllib.request.Request(  # noqa: S310 - a loopback address
+            f"{found['relay']['upstream_url']}/v1/messages",
+            data=b'{"model":"m","messages":[]}',
+            headers={"x-api-key": shown},
+        )
+        try:
+            with urllib.request.urlopen(request) as answer:  # noqa: S310
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert [await asyncio.to_thread(asked, shown) for shown in ("scripted", key)] == [
+        401,
+        200,
+    ]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("name", ["web", "relay"])
+async def test_a_part_that_dies_is_started_again_alone(run: Run, name: str) -> None:
+    process = run.process
+    hived, before = part_of(process.pid, "host"), part_of(process.pid, name)
+    os.kill(before, signal.SIGKILL)
+    line = await said(process, f"hive-{name} exited")
+    assert "killed by SIGKILL). Starting it again in 0.5 s." in line
+    await said(process, f"hive-{name} is running again.")
+    assert part_of(process.pid, name) != before
+    assert part_of(process.pid, "host") == hived
+    url = f"http://127.0.0.1:{run.port}/login"
+    answer = await asyncio.to_thread(urllib.request.urlopen, url)
+    assert answer.status == 200
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_without_hived_it_ends_and_its_last_words_are_for_people(
+    run: Run,
+) -> None:
+    os.kill(part_of(run.process.pid, "host"), signal.SIGKILL)
+    line = await said(run.process, "hive: hived exited (killed by SIGKILL). Last line:")
+    assert "hyperhive-audit" not in line
+    assert await run.process.wait() == 1
 
 
 async def test_a_hived_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
@@ -196,35 +278,6 @@ async def test_what_cannot_start_leaves_no_state_directory(tmp_path: Path) -> No
     assert code == 1
     assert "cannot listen" in errors
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", ["web", "relay"])
-async def test_a_part_that_dies_is_started_again_alone(
-    tmp_path: Path, name: str
-) -> None:
-    state, port = open_room(tmp_path), free_port()
-    async with started(state, port) as process:
-        hived, before = part_of(process.pid, "host"), part_of(process.pid, name)
-        os.kill(before, signal.SIGKILL)
-        line = await said(process, f"hive-{name} exited")
-        assert "killed by SIGKILL). Starting it again in 0.5 s." in line
-        await said(process, f"hive-{name} is running again.")
-        assert part_of(process.pid, name) != before
-        assert part_of(process.pid, "host") == hived
-        url = f"http://127.0.0.1:{port}/login"
-        answer = await asyncio.to_thread(urllib.request.urlopen, url)
-        assert answer.status == 200
-
-
-async def test_without_hived_it_ends_and_its_last_words_are_for_people(
-    tmp_path: Path,
-) -> None:
-    state, port = open_room(tmp_path), free_port()
-    async with started(state, port) as process:
-        os.kill(part_of(process.pid, "host"), signal.SIGKILL)
-        line = await said(process, "hive: hived exited (killed by SIGKILL). Last line:")
-        assert "hyperhive-audit" not in line
-        assert await process.wait() == 1
 
 
 @pytest.fixture
@@ -264,48 +317,6 @@ async def test_a_temporary_directory_too_long_for_sockets_is_refused(
     assert "Set TMPDIR to a shorter one" in said
     assert not (tmp_path / "state").exists()
     assert list(temporary.iterdir()) == []
-
-
-async def test_the_scripted_model_is_nobody_and_answers_only_the_relay(
-    tmp_path: Path,
-) -> None:
-    state, port = open_room(tmp_path), free_port()
-    async with started(state, port) as process:
-        everyone = {pid: command(pid) for pid in family(process.pid)}
-        (model,) = (
-            pid
-            for pid, line in everyone.items()
-            if "pyglue.demo.scripted_model" in line
-        )
-        (relay,) = (line for line in everyone.values() if "pyglue.relay.main" in line)
-        found = json.loads(Path(relay[relay.index("--config") + 1]).read_text())
-        key = Path(found["relay"]["api_key_file"]).read_text()
-        status = Path(f"/proc/{model}/status").read_text()
-        uids = set(status.partition("Uid:")[2].splitlines()[0].split())
-        groups = status.partition("Groups:")[2].splitlines()[0].split()
-        if os.geteuid() == 0:
-            assert uids.isdisjoint({"0", str(found["ids"]["relay"])})
-            assert str(found["ids"]["group"]) not in groups
-        assert not any(key in part for line in everyone.values() for part in line)
-
-        def asked(shown: str) -> int:
-            request = urllib.request.Request(  # noqa: S310 - a loopback address
-                f"{found['relay']['upstream_url']}/v1/messages",
-                data=b'{"model":"m","messages":[]}',
-                headers={"x-api-key": shown},
-            )
-            try:
-                with urllib.request.urlopen(request) as answer:  # noqa: S310
-                    return int(answer.status)
-            except urllib.error.HTTPError as error:
-                return error.code
-
-        assert [
-            await asyncio.to_thread(asked, shown) for shown in ("scripted", key)
-        ] == [
-            401,
-            200,
-        ]
 
 
 async def test_demo_tells_its_story_in_json(tmp_path: Path) -> None:
