@@ -50,7 +50,7 @@ class Phone:
 @pytest.fixture
 def phone() -> Iterator[Phone]:
     made = Phone()
-    thread = threading.Thread(target=made.server.serve_forever)
+    thread = threading.Thread(target=made.server.serve_forever, args=(0.01,))
     thread.start()
     yield made
     made.server.shutdown()

@@ -6,9 +6,11 @@ that she may reach, over TLS or without.
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import ssl
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +27,7 @@ from pyglue.host.core.agent import Agent
 from pyglue.host.core.secret_uses import SecretUses
 from pyglue.host.core.secrets import Secrets
 from pyglue.host.model.egress import EgressHub
+from pyglue.jsonrpc import short_path
 from pyglue.limits import EgressLimits
 from pyglue.manifest import PinnedRecord
 from pyglue.redact import Redactor
@@ -33,20 +36,30 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def make_certificate(room: Path, *names: str) -> tuple[Path, Path]:
-    """Make a certificate that signed itself, and its key, with openssl."""
-    cert, key = room / f"{names[0]}.pem", room / f"{names[0]}.key"
+    """Write a certificate that signed itself, and its key: the same for each names."""
+    pair = room / f"{names[0]}.pem", room / f"{names[0]}.key"
+    for path, text in zip(pair, _signed(names), strict=True):
+        path.write_bytes(text)
+    return pair
+
+
+@functools.cache
+def _signed(names: tuple[str, ...]) -> tuple[bytes, bytes]:
+    """Make both with openssl."""
     alternatives = ",".join(f"DNS:{name}" for name in names)
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec"),
-            *("-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"),
-            *("-subj", "/CN=test", "-addext", f"subjectAltName={alternatives}"),
-            *("-keyout", str(key), "-out", str(cert)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return cert, key
+    with tempfile.TemporaryDirectory() as room:
+        cert, key = Path(room, "cert"), Path(room, "key")
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "ec"),
+                *("-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"),
+                *("-subj", "/CN=test", "-addext", f"subjectAltName={alternatives}"),
+                *("-keyout", str(key), "-out", str(cert)),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        return cert.read_bytes(), key.read_bytes()
 
 
 @dataclass(repr=False)
@@ -139,7 +152,8 @@ class Outside:
 
     async def ask(self, data: bytes) -> Streams:
         """Connect and send something."""
-        streams = await asyncio.open_unix_connection(self.socket)
+        with short_path(self.socket) as name:
+            streams = await asyncio.open_unix_connection(name)
         streams[1].write(data)
         return streams
 
