@@ -14,17 +14,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
 from pyglue import strict_json
 from pyglue.display import listed, quoted, visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest import PinnedRecord
 from pyglue.paths import share
+
+if TYPE_CHECKING:  # half of the time to import this: only what validates needs it
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
 
 ROOT: Final = "hyperhive"
 WRITTEN: Final = {"hosts": ("network", "allow")}
@@ -96,8 +98,10 @@ class Schema:
         return tuple(_options(self.document, ()))
 
     @cached_property
-    def validator(self) -> Draft202012Validator:
+    def validator(self) -> "Draft202012Validator":
         """The document as jsonschema's checker."""
+        from jsonschema import Draft202012Validator
+
         return Draft202012Validator(self.document)
 
     def validate(self, value: object) -> Mapping[str, Any]:
@@ -186,7 +190,7 @@ def _options(schema: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Optio
         )
 
 
-def _problems(error: ValidationError) -> Iterator[dict[str, str]]:
+def _problems(error: "ValidationError") -> Iterator[dict[str, str]]:
     """Say each thing that is wrong where jsonschema found one error."""
     path = list(error.absolute_path)
     wanted: Any = error.validator_value
@@ -214,7 +218,7 @@ def _problem(path: Iterable[str | int], what: str) -> dict[str, str]:
     return {"option": option, "message": f"{option} {what}"}
 
 
-def _what(error: ValidationError) -> str:
+def _what(error: "ValidationError") -> str:
     """Finish the sentence that begins with the option's path."""
     wanted: Any = error.validator_value
     match error.validator:
