@@ -52,6 +52,8 @@ AGENTS = ("manager", "alice")
 API_KEY = "the-hives-own-key"
 BUSY = Quotas(proposals_per_hour=None, operations_per_hour=None)
 """A test proposes and restarts more in an hour than a manager does."""
+SMALL_DISK = DiskConfig(ballast_mib=1)
+"""Tests have many hives, and their directories may lie in memory."""
 
 
 def script(*steps: dict[str, Any]) -> str:
@@ -340,7 +342,7 @@ async def running_hive(
             upstream=upstream or LocalOptions.upstream,
             timeouts=timeouts or Timeouts(),
             messages=messages or MessageLimits(),
-            disk=disk or DiskConfig(),
+            disk=disk or SMALL_DISK,
             quotas=quotas or BUSY,
             warm=warm or WarmConfig(),
             notify_urls=notify_urls,

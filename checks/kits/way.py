@@ -24,7 +24,14 @@ from pyglue.api.events import Event
 from pyglue.api.journal import JournalUnit
 from pyglue.api.manager import ProposalResult, SubmitBeginParams
 from pyglue.api.operations import Operation
-from pyglue.config import HiveConfig, Ids, NixosConfig, OperatorLimits, Timeouts
+from pyglue.config import (
+    DiskConfig,
+    HiveConfig,
+    Ids,
+    NixosConfig,
+    OperatorLimits,
+    Timeouts,
+)
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host import bootstrap
 from pyglue.host.backends.base import AgentSpec, Backend, ContainerEvent
@@ -215,6 +222,7 @@ async def opened(
         ids=Ids(agent=UID, web=UID + 1, relay=UID + 2),
         agents=(),
         limits=limits or OperatorLimits(),
+        disk=DiskConfig(ballast_mib=1),
         timeouts=Timeouts(health_s=PATIENCE_S, evaluate_s=PATIENCE_S),
         nixos=kit.config(**changes),
     )
