@@ -9,7 +9,7 @@ another's.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import h11
@@ -45,8 +45,8 @@ class Flow:
 
     idle_s: float
     count: Count
-    _timeout: asyncio.Timeout | None = None
-    _at: float = 0.0
+    _timeout: asyncio.Timeout | None = field(default=None, init=False)
+    _at: float = field(default=0.0, init=False)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -94,58 +94,78 @@ async def exchange(
     mask = mask or Mask({})
     client = h11.Connection(h11.CLIENT, max_incomplete_event_size=_CHUNK)
 
-    async def up() -> None:
-        data = client.send(request) or b""
-        while True:
-            out.write(data)
-            await out.drain()
-            flow.sent(len(data))
-            event = await reader.event()
-            if isinstance(event, h11.EndOfMessage):
-                data = client.send(h11.EndOfMessage()) or b""  # without trailers
-                out.write(data)
-                flow.sent(len(data))
-                return
-            if not isinstance(event, h11.Data):
-                return
-            data = client.send(event) or b""
-
-    async def down() -> None:
-        server = reader.connection
-        while True:
-            event = client.next_event()
-            if event is h11.NEED_DATA:
-                client.receive_data(await out.read(_CHUNK))
-                continue
-            data = b""
-            if isinstance(event, h11.Response | h11.InformationalResponse):
-                data = server.send(_passed_on(event, mask, keeps=keeps)) or b""
-            elif isinstance(event, h11.Data):
-                data = _sent(server, mask.feed(bytes(event.data)))
-            elif isinstance(event, h11.EndOfMessage):
-                data = _sent(server, mask.end())
-                data += server.send(h11.EndOfMessage()) or b""
-            else:
-                return
-            agent.write(data)
-            await agent.drain()
-            flow.received(len(data))
-            if isinstance(event, h11.EndOfMessage):
-                return
-
     def gone(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
             out.abort()  # half a request has no answer
 
-    uploading = asyncio.create_task(up())
+    uploading = asyncio.create_task(_upload(reader, request, client, out, flow))
     uploading.add_done_callback(gone)
     try:
         with contextlib.suppress(h11.ProtocolError):
-            await down()
+            await _download(
+                reader.connection, client, agent, out, flow, mask=mask, keeps=keeps
+            )
     finally:
         uploading.cancel()
         await asyncio.gather(uploading, return_exceptions=True)
     return client
+
+
+async def _upload(
+    reader: Reader,
+    request: h11.Request,
+    client: h11.Connection,
+    out: Side,
+    flow: Flow,
+) -> None:
+    """Carry the request from the agent to the host."""
+    data = client.send(request) or b""
+    while True:
+        out.write(data)
+        await out.drain()
+        flow.sent(len(data))
+        event = await reader.event()
+        if isinstance(event, h11.EndOfMessage):
+            data = client.send(h11.EndOfMessage()) or b""  # without trailers
+            out.write(data)
+            flow.sent(len(data))
+            return
+        if not isinstance(event, h11.Data):
+            return
+        data = client.send(event) or b""
+
+
+async def _download(
+    server: h11.Connection,
+    client: h11.Connection,
+    agent: Sink,
+    out: Side,
+    flow: Flow,
+    *,
+    mask: Mask,
+    keeps: bool,
+) -> None:
+    """Carry the response from the host to the agent."""
+    while True:
+        event = client.next_event()
+        if event is h11.NEED_DATA:
+            client.receive_data(await out.read(_CHUNK))
+            continue
+        data = b""
+        if isinstance(event, h11.Response | h11.InformationalResponse):
+            data = server.send(_passed_on(event, mask, keeps=keeps)) or b""
+        elif isinstance(event, h11.Data):
+            data = _sent(server, mask.feed(bytes(event.data)))
+        elif isinstance(event, h11.EndOfMessage):
+            data = _sent(server, mask.end())
+            data += server.send(h11.EndOfMessage()) or b""
+        else:
+            return
+        agent.write(data)
+        await agent.drain()
+        flow.received(len(data))
+        if isinstance(event, h11.EndOfMessage):
+            return
 
 
 def _sent(server: h11.Connection, data: bytes) -> bytes:

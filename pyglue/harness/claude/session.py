@@ -26,7 +26,15 @@ from pyglue.harness.claude.kept_session import Kept, SessionStore
 from pyglue.harness.claude.launch import News
 from pyglue.harness.claude.options import CliOptions
 from pyglue.harness.claude.outcome import Suspect, Verdict
-from pyglue.harness.claude.turn import Cancellation, Ended, TurnMetrics, run_turn
+from pyglue.harness.claude.turn import (
+    Cancellation,
+    Ended,
+    TurnMetrics,
+    as_compacted,
+    no_room,
+    not_compacted,
+    run_turn,
+)
 from pyglue.harness.claude.warm import Warm
 from pyglue.harness.joined import Joined
 from pyglue.harness.space import Space, is_full
@@ -137,7 +145,7 @@ class Session:
             tally, ended = await self._retry_shorter(work)
             before = before if self._store.id is not None else None
         elif tally.was_compacted and ended.outcome is TurnOutcome.OK:
-            ended = _as_compacted(ended)
+            ended = as_compacted(ended)
         cost = ended.session_cost_usd - (before.cost_usd if before else 0.0)
         if tally.session_id is not None:  # otherwise the next turn tries the same again
             said = prompt + self._joined.again()
@@ -201,7 +209,7 @@ class Session:
         kept, tally = self._store.kept, Tally(emit=self._emit)
         full = self._space.problem()
         if full is not None:
-            return tally, Ended(verdict=_no_room(full))
+            return tally, Ended(verdict=no_room(full))
         session = kept.id if kept else None
         try:
             options = self._options.turn(
@@ -213,7 +221,7 @@ class Session:
         except OSError as error:  # nothing of the mail's
             reason = f"Cannot write the CLI's files: {error.strerror or error}."
             if is_full(error):
-                return tally, Ended(verdict=_no_room(reason))
+                return tally, Ended(verdict=no_room(reason))
             return tally, Ended(
                 verdict=Verdict(outcome=TurnOutcome.FAILED, reason=reason)
             )
@@ -238,14 +246,14 @@ class Session:
                 kept, kept.id, work.model, work.cancellation
             )
             if said is not None:
-                return Tally(emit=self._emit), _not_compacted(compacted, said)
+                return Tally(emit=self._emit), not_compacted(compacted, said)
         self._say(AgentState.THINKING)
         missed = self._joined.missed()
         tally, ended = await self._run(replace(work, prompt=work.prompt + missed))
         if ended.verdict.is_too_long:
             anew = self._begin_anew(work, "The conversation cannot be compacted.")
             tally, ended = await self._run(anew)
-        return tally, _as_compacted(ended)
+        return tally, as_compacted(ended)
 
     def _begin_anew(self, work: _Work, why: str) -> _Work:
         """Return the work for a new session, which has seen nothing of the turn."""
@@ -288,26 +296,3 @@ class Session:
         if ended.outcome is TurnOutcome.OK and tally.was_compacted:
             return ended, None
         return ended, tally.text
-
-
-def _no_room(reason: str) -> Verdict:
-    return Verdict(outcome=TurnOutcome.FAILED, reason=reason, is_disk_full=True)
-
-
-def _not_compacted(ended: Ended, said: str) -> Ended:
-    """Return the end of a turn whose conversation could not be shortened for it.
-
-    The CLI reports no error when the model provider fails meanwhile.
-    """
-    if ended.outcome is not TurnOutcome.OK:
-        return ended
-    why = f"The conversation is too long, and could not be compacted: {said}"
-    return Ended(
-        verdict=Verdict(outcome=TurnOutcome.FAILED, reason=why, suspect=Suspect.REQUEST)
-    )
-
-
-def _as_compacted(ended: Ended) -> Ended:
-    if ended.outcome is not TurnOutcome.OK:
-        return ended
-    return replace(ended, verdict=Verdict(outcome=TurnOutcome.COMPACTED))

@@ -227,3 +227,28 @@ class TurnMetrics:
     tool_calls: int
     cost_usd: float
     retry_after_s: float = 0.0
+
+
+def no_room(reason: str) -> Verdict:
+    """Return the verdict on a turn for which the disk is too full."""
+    return Verdict(outcome=TurnOutcome.FAILED, reason=reason, is_disk_full=True)
+
+
+def not_compacted(ended: Ended, said: str) -> Ended:
+    """Return the end of a turn whose conversation could not be shortened for it.
+
+    The CLI reports no error when the model provider fails meanwhile.
+    """
+    if ended.outcome is not TurnOutcome.OK:
+        return ended
+    why = f"The conversation is too long, and could not be compacted: {said}"
+    return Ended(
+        verdict=Verdict(outcome=TurnOutcome.FAILED, reason=why, suspect=Suspect.REQUEST)
+    )
+
+
+def as_compacted(ended: Ended) -> Ended:
+    """Return the end of a turn during which the session was compacted."""
+    if ended.outcome is not TurnOutcome.OK:
+        return ended
+    return replace(ended, verdict=Verdict(outcome=TurnOutcome.COMPACTED))
