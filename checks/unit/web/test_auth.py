@@ -1,4 +1,4 @@
-"""Who may ask: every refusal of Host, Origin, session and CSRF, and the login."""
+"""Who may ask: every refusal of Host, Origin, session and CSRF."""
 
 import hashlib
 import hmac
@@ -145,97 +145,6 @@ def test_the_way_back_stays_on_this_site(stranger: Operator, path: str) -> None:
     assert 'href="/evil' in html
     assert 'href="//' not in html
     assert 'href="/\\' not in html
-
-
-# --- the login -----------------------------------------------------------------
-
-
-def test_opening_the_link_consumes_nothing(stranger: Operator) -> None:
-    code = stranger.hive.new_code()
-    for _ in range(2):
-        page = stranger.get(f"/login?code={code}")
-        assert page.status_code == 200
-        assert f'value="{code}"' in page.text
-    assert code in stranger.hive.codes
-    assert not stranger.hive.calls
-
-
-def test_logging_in_and_out(stranger: Operator) -> None:
-    code = stranger.hive.new_code()
-    answer = stranger.post("/login", {"code": code})
-    assert (answer.status_code, answer.location) == (303, "/")
-    cookie = answer.headers["Set-Cookie"]
-    assert cookie.startswith(f"{COOKIE}=")
-    assert "HttpOnly" in cookie
-    assert "SameSite=Strict" in cookie
-    assert "Secure" not in cookie
-    assert "Domain" not in cookie
-    assert stranger.get("/").status_code == 200
-    (stranger.session,) = stranger.hive.sessions
-    left = stranger.post("/logout")
-    assert (left.status_code, left.location) == (303, "/login")
-    assert not stranger.hive.sessions
-    assert stranger.get("/").status_code == 401
-
-
-@pytest.mark.parametrize("code", ["", "used-or-too-old", "<script>", "x" * 5000])
-def test_a_code_that_does_not_live_is_refused(stranger: Operator, code: str) -> None:
-    answer = stranger.post("/login", {"code": code})
-    assert answer.status_code == 401
-    assert "expired or was already used" in answer.text
-    assert "Set-Cookie" not in answer.headers
-
-
-def test_a_code_works_once(stranger: Operator) -> None:
-    code = stranger.hive.new_code()
-    assert stranger.post("/login", {"code": code}).status_code == 303
-    assert stranger.post("/login", {"code": code}).status_code == 401
-
-
-def test_a_log_in_leads_to_the_page_that_asked_for_it(stranger: Operator) -> None:
-    asked = stranger.get("/approvals/7?view=split")
-    assert asked.status_code == 401
-    assert 'name="next" value="/approvals/7?view=split"' in asked.text
-    code = stranger.hive.new_code()
-    sent = {"code": code, "next": "/approvals/7?view=split"}
-    assert stranger.post("/login", sent).location == "/approvals/7?view=split"
-
-
-@pytest.mark.parametrize(
-    "place",
-    ["//evil.example", "/\\evil.example", "https://evil.example", "", "x", "/a\n"],
-)
-def test_a_log_in_leads_to_no_other_site(stranger: Operator, place: str) -> None:
-    sent = {"code": stranger.hive.new_code(), "next": place}
-    assert stranger.post("/login", sent).location == "/"
-
-
-def test_the_whole_link_is_taken_for_its_code(stranger: Operator) -> None:
-    answer = stranger.post("/login", {"code": f" {stranger.hive.link()}\n"})
-    assert answer.status_code == 303
-
-
-def test_another_site_cannot_log_its_visitor_in(stranger: Operator) -> None:
-    code = stranger.hive.new_code()
-    answer = stranger.post("/login", {"code": code}, Origin="https://evil.example")
-    assert answer.status_code == 403
-    assert code in stranger.hive.codes
-
-
-def test_by_https_the_cookie_is_secure_and_bound_to_the_host(hive: FakeHive) -> None:
-    web = WebConfig(external_url="https://hive.example")
-    app = make_app(hive, web)
-    answer = app.test_client().post(
-        "/login",
-        base_url="http://hive.example",
-        headers={"Origin": "https://hive.example"},
-        data={"code": hive.new_code()},
-    )
-    assert answer.status_code == 303
-    cookie = answer.headers["Set-Cookie"]
-    assert cookie.startswith(f"__Host-{COOKIE}=")
-    assert "Secure" in cookie
-    assert "Path=/" in cookie
 
 
 def test_every_form_is_among_the_examples(app: Flask) -> None:
