@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from pyglue.api.common import HarnessReport
 from pyglue.api.turn_events import Denied
 from pyglue.harness.claude.events import clip
+from pyglue.harness.claude.kept_session import SessionStore
 from pyglue.harness.claude.notes import Notes
 from pyglue.harness.claude.options import CliOptions
 from pyglue.harness.claude.preflight import Checked
 from pyglue.harness.claude.session import Session
+from pyglue.harness.claude.warm import Warm
 from pyglue.harness.claude.writing import Writing
 from pyglue.harness.exposed import Exposed
 from pyglue.harness.gate.gate import Gate
@@ -39,8 +41,8 @@ def report_of(loaded: Loaded, checked: Checked) -> HarnessReport:
 def notes_of(places: Places, loaded: Loaded, options: CliOptions) -> Notes:
     """Return the keeper of ``/state/notes.md``."""
     return Notes(
-        options,
-        places.state,
+        options=options,
+        state=places.state,
         max_bytes=loaded.manifest.notes.max_bytes,
         tools=loaded.manifest.allowed_tools,
     )
@@ -55,18 +57,21 @@ def session_of(
     steering: Steering,
 ) -> Session:
     """Return the agent's session."""
+    store = SessionStore(directory=places.session, emit=link.emit)
     return Session(
-        options,
-        places.session,
+        options=options,
+        store=store,
+        warm=Warm(
+            keep_s=loaded.manifest.keep_warm,
+            transcript=store.transcript,
+            changed=link.warm,
+        ),
         notes=places.state / "notes.md",
         joined=joined,
         news=steering,
         space=Space(places.state, places.session),
         compact_at=loaded.manifest.auto_compact,
-        emit=link.emit,
         say=link.say,
-        keep_warm_s=loaded.manifest.keep_warm,
-        warmth=link.warm,
     )
 
 

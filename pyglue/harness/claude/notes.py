@@ -10,6 +10,7 @@ import asyncio
 import errno
 import logging
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -35,29 +36,25 @@ SAVE: Final = (
 _log = logging.getLogger(__name__)
 
 
+@dataclass(kw_only=True)
 class Notes:
-    """The notes file of one agent."""
+    """The notes file of one agent; up to ``max_bytes`` it is left alone."""
 
-    def __init__(
-        self,
-        options: CliOptions,
-        state: Path,
-        *,
-        max_bytes: int,
-        tools: Collection[str],
-    ) -> None:
-        """``max_bytes`` is the size up to which the file is left alone."""
-        self._can_be_written = not _WRITERS.isdisjoint(tools)
-        self._options = options
-        self._file = state / "notes.md"
-        self._max_bytes = max_bytes
-        self._seen: int | None = None
-        """When the file last changed that could not be shortened."""
+    options: CliOptions
+    state: Path
+    max_bytes: int
+    tools: Collection[str]
+    _seen: int | None = field(default=None, init=False)
+    """When the file last changed that could not be shortened."""
+
+    @property
+    def _file(self) -> Path:
+        return self.state / "notes.md"
 
     @property
     def can_be_written(self) -> bool:
         """Whether the agent has a tool to write its notes with."""
-        return self._can_be_written
+        return not _WRITERS.isdisjoint(self.tools)
 
     def are_long(self) -> bool:
         """Tell whether the file is to be shortened."""
@@ -65,7 +62,7 @@ class Notes:
             found = self._file.stat()
         except OSError:
             return False
-        return found.st_size > self._max_bytes and found.st_mtime_ns != self._seen
+        return found.st_size > self.max_bytes and found.st_mtime_ns != self._seen
 
     async def shorten(self, *, model: str, cancellation: Cancellation) -> str | None:
         """Rewrite the file; return a sentence on what became of it, None if cancelled.
@@ -108,7 +105,7 @@ class Notes:
         system = (paths.share() / "prompts" / "compact-notes.md").read_text("utf-8")
         tally = Tally(emit=_unheard)
         prompt = f"The notes:\n{_LINE}\n{old}\n{_LINE}"
-        options = self._options.notes(model=model, system=system)
+        options = self.options.notes(model=model, system=system)
         ended = await run_turn(options, prompt, tally, cancellation)
         new = tally.text.strip() + "\n"
         if ended.outcome is not TurnOutcome.OK:

@@ -19,7 +19,7 @@ import msgspec
 from pyglue.api.common import AgentState
 from pyglue.api.turn_events import Log
 from pyglue.api.turns import TurnOutcome
-from pyglue.harness.claude.events import Emit, Tally, sentence
+from pyglue.harness.claude.events import Tally, sentence
 from pyglue.harness.claude.evidence import ask_without_mail
 from pyglue.harness.claude.fresh import preface
 from pyglue.harness.claude.kept_session import Kept, SessionStore
@@ -56,61 +56,42 @@ class _Work:
     cancellation: Cancellation
 
 
+@dataclass(frozen=True, kw_only=True)
 class Session:
     """Runs turns of one session."""
 
-    def __init__(
-        self,
-        options: CliOptions,
-        directory: Path,
-        *,
-        notes: Path,
-        joined: Joined,
-        news: News | None = None,
-        space: Space,
-        compact_at: int | None,
-        emit: Emit,
-        say: Callable[[AgentState], None],
-        keep_warm_s: float = 0.0,
-        warmth: Callable[[int], None] = lambda _: None,
-    ) -> None:
-        """``compact_at`` is in tokens of context; ``say`` hears of compaction.
-
-        ``joined`` has the messages that reached a turn after its prompt; ``news`` is
-        what reaches it while it runs.
-        ``warmth`` hears how many bytes a CLI has that stays between turns.
-        """
-        self._store = SessionStore(directory=directory, emit=emit)
-        self._warm = Warm(
-            keep_warm_s, transcript=self._store.transcript, changed=warmth
-        )
-        self._options = options
-        self._notes = notes
-        self._joined = joined
-        self._news = news
-        self._space = space
-        self._compact_at = compact_at
-        self._emit = emit
-        self._say = say
+    options: CliOptions
+    store: SessionStore
+    warm: Warm
+    notes: Path
+    joined: Joined
+    """The messages that reached a turn after its prompt."""
+    news: News | None = None
+    """What reaches a turn while it runs."""
+    space: Space
+    compact_at: int | None
+    """Tokens of context."""
+    say: Callable[[AgentState], None]
+    """Hears of compaction."""
 
     @property
     def has_begun(self) -> bool:
         """Whether there is a conversation to shorten."""
-        return self._store.id is not None
+        return self.store.id is not None
 
     @property
     def warm_bytes(self) -> int:
         """The memory of the CLI that waits for the next turn; 0: none does."""
-        return self._warm.memory
+        return self.warm.memory
 
     async def cool(self) -> None:
         """Let no CLI wait for the next turn."""
-        await self._warm.cool()
+        await self.warm.cool()
 
     @property
     def is_long(self) -> bool:
         """Whether the conversation has passed the size to be compacted at."""
-        kept, limit = self._store.kept, self._compact_at
+        kept, limit = self.store.kept, self.compact_at
         return kept is not None and limit is not None and kept.context_tokens >= limit
 
     async def turn(
@@ -126,9 +107,9 @@ class Session:
 
         ``context_window`` is given if the CLI does not know the model's.
         """
-        self._options.context_window = context_window
-        before = self._store.kept if self._store.id is not None else None
-        kept = self._store.kept
+        self.options.context_window = context_window
+        before = self.store.kept if self.store.id is not None else None
+        kept = self.store.kept
         opening = kept.preface if kept and before is None else ""
         work = _Work(
             prompt=opening + prompt,
@@ -143,14 +124,14 @@ class Session:
             tally, ended = await self._run(work)
         if ended.verdict.is_too_long and before is not None:
             tally, ended = await self._retry_shorter(work)
-            before = before if self._store.id is not None else None
+            before = before if self.store.id is not None else None
         elif tally.was_compacted and ended.outcome is TurnOutcome.OK:
             ended = as_compacted(ended)
         cost = ended.session_cost_usd - (before.cost_usd if before else 0.0)
         if tally.session_id is not None:  # otherwise the next turn tries the same again
-            said = prompt + self._joined.again()
-            self._store.remember(tally.session_id, tally, ended, said)
-        self._warm.spent(max(cost, 0.0))
+            said = prompt + self.joined.again()
+            self.store.remember(tally.session_id, tally, ended, said)
+        self.warm.spent(max(cost, 0.0))
         if ended.verdict.suspect in (Suspect.REQUEST, Suspect.CRASH):
             ended, more = await self._whose_fault(work, ended, before)
             cost += more
@@ -170,18 +151,18 @@ class Session:
         up when it was refused twice; a fresh one has nothing in it but the mail.
         """
         well, asked = await ask_without_mail(
-            self._options,
+            self.options,
             model=work.model,
             budget_usd=work.budget_usd,
             cancellation=work.cancellation,
         )
         suspect = Suspect.MAIL if well else Suspect.NOBODY
-        kept = self._store.kept
+        kept = self.store.kept
         if well and ended.verdict.suspect is Suspect.REQUEST and kept:
             refused = _REFUSED_MAX
             if before is not None and before.has_worked:
                 suspect, refused = Suspect.NOBODY, before.refused + 1
-                self._store.keep(msgspec.structs.replace(kept, refused=refused))
+                self.store.keep(msgspec.structs.replace(kept, refused=refused))
             if refused >= _REFUSED_MAX:
                 self.begin_fresh(
                     f"The model provider refuses to continue it: {ended.reason}"
@@ -191,28 +172,26 @@ class Session:
 
     def begin_fresh(self, why: str) -> str:
         """End the conversation; the next turn begins one that is told of it."""
-        kept = self._store.kept
+        kept = self.store.kept
         if kept is None or kept.id is None:
             return "There is no conversation yet; the next turn begins one."
-        transcript = self._store.transcript(kept.id)
-        told = preface(
-            why, transcript=transcript, notes=self._notes, recent=kept.recent
-        )
-        self._store.keep(Kept(None, has_worked=False, recent=kept.recent, preface=told))
+        transcript = self.store.transcript(kept.id)
+        told = preface(why, transcript=transcript, notes=self.notes, recent=kept.recent)
+        self.store.keep(Kept(None, has_worked=False, recent=kept.recent, preface=told))
         text = f"{why} The next turn begins a new session; the old transcript is "
         text += f"kept at {transcript}."
         _log.warning("%s", text)
-        self._emit(Log(text=sentence(text)))
+        self.store.emit(Log(text=sentence(text)))
         return text
 
     async def _run(self, work: _Work) -> tuple[Tally, Ended]:
-        kept, tally = self._store.kept, Tally(emit=self._emit)
-        full = self._space.problem()
+        kept, tally = self.store.kept, Tally(emit=self.store.emit)
+        full = self.space.problem()
         if full is not None:
             return tally, Ended(verdict=no_room(full))
         session = kept.id if kept else None
         try:
-            options = self._options.turn(
+            options = self.options.turn(
                 model=work.model,
                 session=session or str(uuid.uuid4()),
                 resume=session is not None,
@@ -230,8 +209,8 @@ class Session:
             work.prompt,
             tally,
             work.cancellation,
-            warm=self._warm,
-            news=self._news,
+            warm=self.warm,
+            news=self.news,
         )
         return tally, ended
 
@@ -240,15 +219,15 @@ class Session:
 
         What the agent must not forget is in its notes.
         """
-        kept = self._store.kept
+        kept = self.store.kept
         if kept is not None and kept.id is not None:
             compacted, said = await self._compacted(
                 kept, kept.id, work.model, work.cancellation
             )
             if said is not None:
-                return Tally(emit=self._emit), not_compacted(compacted, said)
-        self._say(AgentState.THINKING)
-        missed = self._joined.missed()
+                return Tally(emit=self.store.emit), not_compacted(compacted, said)
+        self.say(AgentState.THINKING)
+        missed = self.joined.missed()
         tally, ended = await self._run(replace(work, prompt=work.prompt + missed))
         if ended.verdict.is_too_long:
             anew = self._begin_anew(work, "The conversation cannot be compacted.")
@@ -258,13 +237,13 @@ class Session:
     def _begin_anew(self, work: _Work, why: str) -> _Work:
         """Return the work for a new session, which has seen nothing of the turn."""
         _log.warning("%s Starting a new session.", why)
-        self._emit(Log(text=f"{why} Starting a new session."))
-        self._store.forget()
-        return replace(work, prompt=work.prompt + self._joined.again())
+        self.store.emit(Log(text=f"{why} Starting a new session."))
+        self.store.forget()
+        return replace(work, prompt=work.prompt + self.joined.again())
 
     async def compact(self, model: str, cancellation: Cancellation) -> str:
         """Shorten the conversation; return a sentence on what became of it."""
-        kept = self._store.kept
+        kept = self.store.kept
         if kept is None or kept.id is None:
             return "There is no conversation to compact yet."
         ended, said = await self._compacted(kept, kept.id, model, cancellation)
@@ -277,11 +256,11 @@ class Session:
         self, kept: Kept, session: str, model: str, cancellation: Cancellation
     ) -> tuple[Ended, str | None]:
         """Compact; return how that ended, and what was said if it did not go well."""
-        self._say(AgentState.COMPACTING)
-        await self._warm.cool()  # two must not write one session
-        tally = Tally(emit=self._emit)
+        self.say(AgentState.COMPACTING)
+        await self.warm.cool()  # two must not write one session
+        tally = Tally(emit=self.store.emit)
         try:
-            options = self._options.turn(
+            options = self.options.turn(
                 model=model, session=session, resume=True, verbatim=False
             )
         except OSError as error:
@@ -292,7 +271,7 @@ class Session:
         ended = await run_turn(options, _COMPACT, tally, cancellation)
         # Either way not again before the next turn has measured the context anew.
         cost = ended.session_cost_usd or kept.cost_usd
-        self._store.keep(msgspec.structs.replace(kept, cost_usd=cost, context_tokens=0))
+        self.store.keep(msgspec.structs.replace(kept, cost_usd=cost, context_tokens=0))
         if ended.outcome is TurnOutcome.OK and tally.was_compacted:
             return ended, None
         return ended, tally.text

@@ -50,28 +50,20 @@ class _Kept:
     waits: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
+@dataclass(kw_only=True)
 class Warm:
     """Keeps the CLI of one agent between turns."""
 
-    def __init__(
-        self,
-        keep_s: float,
-        *,
-        transcript: Callable[[str], Path],
-        changed: Callable[[int], None],
-        settle_s: float = _SETTLE_S,
-    ) -> None:
-        """``keep_s``: 0 keeps none. ``transcript`` finds a session's file.
-
-        ``changed`` hears how many bytes are kept, when that changes outside a turn.
-        """
-        self._keep_s = keep_s
-        self._settle_s = settle_s
-        self._transcript = transcript
-        self._changed = changed
-        self._kept: _Kept | None = None
-        self._lent: _Kept | None = None
-        self._lock = asyncio.Lock()
+    keep_s: float
+    """0 keeps none."""
+    transcript: Callable[[str], Path]
+    """Finds a session's file."""
+    changed: Callable[[int], None]
+    """Hears how many bytes are kept, when that changes outside a turn."""
+    settle_s: float = _SETTLE_S
+    _kept: _Kept | None = field(default=None, init=False)
+    _lent: _Kept | None = field(default=None, init=False)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     @property
     def memory(self) -> int:
@@ -109,7 +101,7 @@ class Warm:
         lent, self._lent = self._lent, None
         if lent is None or lent.cli is not cli:
             raise AssertionError("it was taken here")
-        if not ended_well or self._keep_s <= 0 or cli.returncode is not None:
+        if not ended_well or self.keep_s <= 0 or cli.returncode is not None:
             await cli.close()
             return
         lent.family = Family.of(cli.pid)
@@ -136,7 +128,7 @@ class Warm:
             if self._kept is kept:
                 self._kept = None
                 await _end(kept)
-                self._changed(0)
+                self.changed(0)
 
     # --- while it waits ---------------------------------------------------------------
 
@@ -144,13 +136,13 @@ class Warm:
         """Stop it, and end it after a time; tell if it ends by itself."""
         ended = asyncio.create_task(kept.cli.wait())
         try:
-            await asyncio.wait({ended}, timeout=min(self._settle_s, self._keep_s))
+            await asyncio.wait({ended}, timeout=min(self.settle_s, self.keep_s))
             if not ended.done():
                 kept.cli.pause()
                 kept.is_paused = True
                 kept.family = Family.of(kept.cli.pid)
                 kept.stamp = self._stamp(kept)
-                seconds = max(self._keep_s - self._settle_s, 0.0)
+                seconds = max(self.keep_s - self.settle_s, 0.0)
                 await asyncio.wait({ended}, timeout=seconds)
         finally:
             ended.cancel()
@@ -159,7 +151,7 @@ class Warm:
 
     def _stamp(self, kept: _Kept) -> tuple[int, int] | None:
         try:
-            found = self._transcript(kept.launch.session or "").stat()
+            found = self.transcript(kept.launch.session or "").stat()
         except OSError:
             return None
         return found.st_size, found.st_mtime_ns

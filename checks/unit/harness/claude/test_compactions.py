@@ -18,9 +18,11 @@ from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude import evidence, session
 from pyglue.harness.claude.events import Tally
 from pyglue.harness.claude.evidence import QUESTION
+from pyglue.harness.claude.kept_session import SessionStore
 from pyglue.harness.claude.outcome import Suspect, Verdict
 from pyglue.harness.claude.session import Session
 from pyglue.harness.claude.turn import Cancellation, Ended
+from pyglue.harness.claude.warm import Warm
 from pyglue.harness.joined import Joined
 
 RECORDED: list[dict[str, Any]] = json.loads(
@@ -94,14 +96,15 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
 def made(room: Path, said: list[TurnSaid], joined: Joined | None = None) -> Session:
     options: Any = Options()
     space: Any = Roomy()
+    store = SessionStore(directory=room, emit=said.append)
     return Session(
-        options,
-        room,
+        options=options,
+        store=store,
+        warm=Warm(keep_s=0, transcript=store.transcript, changed=lambda _: None),
         notes=room / "notes.md",
         joined=joined or Joined(),
         space=space,
         compact_at=None,
-        emit=said.append,
         say=lambda _: None,
     )
 
