@@ -7,6 +7,7 @@ run lists each group that was NOT RUN with the reason. With ``HIVE_TEST_REQUIRE=
 
 import compileall
 import functools
+import gc
 import importlib.util
 import os
 import shutil
@@ -215,6 +216,20 @@ def _reason(report: pytest.TestReport) -> str:
     if isinstance(report.longrepr, tuple):
         return report.longrepr[2].removeprefix("Skipped: ")
     return str(report.longrepr)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Let the garbage collector leave alone what is there as long as the run.
+
+    It would look again and again at the objects of ten thousand tests.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
