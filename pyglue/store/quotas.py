@@ -89,6 +89,11 @@ def used_up(reader: Reader | Tx, what: Quota, limit: int, now: float) -> dict[st
     return {str(row[0]): since + window for row in rows}
 
 
+def forget(tx: Tx, agent: str) -> None:
+    """Delete what a name that is gone for good has used."""
+    tx.execute("DELETE FROM quota WHERE agent = ?", agent)
+
+
 def _used(tx: Tx, agent: str, what: Quota) -> tuple[int, float]:
     window = _WINDOWS[what]
     since = int(tx.now // window) * window

@@ -24,7 +24,7 @@ from checks.kits.egress import (
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.common import PROTOCOL, HelloParams
 from pyglue.api.control import PauseParams
-from pyglue.api.egress import RECORDS_MAX, HostRecord, ReportParams
+from pyglue.api.egress import RECORDS_MAX, EgressPolicy, HostRecord, ReportParams
 from pyglue.config import Ids, Quotas
 from pyglue.egress.traffic import OTHERS, Traffic
 from pyglue.errors import HiveError
@@ -223,6 +223,32 @@ async def test_below_the_quota_nothing_is_refused(tmp_path: Path) -> None:
         )
         await moves("bob", 10 * MIB)
         assert hub.policy(bob, agents.get("bob").policy()).used_up is None
+
+
+async def test_a_report_sends_a_policy_only_if_it_changes_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of an agent that is gone by now, whose bytes count for nobody."""
+    (tmp_path / "kit").mkdir()
+    async with egressing(tmp_path, quotas=Quotas(egress_mib_per_day=1)) as outside:
+        await outside.allow("forge.test")
+        sent: list[EgressPolicy] = []
+        (connection,) = outside.hub._connections
+        monkeypatch.setattr(connection, "notify", lambda _, note: sent.append(note))
+
+        async def moves(agent: str, amount: int) -> None:
+            record = HostRecord(agent=agent, host="x.test", port=443, received=amount)
+            await outside.hub._report(ReportParams(records=(record,)))
+
+        for _ in range(3):
+            await moves("alice", 1)
+        await moves("gone", 2 * MIB)
+        await moves("alice", MIB)
+        assert [one.used_up is not None for one in sent] == [True]
+        rows = await outside.kit.store.read(
+            lambda reader: reader.execute("SELECT agent FROM quota").fetchall()
+        )
+        assert rows == [("alice",)]
 
 
 async def test_another_user_is_not_hive_egress(

@@ -16,7 +16,16 @@ from pyglue.host.changes.proposals import Proposals
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
 from pyglue.host.life.drafts import get as get_draft
-from pyglue.store import agents, approvals, drafts, history, kept, messages, stats
+from pyglue.store import (
+    agents,
+    approvals,
+    drafts,
+    history,
+    kept,
+    messages,
+    quotas,
+    stats,
+)
 from pyglue.store import kept as kept_rows
 from pyglue.store.database import Store, Tx
 from pyglue.store.kept import Kept
@@ -113,6 +122,7 @@ class PurgeHandler(_Removing):
             kept.remove(tx, name)
             stats.forget(tx, name)
             history.forget(tx, name)
+            quotas.forget(tx, name)
             agents.forget_turns(tx, name)
             return found, messages.let_go(tx, name)
 

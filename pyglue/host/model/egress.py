@@ -200,8 +200,9 @@ class EgressHub(Hub[EgressPolicy]):
         limit = self.config.quotas.egress_mib_per_day
         sums: Counter[str] = Counter()
         for one in records:
-            if one.sent or one.received:
-                sums[one.agent] += one.sent + one.received
+            moved = one.sent + one.received
+            if moved and self.registry.find(one.agent) is not None:  # it may be purged
+                sums[one.agent] += moved
         if limit is None or not sums:
             return
 

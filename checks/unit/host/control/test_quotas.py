@@ -14,17 +14,18 @@ from checks.kits.patience import PATIENCE_S
 from pyglue.api.agent import RemindParams
 from pyglue.api.manager import AgentParams, SpawnParams, SubmitCommitParams
 from pyglue.api.messages import RecvParams
-from pyglue.api.operations import OperationKind
+from pyglue.api.operations import Operation, OperationKind, OperationState
 from pyglue.api.questions import AnswerParams, AskParams
 from pyglue.config import Quotas
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.api.manager import ManagerApi
 from pyglue.host.core.operations import Operations
 from pyglue.host.life.drafts import Drafts
+from pyglue.host.life.purge import PurgeHandler
 from pyglue.host.messages.reminders import Reminders
 from pyglue.names import MANAGER, OPERATOR
 from pyglue.paths import Layout
-from pyglue.store import drafts, messages, quotas
+from pyglue.store import drafts, kept, messages, quotas
 from pyglue.store.database import Tx
 from pyglue.store.messages import NewMessage
 from pyglue.store.quotas import DAY_S, Quota
@@ -53,6 +54,50 @@ async def refused(code: ErrorCode, call: Any) -> HiveError:
         await call
     assert caught.value.code is code
     return caught.value
+
+
+async def used(kit: Kit, name: str) -> int:
+    """Return how many quotas the store has of a name."""
+    rows = await kit.store.read(
+        lambda reader: reader.execute(
+            "SELECT count(*) FROM quota WHERE agent = ?", name
+        ).fetchall()
+    )
+    return int(rows[0][0])
+
+
+async def test_a_purged_name_has_used_nothing(kit: Kit) -> None:
+    limited(kit, messages_mib_per_day=1)
+    await send(kit, "alice", "bob", LARGE)
+    await send(kit, "bob", "alice", LARGE)
+
+    def keep(tx: Tx) -> None:
+        kept.insert(tx, "alice", by="op", description="", commit=None)
+
+    await kit.store.write(keep)
+    unused: Any = None
+    handler = PurgeHandler(
+        store=kit.store,
+        registry=kit.registry,
+        audit=kit.audit,
+        proposals=unused,
+        kept_files=unused,
+    )
+    purge = Operation(
+        id=1,
+        kind=OperationKind.PURGE,
+        agent="alice",
+        requested_by="op",
+        step="forget",
+        state=OperationState.RUNNING,
+        approval=None,
+        error=None,
+        created_at=0.0,
+        finished_at=None,
+    )
+    assert await used(kit, "alice") == 1
+    assert await handler.run(purge, "forget") is None
+    assert (await used(kit, "alice"), await used(kit, "bob")) == (0, 1)
 
 
 # --- what is sent -------------------------------------------------------------------
