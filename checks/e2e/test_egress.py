@@ -119,6 +119,20 @@ async def test_npm_installs(at: Setting) -> None:
     assert "by npm" in said, said
 
 
+async def test_nix_fetches(at: Setting) -> None:
+    """Into a store of the agent's own: the host's is read-only in the sandbox."""
+    own = " ".join(
+        f"NIX_{name}_DIR=/state/nix/{name.lower()}"
+        for name in ("STORE", "STATE", "LOG", "LOCALSTATE", "CONF")
+    )
+    said = await at.run(
+        f"export NIX_SSL_CERT_FILE=/tmp/ca.pem NIX_REMOTE= {own}; "
+        f"nix-prefetch-url https://forge.test:{at.port}/thing/-/thing-1.0.0.tgz && "
+        "tar -xOzf /state/nix/store/*-thing-1.0.0.tgz package/i.js"
+    )
+    assert "exports.a = 'npm'" in said, said
+
+
 async def test_it_dies_and_comes_back(at: Setting) -> None:
     """Nothing else of the hive is affected, and new connections work."""
     hive = at.hive
