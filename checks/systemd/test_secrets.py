@@ -30,6 +30,7 @@ GATE: Final = "1.2.5.1"
 INJECTED: Final = "injected-3f9c1b7a5d"
 SEEN: Final = "seen-77aa21bb/+90"
 KEY: Final = "key-5512cc98-ff01"
+VALUES: Final = {SEEN: "API_TOKEN", KEY: "DEPLOY_KEY"}
 INJECT: Final = """{
   hyperhive.allowedTools = [ "Bash" ];
   hyperhive.bash.allow = null;
@@ -120,6 +121,11 @@ def everywhere(hive: SystemHive, value: str) -> set[str]:
     return set(done.out.split())
 
 
+def is_shown(file: str) -> bool:
+    """Tell whether a file is neither the agent's conversation nor its own journal."""
+    return "/private/alice/session/" not in file and not file.endswith(".journal")
+
+
 @pytest.fixture(scope="module")
 def forge(hive: SystemHive, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Serve, and let hive-egress find it and trust it; return what it was asked."""
@@ -194,21 +200,39 @@ async def test_programs_find_what_the_agent_may_see(hive: SystemHive) -> None:
 
 async def test_nothing_shows_or_keeps_what_it_sees(hive: SystemHive) -> None:
     """But its own conversation, and the container's own journal of what it logged."""
-    values = {SEEN: "API_TOKEN", KEY: "DEPLOY_KEY"}
-    assert not any(v.encode() in bytes(one.data) for one in hive.events for v in values)
+    assert not any(v.encode() in bytes(one.data) for one in hive.events for v in VALUES)
     asked = JournalParams(agent="alice", lines=200)
     page = await hive.operator.call(api.JOURNAL, asked)
     text = "\n".join(one.text for one in page.lines)
     assert "logged [secret API_TOKEN]" in text and SEEN not in text
-    for value, name in values.items():
-        found = everywhere(hive, value)
-        own = {one for one in found if "/private/alice/session/" in one}
-        own |= {one for one in found if one.endswith(".journal")}
-        assert found - own == {f"{STATE}/secrets/{name}"}
+    for value, name in VALUES.items():
+        shown = {one for one in everywhere(hive, value) if is_shown(one)}
+        assert shown == {f"{STATE}/secrets/{name}"}
     words = hive.machine.run("ps", "-A", "-ww", "-o", "args").out
-    assert not any(value in words for value in values)
+    assert not any(value in words for value in VALUES)
     look = "import json, os; print(json.dumps(os.listdir('/run/hive/secrets')))"
     assert hive.inside("alice", look) == []  # not even by the container's root
+
+
+async def test_it_sees_the_same_after_a_restart_of_hived(hive: SystemHive) -> None:
+    """The container runs on; a hived that begins anew hides the values as before."""
+    run = hive.run_of("container@h-alice")
+    await hive.restart_hived()
+    await hive.idle("manager", "alice")
+    said = await told(
+        hive,
+        'echo "env=$(printf %s "$API_TOKEN" | sha256sum)"; '
+        'echo "file=$(sha256sum < /run/hive/secrets/DEPLOY_KEY)"; '
+        'echo "plain $API_TOKEN"; cat /run/hive/secrets/DEPLOY_KEY',
+        "again: {{result:env=\\w+}} {{result:file=\\w+}} {{result:plain.*}} "
+        "{{result:\\[secret DEPLOY_KEY\\]}}",
+    )
+    assert f"env={digest(SEEN)} file={digest(KEY)} plain [secret API_TOKEN]" in said
+    assert hive.run_of("container@h-alice") == run
+    assert not any(v.encode() in bytes(one.data) for one in hive.events for v in VALUES)
+    for value, name in VALUES.items():
+        shown = {one for one in everywhere(hive, value) if is_shown(one)}
+        assert shown == {f"{STATE}/secrets/{name}"}
 
 
 async def test_a_rotated_value_holds_from_the_next_turn_on(hive: SystemHive) -> None:
