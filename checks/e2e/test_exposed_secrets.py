@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from checks.kits.cli import HIVE, Said, python
+from checks.kits.harness.process import ECHO_SERVER
 from checks.kits.hive import Hive, harnesses, running_hive, script
 from checks.kits.processes import command, family
 from pyglue.api import operator as api
@@ -42,8 +43,17 @@ NIX: Final = """{
   hyperhive.bash.allow = null;
   hyperhive.secrets.API_TOKEN.expose = "env";
   hyperhive.secrets.DEPLOY_KEY.expose = "file";
+  hyperhive.mcpServers.own.command = "python3";
+  hyperhive.mcpServers.own.args = [ "/state/own.py" ];
+  hyperhive.mcpServers.own.allowedTools = [ "say" ];
 }
 """
+SERVER: Final = f"""
+import hashlib, os
+value = os.environ.get("API_TOKEN", "")
+os.environ["VOICE"] = hashlib.sha256(value.encode()).hexdigest()
+{ECHO_SERVER}"""
+"""Tells the digest of what is in its own environment."""
 TOKEN: Final = "tok-1f4b7c9e2d/+Aa"
 ROTATED: Final = "tok-rotated-8812/+Bb"
 ENV: Final = {"PATH": "/usr/bin:/bin"}
@@ -68,6 +78,9 @@ def digest(value: str) -> str:
 async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
     """Alice's hive; she was deployed before her secrets were set."""
     async with running_hive(tmp_path_factory.mktemp("exposure")) as hive:
+        server = hive.local.config.layout.agent_state("alice") / "own.py"
+        server.write_text(SERVER)
+        server.chmod(0o644)
         proposal = await hive.propose("alice", NIX)
         asked = ApprovalParams(id=proposal.approval)
         shown = await hive.operator.call(api.APPROVAL, asked)
@@ -75,9 +88,9 @@ async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
         env = changes["hyperhive.secrets.API_TOKEN.expose"]
         assert env.danger is Danger.CRITICAL
         assert env.sentence == (
-            "The value of API_TOKEN is in the environment of the agent's programs: the "
-            "agent sees it. It can use the value for anything, and send it wherever it "
-            "may reach."
+            "The value of API_TOKEN is in the environment of the agent's programs and "
+            "MCP servers: the agent sees it. It can use the value for anything, and "
+            "send it wherever it may reach."
         )
         file = changes["hyperhive.secrets.DEPLOY_KEY.expose"]
         assert "in the file /run/hive/secrets/DEPLOY_KEY of the agent" in file.sentence
@@ -97,8 +110,13 @@ async def problems(hive: Hive) -> list[str | None]:
 
 async def run(hive: Hive, command: str, mark: str) -> str:
     """Run a command by alice's Bash tool; return what she says that it printed."""
+    return await use(hive, {"tool": "Bash", "input": {"command": command}}, mark)
+
+
+async def use(hive: Hive, tool: dict[str, object], mark: str) -> str:
+    """Let alice use a tool; return what she says of its result."""
     steps = (
-        {"tool": "Bash", "input": {"command": command}},
+        tool,
         {"tool": "mcp__hive__send", "input": {"to": "operator", "body": mark}},
         {"text": "done"},
     )
@@ -141,6 +159,14 @@ async def test_programs_find_it(hive: Hive) -> None:
     assert digest(TOKEN) in said and digest(KEY) in said, said
     assert f"400 agent {place}" in said and f"700 agent {INSIDE.secrets}" in said
     assert "tmpfs" in said
+
+
+SAY: Final[dict[str, object]] = {"tool": "mcp__own__say", "input": {}}
+
+
+async def test_an_mcp_server_of_the_agent_has_the_variable(hive: Hive) -> None:
+    """It is a program of the agent, as the approval says."""
+    assert digest(TOKEN) in await use(hive, SAY, "served")
 
 
 async def test_nothing_that_the_hive_shows_has_it(hive: Hive) -> None:
@@ -270,6 +296,7 @@ async def test_a_rotated_value_holds_from_the_next_turn_on(hive: Hive) -> None:
         await hive.operator.call(api.SECRET_ROTATE, rotate)
     said = await run(hive, 'printf %s "$API_TOKEN" | sha256sum', "rotated")
     assert digest(ROTATED) in said, said
+    assert digest(ROTATED) in await use(hive, SAY, "served anew")
     said = await run(hive, f"echo {TOKEN[:9]}''{TOKEN[9:]}", "old")
     assert "[secret API_TOKEN]" in said
 
@@ -279,6 +306,7 @@ async def test_one_that_was_removed_is_gone_with_the_next_turn(hive: Hive) -> No
         await hive.operator.call(api.SECRET_REMOVE, SecretParams(name=name))
     said = await run(hive, f"echo ${{API_TOKEN-none}}; ls -A {INSIDE.secrets}", "gone")
     assert "none" in said and "DEPLOY_KEY" not in said, said
+    assert digest("") in await use(hive, SAY, "served without")
     with pytest.raises(HiveError, match="API_TOKEN is not set"):
         rotate = SecretSetParams(name="API_TOKEN", value=TOKEN)
         await hive.operator.call(api.SECRET_ROTATE, rotate)

@@ -100,11 +100,11 @@ let
       default = null;
       description = ''
         For programs that cannot do with `inject`: the agent gets the value. `"env"`: as a
-        variable of this name in the environment of the CLI, its tools and the operator's
-        terminals; `"file"`: in `/run/hive/secrets/NAME`, in memory, readable
-        only by the agent's user. The value is that of the beginning of a turn, and is
-        hidden in everything that the hive shows of the agent. It must have 8 bytes at
-        least, and 8 KiB at most. Not together with `inject`.
+        variable of this name in the environment of the CLI, its tools and MCP servers,
+        and the operator's terminals; `"file"`: in `/run/hive/secrets/NAME`, in memory,
+        readable only by the agent's user. The value is that of the beginning of a turn,
+        and is hidden in everything that the hive shows of the agent. It must have 8 bytes
+        at least, and 8 KiB at most. Not together with `inject`.
       '';
       example = "env";
     };

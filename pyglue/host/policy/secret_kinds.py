@@ -38,7 +38,7 @@ def expose(one: Difference) -> Iterator[PolicyChange]:
     """Say how the agent sees the secret from now on, or that it no longer does."""
     name = one.path[-2]
     places = {
-        "env": "in the environment of the agent's programs",
+        "env": "in the environment of the agent's programs and MCP servers",
         "file": f"in the file {INSIDE.secrets}/{name} of the agent",
     }
     was, now = places.get(str(one.before)), places.get(str(one.after))

@@ -135,11 +135,11 @@ SEALED: dict[str, Any] = {"inject": [], "expose": None}
         ),
         (
             *("secrets", {"X": SEALED}, {"X": {**SEALED, "expose": "env"}}, WIDENS),
-            "The value of X is in the environment of the agent's programs: the agent ",
+            "The value of X is in the environment of the agent's programs and MCP ser",
         ),
         (
             *("secrets", {"X": {**SEALED, "expose": "env"}}, {"X": SEALED}, NARROWS),
-            "The value of X is no longer in the environment of the agent's programs.",
+            "The value of X is no longer in the environment of the agent's programs a",
         ),
         (
             *("secrets", {"X": {**SEALED, "expose": "env"}}),
