@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyglue import hosts
-from pyglue.addresses import is_public
+from pyglue.addresses import is_ours, is_public
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.hosts import Host
 
@@ -60,20 +60,22 @@ def read(text: str) -> Endpoint:
 
 
 def check(host: Host, private_hosts: Iterable[str]) -> None:
-    """Refuse an address that is not public and that no entry allows.
+    """Refuse an address that is not public, or ours, and that no entry allows.
 
     A name is judged by its addresses, when it is looked up.
 
     Raises:
         HiveError: ``forbidden``.
     """
-    if host.address is None or is_public(host.address):
+    address = host.address
+    if address is None or (is_public(address) and not is_ours(address)):
         return
     if not hosts.allows(private_hosts, host):
         raise HiveError(
             ErrorCode.FORBIDDEN,
-            f"The push service {host} has no public address. The operator can allow "
-            "it with services.hyperhive.notify.webPush.privateHosts.",
+            f"The push service {host} has no public address, or this machine's own. "
+            "The operator can allow it with "
+            "services.hyperhive.notify.webPush.privateHosts.",
         )
 
 

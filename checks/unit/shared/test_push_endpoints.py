@@ -82,5 +82,16 @@ def test_private_addresses_are_refused_unless_allowed(address: str) -> None:
     push_endpoints.check(host, (f"{address}:8443",))
 
 
+def test_this_machines_own_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = push_endpoints.read("https://1.1.1.1/a").host
+    push_endpoints.check(host, ())
+    monkeypatch.setattr(
+        push_endpoints, "is_ours", lambda address: address == host.address
+    )
+    with pytest.raises(HiveError, match="this machine's own"):
+        push_endpoints.check(host, ())
+    push_endpoints.check(host, ("1.1.1.1",))
+
+
 def test_a_name_is_judged_when_it_is_looked_up() -> None:
     push_endpoints.check(push_endpoints.read("https://push.lan/a").host, ())
