@@ -1,7 +1,7 @@
 """What hived and the operator currently want of this harness.
 
-hived says it after each hello and at every change (``control``), and asks for a
-compaction. ``loop`` looks here before it takes mail, and wakes when something changes.
+hived sends it after each hello and at every change (``control``), and requests
+compactions. ``loop`` looks here before it receives messages, and wakes at a change.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ Hold = tuple[AgentState, str]
 
 
 class Control:
-    """The newest word, and what was asked once."""
+    """The current state, and requests that hold once."""
 
     def __init__(self) -> None:
         self._control = ControlParams()
@@ -25,7 +25,7 @@ class Control:
         self._begin = False
 
     def take(self, params: ControlParams) -> None:
-        """Hear what holds from now on; hived's notification."""
+        """Accept the state that applies from now on; hived's notification."""
         control = replace(params, again=False)
         self._again = self._again or params.again
         if params.again or control != self._control:
@@ -33,13 +33,13 @@ class Control:
             self._changed.set()
 
     async def ask_compact(self, _params: NoParams) -> Done:
-        """Be asked to shorten the session; hived's method."""
+        """Request a compaction of the session; hived's method."""
         self._compact = True
         self._changed.set()
         return Done()
 
     async def ask_begin(self, _params: NoParams) -> Done:
-        """Be asked to go on in a new session; hived's method."""
+        """Request a new session; hived's method."""
         self._begin = True
         self._changed.set()
         return Done()
@@ -54,24 +54,24 @@ class Control:
         return None
 
     def take_again(self) -> bool:
-        """Tell once that everything is to be tried again now."""
+        """Return whether everything is to be retried now; resets the request."""
         again, self._again = self._again, False
         return again
 
     def take_compact(self) -> bool:
-        """Tell once that the session is to be shortened."""
+        """Return whether a compaction is requested; resets the request."""
         compact, self._compact = self._compact, False
         return compact
 
     def take_begin(self) -> bool:
-        """Tell once that a new session is to begin."""
+        """Return whether a new session is requested; resets the request."""
         begin, self._begin = self._begin, False
         return begin
 
     def look(self) -> None:
-        """From here on ``changed`` means a change after this."""
+        """Make ``changed`` refer to changes after this call."""
         self._changed.clear()
 
     async def changed(self) -> None:
-        """Return when something changed since ``look``."""
+        """Wait for a change since ``look``."""
         await self._changed.wait()

@@ -1,9 +1,9 @@
-"""Secrets that this agent's programs may see, as hived gives them.
+"""Secrets that this agent's programs may see, requested from hived.
 
-Asked for before the first start of the CLI, before each turn and when a terminal is
-opened, so a rotated value holds from then on: a CLI that was kept from the last turn
-has another environment, and is replaced. Values are in this process, in the environment
-of the programs that it starts, and in a directory in memory.
+They are requested before the first start of the CLI, before each turn and when a
+terminal is opened, so a rotated value applies from then on: a CLI kept from the last
+turn has a different environment, and is replaced. Values are in this process, in the
+environment of the programs that it starts, and in a directory in memory.
 """
 
 import asyncio
@@ -32,10 +32,10 @@ _log = logging.getLogger(__name__)
 
 
 class Exposed:
-    """The values, and where they are."""
+    """The values, and where programs find them."""
 
     def __init__(self, manifest: Manifest, directory: Path) -> None:
-        """``directory`` is where files are; it is there if the manifest has one."""
+        """``directory`` is for files; it exists if a secret is in a file."""
         places = exposures.of(manifest).values()
         self._any = bool(places)
         self._has_files = "file" in places
@@ -44,11 +44,11 @@ class Exposed:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables, as they were when hived was asked last."""
+        """The variables, as of the last request."""
         return self._environment
 
     async def first(self, socket: Path) -> None:
-        """Ask hived before the harness has said hello, on a connection of its own."""
+        """Request them before the harness's hello, on a separate connection."""
         if not self._any:
             return
         hello = HelloParams(protocol=PROTOCOL, client=_CLIENT)
@@ -70,7 +70,7 @@ class Exposed:
                     return
 
     async def refresh(self, connection: Connection) -> None:
-        """Ask hived which values hold now.
+        """Request the current values.
 
         Raises:
             HiveError: as ``Connection.call``.

@@ -1,7 +1,7 @@
 """Checks the head of a request to the forwarder and creates the forwarded one.
 
-Strict where HTTP parsers differ: what could be read in two ways is refused, and what
-goes on holds nothing but the headers that the relay reads, so that no request can be
+Strict where HTTP parsers differ: what could be read in two ways is refused, and the
+forwarded head has only the headers that the relay reads, so that no request can be
 hidden in another. One connection carries one request.
 """
 
@@ -39,7 +39,7 @@ _KINDS: Final = {
 
 
 class HeadError(Exception):
-    """A request is refused with a status, for a reason that its sender may read."""
+    """A request is refused with a status and a reason for its sender."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -52,11 +52,11 @@ Headers = dict[bytes, list[bytes]]
 
 
 def onward(raw: bytes, *, host: str, key: str) -> bytes:
-    """Return the head that goes on for ``raw``, which ends with an empty line.
+    """Return the head to forward for ``raw``, which ends with an empty line.
 
     Raises:
-        HeadError: It is not for this ``host``, or without the ``key``, or not a
-            request of the CLI.
+        HeadError: it is not for this ``host``, has no ``key``, or is not a request of
+            the CLI.
     """
     first, *lines = raw.removesuffix(b"\r\n\r\n").split(b"\r\n")
     request = _REQUEST.fullmatch(first)
@@ -98,7 +98,7 @@ def _headers(lines: list[bytes]) -> Headers:
 
 
 def _shows(headers: Headers, key: bytes) -> bool:
-    """Tell whether the key is there, in a time that does not depend on what is."""
+    """Return whether the key is present, in constant time."""
     shown = [*headers.get(b"x-api-key", [])]
     shown += [
         value.removeprefix(_BEARER)

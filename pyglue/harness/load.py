@@ -56,7 +56,7 @@ class Places:
     def is_manager(self) -> bool:
         """Whether the agents' repositories are bound here: only the manager's are.
 
-        This chooses tools and prompt; what the socket allows is hived's to say.
+        This chooses tools and prompt; hived decides what the socket allows.
         """
         return self.agents.is_dir()
 
@@ -68,7 +68,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The manifest, and what the hello says of it."""
+    """The manifest, and its part of the hello."""
 
     manifest: Manifest
     sha256: str
@@ -84,7 +84,7 @@ def load(record: bytes) -> Loaded:
     """Read a pinned record.
 
     Raises:
-        HiveError: ``manifest_invalid`` if it is none, or not of this version.
+        HiveError: ``manifest_invalid`` if it is not a record, or of another version.
     """
     pinned = manifest.decode(record)
     system = _running_system() if pinned.system is not None else None
@@ -100,7 +100,7 @@ def _running_system() -> str | None:
 
 
 def _files(manifest: Manifest) -> str:
-    """Say which directories the agent has beside its own."""
+    """Describe the directories that the agent has besides its own."""
     may = {"read": "you may only read it", "write": "you may write in it"}
     shared = may[manifest.shared]
     first = (

@@ -2,9 +2,8 @@
 
 Messages are leased to the connection that they came on. If that connection is lost
 before the turn begins, hived delivers them again, so they are dropped here; if it is
-lost later, the turn runs on and nobody needs its end. The end
-of a turn is reported until hived has recorded it or the connection is lost. A turn
-that fails returns its messages to the inbox, so the next one waits (``rest``).
+lost later, the turn continues and nobody needs its end (``turn_report``). A turn that
+fails returns its messages to the inbox, so the next one waits (``rest``).
 """
 
 import asyncio
@@ -87,7 +86,7 @@ class Loop:
         return Done()
 
     def cool(self, _params: NoParams) -> None:
-        """Let no CLI wait for the next turn; hived's notification."""
+        """End a CLI that waits for the next turn; hived's notification."""
         task = asyncio.create_task(self.session.cool())
         self._cooling.add(task)
         task.add_done_callback(self._cooling.discard)
@@ -103,9 +102,9 @@ class Loop:
     # --- waiting ----------------------------------------------------------------------
 
     async def _next_mail(self) -> tuple[Connection, tuple[Message, ...]] | None:
-        """Return mail with the connection that leased it; None if a wish came first.
+        """Return messages with the connection that leased them; None: a request came.
 
-        What arrives just then waits again from the next question for mail on.
+        Messages that arrive at the same moment are queued again by the next recv.
         """
         mail = asyncio.create_task(self._mail())
         wish = asyncio.create_task(self.control.changed())
@@ -118,7 +117,7 @@ class Loop:
         return None if mail.cancelled() else mail.result()
 
     async def _mail(self) -> tuple[Connection, tuple[Message, ...]]:
-        """Wait for mail; hived gives alone what must not take others with it."""
+        """Wait for messages; hived delivers a suspect message alone."""
         params = RecvParams(wait_seconds=_WAIT_S, max=_MOST, had=())
         failures = self.rest.failures
         while True:
@@ -132,7 +131,7 @@ class Loop:
                     await self.rest.pause(state, error.message)
                     self.link.say(AgentState.IDLE)  # this may be a long wait
                 continue
-            self.rest.failures = failures  # what kept it from asking is over
+            self.rest.failures = failures  # whatever prevented it is over
             if got.messages:
                 return connection, got.messages
 
@@ -155,12 +154,12 @@ class Loop:
     async def _turn(
         self, connection: Connection, prompt: str, seen: tuple[int, ...]
     ) -> tuple[TurnMetrics, TurnEndResult]:
-        """Run a turn on the connection that holds its mail.
+        """Run a turn on the connection that holds its messages.
 
         Raises:
             HiveError: the turn may not begin.
         """
-        cancellation = self._running = Cancellation()  # may be asked at once
+        cancellation = self._running = Cancellation()  # may be cancelled at once
         try:
             await self.exposed.refresh(connection)
             warm = self.session.warm_bytes > 0
@@ -195,7 +194,7 @@ class Loop:
             self._quiet.set()
 
     async def _ask_model(self, connection: Connection) -> str:
-        """Return the model that hived lets us use from now on."""
+        """Return the model that hived allows from now on."""
         me = await connection.call(WHOAMI, NoParams(), timeout=_CALL_S)
         self.model = me.model or self.model
         return self.model
@@ -203,7 +202,7 @@ class Loop:
     async def _refused(self, connection: Connection, error: HiveError) -> None:
         _log.warning("the turn was refused: %s", error.message)
         if error.code not in GIVEN_BACK:
-            connection.close()  # gives the mail back, whatever refused the turn
+            connection.close()  # returns the messages, whatever refused the turn
         if error.code is not ErrorCode.UNAVAILABLE and self.control.hold is None:
             state = STATE_REFUSED.get(error.code, AgentState.RETRYING)
             await self.rest.pause(state, error.message, _retry_after(error))
@@ -235,7 +234,7 @@ class Loop:
     # --- keeping short ----------------------------------------------------------------
 
     async def _tidy(self) -> None:
-        """Shorten the notes when they have grown too long."""
+        """Shorten the notes if they are too long."""
         if not self.notes.are_long():
             return
         self.link.say(AgentState.COMPACTING, "Shortening the notes.")
@@ -245,7 +244,7 @@ class Loop:
         self._log(done)
 
     async def _compact(self) -> None:
-        """Let the agent save what it must not forget, then shorten the session."""
+        """Let the agent save its notes, then compact the session."""
         if self.notes.can_be_written and self.session.has_begun:
             try:
                 await self._turn(await self.link.connection(), SAVE, ())
@@ -258,7 +257,7 @@ class Loop:
             self._log(await self.session.compact(model, cancellation))
 
     async def _model_outside_turns(self) -> str:
-        """Ask which model holds now: the operator may have chosen another since."""
+        """Ask for the current model: the operator may have switched it."""
         try:
             return await self._ask_model(await self.link.connection())
         except HiveError as error:
@@ -267,7 +266,7 @@ class Loop:
 
     @contextlib.contextmanager
     def _busy(self) -> Iterator[Cancellation]:
-        """Be at work that is no turn, and can be cancelled like one."""
+        """Mark work outside a turn, which can be cancelled like a turn."""
         self._running = cancellation = Cancellation()
         self._quiet.clear()
         try:

@@ -1,8 +1,8 @@
 """hive-agent: the process in an agent's container that runs its turns.
 
-Loads the pinned record, starts the CLI once without a model call, says hello with
-what it found, then works until it is stopped. If something is wrong it says so in
-the hello and waits: hived decides what becomes of it.
+Loads the pinned record, starts the CLI once without a model call, reports the result in
+its hello, then works until it is stopped. If something is wrong, the hello says so and
+the harness waits: hived decides what happens next.
 """
 
 import argparse
@@ -132,7 +132,7 @@ async def _work(
 
 
 async def _loaded(places: Places, link: Link, stop: asyncio.Event) -> Loaded | None:
-    """Return the pinned record; None after it was reported that it cannot be used."""
+    """Return the pinned record; None once an unusable one has been reported."""
     record = places.record.read_bytes()
     try:
         return load(record)
@@ -164,7 +164,7 @@ def _answer(handlers: Handlers, loop: Loop, control: Control) -> None:
 
 
 async def _only_report(link: Link, report: HarnessReport, stop: asyncio.Event) -> None:
-    """Tell hived what is wrong, and wait until it stops this process."""
+    """Report the problem to hived, and wait until it stops this process."""
     _log.error("%s", report.problem)
     async with _tasks(link.run(report)):
         await stop.wait()
@@ -172,12 +172,12 @@ async def _only_report(link: Link, report: HarnessReport, stop: asyncio.Event) -
 
 @contextlib.asynccontextmanager
 async def _tasks(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run coroutines beside the body; end them with it, and it with a failed one."""
+    """Run coroutines beside the body; they end with it, and a failed one ends it."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(coroutine) for coroutine in coroutines]
         yield
         for task in reversed(tasks):
-            while not task.done():  # a library's wait_for may swallow one
+            while not task.done():  # a library's wait_for may swallow a cancellation
                 task.cancel()
                 await asyncio.wait({task}, timeout=1.0)
 
@@ -192,7 +192,7 @@ async def _until_signal(places: Places) -> None:
     await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     await asyncio.wait({work}, timeout=_STOP_S + 1.0)
-    if not work.done():  # it was still looking at the CLI, or that does not end
+    if not work.done():  # still in the preflight, or the CLI does not end
         work.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await work

@@ -1,9 +1,9 @@
 """Whether the disk has enough free space for a turn.
 
 The CLI ends a turn as if nothing were wrong when its disk fills up, and forgets the
-turn. So ``loop`` looks before it takes mail, and ``session`` before each run: where
-there is no room the mail waits. Nobody is told when room appears, so ``loop`` looks
-again every while.
+turn. So ``loop`` checks before it receives messages, and ``session`` before each run:
+without space the messages stay queued. No event says when space is free again, so
+``loop`` checks at intervals.
 """
 
 import errno
@@ -14,24 +14,24 @@ from typing import Final
 from pyglue.display import visible
 
 ROOM: Final = 32 * 1024 * 1024
-"""Bytes that a turn may need at least; of a small disk a twentieth."""
+"""Bytes that must be free for a turn; on a small disk, a twentieth of it."""
 _INODES: Final = 64
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Space:
-    """The disks that an agent's directories lie on."""
+    """The disks of an agent's directories."""
 
     def __init__(self, *directories: Path) -> None:
         self._directories = directories
 
     def problem(self) -> str | None:
-        """Return a sentence on a disk without room, None if all have some."""
+        """Return a sentence about a full disk; None if none is full."""
         for directory in self._directories:
             try:
                 disk = os.statvfs(directory)
             except OSError:
-                continue  # whoever writes there says so
+                continue  # a write there reports it
             free = disk.f_bavail * disk.f_frsize
             if free < min(ROOM, disk.f_blocks * disk.f_frsize // 20):
                 left = f"only {free / 1024**2:.1f} MiB are free"
@@ -48,5 +48,5 @@ class Space:
 
 
 def is_full(error: OSError) -> bool:
-    """Tell whether a write failed for want of room."""
+    """Return whether a write failed because the disk is full."""
     return error.errno in _FULL

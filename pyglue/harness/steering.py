@@ -1,10 +1,10 @@
-"""What reaches the model while its turn runs, between two of its tool calls.
+"""Messages that reach the model during its turn, between two tool calls.
 
-hived says when something is new (``news``); only then is it asked what. What the
-operator sent and what has high priority is given whole, and belongs to the turn like
-its prompt; of everything else the model is told that it is waiting, once. ``cli`` asks
-here each time that tool calls have ended, and says which lines the CLI has taken: only
-those messages are acknowledged with the turn.
+hived says when there is something new (``news``); only then it is requested. Messages
+of the operator and of high priority are delivered in full, and belong to the turn like
+its prompt; the model is told once that others are pending. ``cli`` asks here each time
+that tool calls have ended, and says which lines the CLI has read: only those messages
+are acknowledged with the turn.
 """
 
 import logging
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Steering:
-    """Gives the running turn what is new."""
+    """Delivers new messages to the running turn."""
 
     def __init__(self, link: Link, joined: Joined) -> None:
         self._link = link
@@ -34,19 +34,19 @@ class Steering:
         self._given = 0
 
     def news(self, _params: NoParams) -> None:
-        """Hear that a message waits that the turn does not know of; hived's note."""
+        """A message is pending that the turn does not know of; hived's notification."""
         self._is_new = True
 
     def begin(self) -> None:
-        """A turn is about to begin; what waits already, hived says once more."""
+        """A turn is about to begin; hived repeats what is already pending."""
         self._is_new = False
         self._newest = self._given = 0
         self._joined.begin()
 
     async def line(self) -> tuple[str, str] | None:
-        """Return what the model is to be told now, and an id for that; None: nothing.
+        """Return an ID and the text for the model; None if there is nothing.
 
-        It is asked for again after a failure.
+        After a failure it is requested again.
         """
         if not self._is_new or self._given > STEERED_MAX - STEERED_AT_ONCE:
             return None
@@ -71,14 +71,14 @@ class Steering:
         return line, "\n\n".join(parts)
 
     def echoed(self, line: str) -> None:
-        """The CLI has taken a line: the model gets it with its next call."""
+        """The CLI has read a line: the model gets it with its next call."""
         messages = self._joined.echoed(line)
         if messages:
             self._link.emit(Log(text=_delivered(messages)))
 
     @property
     def is_pending(self) -> bool:
-        """Whether the CLI has something that it has not taken yet."""
+        """Whether a line is written that the CLI has not read yet."""
         return self._joined.is_pending
 
 

@@ -1,8 +1,8 @@
 """Terminals for the operator: PTYs with a shell, as this agent's own user.
 
-hived asks for them over the link and takes their output; one call is outstanding a
-terminal, so a program that floods its PTY waits for whoever reads. They end with the
-connection: hived that comes back knows nothing of them.
+hived opens them over the link and accepts their output; each terminal has one call in
+flight, so a program that floods its PTY waits for the reader. They end with the
+connection: a restarted hived knows nothing of them.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Terminals:
     def __init__(
         self, link: Link, *, environment: Environment, directory: Path
     ) -> None:
-        """``environment`` gives what a shell has beside this process's own."""
+        """``environment`` returns what a shell has besides this process's variables."""
         self._link = link
         self._environment = environment
         self._directory = directory
@@ -102,7 +102,7 @@ class Terminals:
 
 
 class _Terminal:
-    """One PTY; ``task`` ends when the shell has ended and all was read."""
+    """One PTY; ``task`` ends when the shell has ended and all output is read."""
 
     def __init__(
         self,
@@ -121,9 +121,9 @@ class _Terminal:
         self.task = asyncio.create_task(self._run())
 
     def type(self, data: bytes) -> None:
-        """Write to the PTY, now or when its reader has room."""
+        """Write to the PTY, now or when its reader has space."""
         if self._master < 0:
-            return  # it ended just now
+            return  # it has just ended
         if len(self._typed) + len(data) > _INPUT_MAX:
             _log.warning("a terminal does not read its input; dropping what was typed")
             return
@@ -131,7 +131,7 @@ class _Terminal:
         self._write()
 
     def resize(self, columns: int, rows: int) -> None:
-        """Tell the programs of the window's size."""
+        """Set the size of the window."""
         if self._master < 0:
             return
         with contextlib.suppress(OSError):
@@ -174,7 +174,7 @@ class _Terminal:
             self._connection.notify(TERMINAL_EXIT, ended)
 
     async def _read(self) -> bytes:
-        """Return the next output, empty when every program has let go of the PTY."""
+        """Return the next output; empty when no program has the PTY open any more."""
         readable = asyncio.Event()
         self._loop.add_reader(self._master, readable.set)
         try:

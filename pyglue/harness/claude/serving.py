@@ -59,7 +59,7 @@ class Serving:
         except Exception as error:
             _log.exception("a request of the CLI failed")
             answer |= {"subtype": "error", "error": str(error)}
-        with contextlib.suppress(CliError):  # it is gone, and asks no more
+        with contextlib.suppress(CliError):  # the CLI is gone
             await self.write({"type": "control_response", "response": answer})
 
     async def _answer(self, asked: Asked) -> object:

@@ -1,10 +1,10 @@
 """The agent's one session across all turns: its id, and compaction.
 
-Holds the session's id in the session directory, so that turns continue it over
-restarts; a session that the CLI does not know is replaced by a fresh one. A session
-that has grown past the manifest's ``autoCompact`` is compacted after the turn by the
-CLI's own ``/compact``; one that does not fit any more in the middle of a turn by the
-CLI itself, else from here. ``loop`` calls this; one turn at a time.
+Its ID is stored (``kept_session``), so that turns continue it over restarts; a session
+that the CLI does not know is replaced by a new one. A session larger than the
+manifest's ``autoCompact`` is compacted after the turn by the CLI's own ``/compact``;
+one that no longer fits in the middle of a turn by the CLI itself, or else from here.
+``loop`` calls this; one turn at a time.
 """
 
 import logging
@@ -41,14 +41,14 @@ from pyglue.harness.space import Space, is_full
 
 _COMPACT: Final = "/compact"
 _REFUSED_MAX: Final = 2
-"""How often the API may refuse a conversation until the agent goes on in a new one."""
+"""How often the API may refuse a conversation until the agent begins a new one."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """What a turn is to do, however often it is tried."""
+    """What a turn is to do, over all its attempts."""
 
     prompt: str
     model: str
@@ -76,7 +76,7 @@ class Session:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is a conversation to shorten."""
+        """Whether there is a conversation to compact."""
         return self.store.id is not None
 
     @property
@@ -85,12 +85,12 @@ class Session:
         return self.warm.memory
 
     async def cool(self) -> None:
-        """Let no CLI wait for the next turn."""
+        """End a CLI that waits for the next turn."""
         await self.warm.cool()
 
     @property
     def is_long(self) -> bool:
-        """Whether the conversation has passed the size to be compacted at."""
+        """Whether the conversation is large enough to be compacted."""
         kept, limit = self.store.kept, self.compact_at
         return kept is not None and limit is not None and kept.context_tokens >= limit
 
@@ -145,10 +145,10 @@ class Session:
     async def _whose_fault(
         self, work: _Work, ended: Ended, before: Kept | None
     ) -> tuple[Ended, float]:
-        """Find out by evidence; return the end with it, and what that cost.
+        """Find the cause by evidence; return the end with it, and what finding it cost.
 
-        A conversation that has worked and that the API does not take any more is given
-        up when it was refused twice; a fresh one has nothing in it but the mail.
+        A conversation that worked before is given up when the API has refused it twice;
+        a new one contains nothing but the messages.
         """
         well, asked = await ask_without_mail(
             self.options,
@@ -171,7 +171,7 @@ class Session:
         return replace(ended, verdict=verdict), asked.session_cost_usd
 
     def begin_fresh(self, why: str) -> str:
-        """End the conversation; the next turn begins one that is told of it."""
+        """End the conversation; the next turn begins a new one, which is told why."""
         kept = self.store.kept
         if kept is None or kept.id is None:
             return "There is no conversation yet; the next turn begins one."
@@ -197,7 +197,7 @@ class Session:
                 resume=session is not None,
                 budget_usd=work.budget_usd,
             )
-        except OSError as error:  # nothing of the mail's
+        except OSError as error:  # not because of the messages
             reason = f"Cannot write the CLI's files: {error.strerror or error}."
             if is_full(error):
                 return tally, Ended(verdict=no_room(reason))
@@ -215,7 +215,7 @@ class Session:
         return tally, ended
 
     async def _retry_shorter(self, work: _Work) -> tuple[Tally, Ended]:
-        """The CLI could not shorten the conversation by itself: ask it, else forget.
+        """Compact the conversation, as the CLI itself could not, or begin a new one.
 
         What the agent must not forget is in its notes.
         """
@@ -235,14 +235,14 @@ class Session:
         return tally, as_compacted(ended)
 
     def _begin_anew(self, work: _Work, why: str) -> _Work:
-        """Return the work for a new session, which has seen nothing of the turn."""
+        """Return the work for a new session, which has seen nothing of this turn."""
         _log.warning("%s Starting a new session.", why)
         self.store.emit(Log(text=f"{why} Starting a new session."))
         self.store.forget()
         return replace(work, prompt=work.prompt + self.joined.again())
 
     async def compact(self, model: str, cancellation: Cancellation) -> str:
-        """Shorten the conversation; return a sentence on what became of it."""
+        """Compact the conversation; return a sentence about the outcome."""
         kept = self.store.kept
         if kept is None or kept.id is None:
             return "There is no conversation to compact yet."
@@ -255,9 +255,9 @@ class Session:
     async def _compacted(
         self, kept: Kept, session: str, model: str, cancellation: Cancellation
     ) -> tuple[Ended, str | None]:
-        """Compact; return how that ended, and what was said if it did not go well."""
+        """Compact; return how it ended, and the CLI's words if it failed."""
         self.say(AgentState.COMPACTING)
-        await self.warm.cool()  # two must not write one session
+        await self.warm.cool()  # two processes must not write one session
         tally = Tally(emit=self.store.emit)
         try:
             options = self.options.turn(
@@ -269,7 +269,7 @@ class Session:
                 verdict=Verdict(outcome=TurnOutcome.FAILED, reason=reason)
             ), reason
         ended = await run_turn(options, _COMPACT, tally, cancellation)
-        # Either way not again before the next turn has measured the context anew.
+        # Either way, not again before the next turn has measured the context.
         cost = ended.session_cost_usd or kept.cost_usd
         self.store.keep(msgspec.structs.replace(kept, cost_usd=cost, context_tokens=0))
         if ended.outcome is TurnOutcome.OK and tally.was_compacted:

@@ -1,8 +1,8 @@
 """One turn, from its prompt to its result, in a CLI of its own or one that stayed.
 
-``session`` decides which session it continues;
-this only runs it and says how it ended. A cancelled turn is interrupted, so that the
-session stays whole, and its process is stopped if it does not end in time.
+``session`` decides which session it continues; this module only runs it and reports how
+it ended. A cancelled turn is interrupted, so that the session stays intact, and its
+process is stopped if it does not end in time.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a turn ended, and its figures. ``cost_usd`` counts the whole session."""
+    """How a turn ended, and its metrics. ``cost_usd`` counts the whole session."""
 
     verdict: Verdict
     is_unknown_session: bool = False
@@ -59,20 +59,20 @@ class Ended:
 
 
 class Cancellation:
-    """Asks the running turn to end; set once, by hived or at shutdown."""
+    """Requests the end of the running turn; set once, by hived or at shutdown."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
         self.reason: str | None = None
 
     def cancel(self, reason: str) -> None:
-        """Ask; the first reason counts."""
+        """Request it; the first reason counts."""
         if self.reason is None:
             self.reason = reason
             self._event.set()
 
     async def wait(self) -> None:
-        """Return once asked."""
+        """Wait for the request."""
         await self._event.wait()
 
 
@@ -87,8 +87,8 @@ async def run_turn(
 ) -> Ended:
     """Run the CLI over ``prompt``; every way that it can end is an ``Ended``.
 
-    With ``warm`` it may be one that runs already, and may stay. ``news`` is told to
-    the model while it works; what it did not take is told to nobody.
+    With ``warm`` it may be a CLI that is already running, and it may stay. ``news`` is
+    delivered to the model while it works; what it did not read is not delivered.
     """
     said: deque[str] = deque(maxlen=_TAIL)
     launch = replace(launch, stderr=said.append)
@@ -149,10 +149,10 @@ class _Running:
 
 @contextlib.asynccontextmanager
 async def _interruptible(cancellation: Cancellation) -> AsyncIterator[_Running]:
-    """Interrupt what runs in the body when asked to.
+    """Interrupt the body when requested.
 
     Raises:
-        TimeoutError: It did not end in time then.
+        TimeoutError: it did not end in time after that.
     """
     running = _Running()
     async with asyncio.timeout(None) as limit:
@@ -207,7 +207,7 @@ def _ended(
 
 
 def _failure(error: Exception, tally: Tally, said: deque[str]) -> Verdict:
-    """A CLI that ended before it had read the mail cannot have ended for its sake."""
+    """A CLI that ended before it read the messages did not end because of them."""
     return Verdict(
         outcome=TurnOutcome.FAILED,
         reason=f"The CLI failed: {error}.{_tail(said)}",
@@ -221,7 +221,7 @@ def _tail(said: deque[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class TurnMetrics:
-    """A finished turn, as hived is told of it."""
+    """A finished turn, as it is reported to hived."""
 
     ended: Ended
     tool_calls: int

@@ -6,8 +6,8 @@ written the session's file, and it has not grown too large. In any other case it
 ended, and the turn starts a CLI of its own, as every turn does without this. The
 session's file is complete when a turn ends, so the CLI can be killed at any time.
 
-While it waits it is stopped (SIGSTOP): it would poll a hundred times a second
-otherwise. hived allows each stay, and may take it back (``cool``).
+While it waits it is stopped (SIGSTOP); otherwise it would poll a hundred times a
+second. hived allows each stay, and may revoke it (``cool``).
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class Warm:
         return 0 if kept is None or kept.family is None else kept.family.bytes_own()
 
     async def take(self, launch: Launch) -> Cli:
-        """Return a CLI for a turn: the kept one if it will do, else a new one.
+        """Return a CLI for a turn: the kept one if it is suitable, else a new one.
 
         Raises:
             CliError: It cannot be started.
@@ -97,7 +97,7 @@ class Warm:
             return cli
 
     async def give(self, cli: Cli, *, ended_well: bool) -> None:
-        """Take back the CLI of a turn; it stays if it may."""
+        """Accept the CLI of a turn; it stays if allowed."""
         lent, self._lent = self._lent, None
         if lent is None or lent.cli is not cli:
             raise AssertionError("it was taken here")
@@ -119,7 +119,7 @@ class Warm:
             self._kept.spent_usd += cost_usd
 
     async def cool(self) -> None:
-        """End the kept CLI, if there is one; not one in a turn."""
+        """End the kept CLI, if there is one; not one that is running a turn."""
         if self._kept is not None:
             await self._cool(self._kept)
 
@@ -133,7 +133,7 @@ class Warm:
     # --- while it waits ---------------------------------------------------------------
 
     async def _wait(self, kept: _Kept) -> None:
-        """Stop it, and end it after a time; tell if it ends by itself."""
+        """Stop it, end it after a time, and notice if it ends by itself."""
         ended = asyncio.create_task(kept.cli.wait())
         try:
             await asyncio.wait({ended}, timeout=min(self.settle_s, self.keep_s))
@@ -157,7 +157,7 @@ class Warm:
         return found.st_size, found.st_mtime_ns
 
     async def _doubt(self, kept: _Kept, launch: Launch) -> str | None:
-        """Return why a kept CLI will not do for a turn, and wake it if it will."""
+        """Return why a kept CLI is unsuitable for a turn; wake it if it is suitable."""
         await _awake(kept)
         if not _same(kept, launch):
             return "the turn needs another one"
@@ -179,7 +179,7 @@ class Warm:
 
 
 async def _awake(kept: _Kept) -> None:
-    """Let nobody stop it any more."""
+    """Cancel its pending end."""
     waits, kept.waits = kept.waits, None
     if waits is not None and waits is not asyncio.current_task():
         waits.cancel()
@@ -193,7 +193,7 @@ async def _end(kept: _Kept) -> None:
 
 
 def _same(kept: _Kept, launch: Launch) -> bool:
-    """Tell whether a CLI was started with what ``launch`` wants, and can be used."""
+    """Return whether a CLI was started as ``launch`` requires, and can be used."""
     was = kept.launch
     if not launch.resume or launch.session != was.session:
         return False
@@ -208,7 +208,7 @@ def _same(kept: _Kept, launch: Launch) -> bool:
 
 
 def _affords(began: float | None, spent: float, launch: Launch) -> bool:
-    """Tell whether what is left of its budget is about what a turn may cost now."""
+    """Return whether its remaining budget is about what a turn may cost now."""
     wanted = launch.budget_usd
     if began is None or wanted is None:
         return began is wanted

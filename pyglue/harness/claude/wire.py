@@ -14,7 +14,7 @@ NO_ANSWER: Final = msgspec.Raw(b'{"jsonrpc":"2.0","result":{}}')
 
 
 class CliError(Exception):
-    """The CLI cannot be started, is gone, or does not answer."""
+    """The CLI cannot be started, has ended, or does not answer."""
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -5,10 +5,10 @@ listens on a Unix socket bound into it. (The CLI knows ANTHROPIC_UNIX_SOCKET, bu
 is undocumented and changes how it signs in; a loopback address works with every
 version.) The session starts one of these for as long as the harness runs.
 
-With the host's network the port is reached by every process of the machine, and by
+With the host's network, every process of the machine can reach the port, and so can
 web pages in its browsers. So a request needs the ``key`` of this start, which only the
 CLI's environment has, the port's own Host, no Origin, and a head that ``head`` takes.
-What goes on is a head made anew, without the key, then the body byte for byte.
+It forwards a newly created head, without the key, then the body byte for byte.
 """
 
 import asyncio
@@ -37,13 +37,13 @@ class Forwarder:
     def __init__(self, target: Path, limits: ForwarderLimits | None = None) -> None:
         """``target`` is the model socket; it may appear and be replaced later."""
         self.key = secrets.token_urlsafe(32) + _KEY_END
-        """What a request must have as its API key."""
+        """The API key that a request must have."""
         self._target = target
         self._limits = limits or ForwarderLimits()
         self._server: asyncio.Server | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._strangers: dict[asyncio.Task[None], None] = {}
-        """Those that have shown no key yet, the oldest first."""
+        """Connections that have not shown the key yet, oldest first."""
 
     async def __aenter__(self) -> "Forwarder":
         self._server = await asyncio.start_server(
@@ -84,14 +84,14 @@ class Forwarder:
         def gone(_: object) -> None:
             self._running.discard(task)
             self._strangers.pop(task, None)
-            writer.close()  # one that was cancelled before it began, too
+            writer.close()  # even one that was cancelled before it began
 
         task.add_done_callback(gone)
 
     async def _carry(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Carry one request and its answer, or refuse it."""
+        """Forward one request and its answer, or refuse it."""
         async with contextlib.AsyncExitStack() as closing:
             closing.push_async_callback(_close, writer)
             try:
@@ -112,7 +112,7 @@ class Forwarder:
             await _until_first(_pump(up[0], writer), _pump(reader, up[1]))
 
     async def _head(self, reader: asyncio.StreamReader) -> bytes | None:
-        """Return the head that goes on; None if none came in time.
+        """Return the head to forward; None if none arrived in time.
 
         Raises:
             HeadError: It is refused.
@@ -148,14 +148,14 @@ async def _refuse(writer: asyncio.StreamWriter, error: HeadError) -> None:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):  # a peer that went away is no news
+    with contextlib.suppress(ConnectionError):  # the peer has gone: nothing to report
         while chunk := await reader.read(_CHUNK):
             writer.write(chunk)
             await writer.drain()
 
 
 async def _until_first(*pumps: Coroutine[Any, Any, None]) -> None:
-    """Wait until one has ended: the answer is whole, or a side is gone."""
+    """Wait until one has ended: the answer is complete, or a side is gone."""
     tasks = [asyncio.create_task(pump) for pump in pumps]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

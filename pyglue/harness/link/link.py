@@ -1,9 +1,9 @@
 """The harness's one connection to hived, reconnected for as long as it runs.
 
-hived may restart at any time: the link comes back by itself and says hello and the
-state again, and a running turn goes on. Leases belong to a connection, so ``loop``
-holds on to the very connection that its mail came on; everything else calls through
-the link and reaches hived over whichever connection there is.
+hived may restart at any time: the link reconnects by itself and repeats hello and
+state, and a running turn continues. Leases belong to a connection, so ``loop`` keeps
+the connection that its messages came on; everything else calls through the link, over
+the current connection.
 """
 
 import asyncio
@@ -48,18 +48,18 @@ _LONGEST_S: Final = 3.0
 _PATIENCE_S: Final = 30.0
 """How long a tool call waits for hived to come back."""
 _STEER_S: Final = 2.0
-"""How long the model waits to hear what is new."""
+"""How long the model waits for new messages."""
 
 _log = logging.getLogger(__name__)
 
 
 class Link:
-    """Connects, reconnects, and carries calls and notes."""
+    """Connects, reconnects, and carries calls and notifications."""
 
     def __init__(self, socket: Path, handlers: Handlers, joined: Joined) -> None:
-        """``handlers`` answer what hived calls down the connection.
+        """``handlers`` answer hived's calls on the connection.
 
-        ``joined`` hears which messages the model takes within a turn.
+        ``joined`` records the messages that the model takes within a turn.
         """
         self._socket = socket
         self._handlers = handlers
@@ -75,7 +75,7 @@ class Link:
         """Stay connected until cancelled; every hello carries ``report``.
 
         Raises:
-            HiveError: ``unsupported_protocol``: this hived never takes this harness.
+            HiveError: ``unsupported_protocol``: hived never accepts this harness.
         """
         hello = HelloParams(protocol=PROTOCOL, client=CLIENT, harness=report)
         pause = _FIRST_S
@@ -117,14 +117,14 @@ class Link:
     async def call(
         self, method: Method[P, R], params: P, *, timeout: float | None = None
     ) -> R:
-        """Call over whichever connection there is.
+        """Call over the current connection.
 
-        Mail taken within a turn is acknowledged with it, so it may only come over the
-        turn's own connection.
+        Messages taken within a turn are acknowledged with it, so they may only come
+        over the turn's own connection.
 
         Raises:
-            HiveError: as ``Connection.call``; ``unavailable`` when the hive does not
-                come back in time.
+            HiveError: as ``Connection.call``; ``unavailable`` when hived does not come
+                back in time.
         """
         mine = self._turn_connection
         if method.name == RECV.name and mine is not None and mine.closed:
@@ -149,7 +149,7 @@ class Link:
         return answer
 
     async def steer(self) -> SteerResult:
-        """Take what is to reach the running turn now.
+        """Take the messages that are to reach the running turn now.
 
         Raises:
             HiveError: as ``Connection.call``, soon: a model waits meanwhile.
@@ -160,11 +160,11 @@ class Link:
         return await mine.call(STEER, SteerParams(turn=turn), timeout=_STEER_S)
 
     def begin_turn(self, turn: int, connection: Connection) -> None:
-        """Let events and mail belong to ``turn``, which began on ``connection``."""
+        """Assign events and messages to ``turn``, which began on ``connection``."""
         self._turn, self._turn_connection = turn, connection
 
     def end_turn(self) -> None:
-        """Let them belong to no turn."""
+        """Assign them to no turn."""
         self._turn = self._turn_connection = None
 
     def say(self, state: AgentState, detail: str | None = None) -> None:
@@ -178,9 +178,9 @@ class Link:
             self._connection.notify(STATE, self._state)
 
     def warm(self, held: int, *, known: bool = False) -> None:
-        """Report the memory of a CLI that waits for the next turn; 0: none does.
+        """Report the memory of the CLI that waits for the next turn; 0: none does.
 
-        ``known``: hived knows already; only another one has to be told.
+        ``known``: hived knows it already; only a change has to be reported.
         """
         self._warmth = WarmthParams(bytes=held)
         if self._connection is not None and not known:
@@ -193,7 +193,7 @@ class Link:
             self._connection.notify(LIVE_TEXT, params)
 
     def emit(self, said: TurnSaid) -> None:
-        """Send a live event; without a connection it is lost, like any live picture."""
+        """Send a live event; without a connection it is lost."""
         if self._connection is not None:
             data = msgspec.Raw(msgspec.json.encode(said))
             event = TurnEventParams(turn=self._turn, kind=said.KIND, data=data)

@@ -1,4 +1,4 @@
-"""Tells the agent's programs to trust hive-egress where it puts secrets in.
+"""Makes the agent's programs trust hive-egress where it inserts secrets.
 
 hived places the certificate of hive-egress's authority in ``/run/hive``, another one
 each time that hive-egress starts. Programs that take one file instead of adding to what
@@ -34,7 +34,7 @@ def system_bundle() -> Path | None:
 
 
 class Trust:
-    """Keeps the bundle as it should be."""
+    """Keeps the bundle up to date."""
 
     def __init__(self, authority: Path, bundle: Path) -> None:
         """``authority`` is the certificate, which may appear and be replaced later."""
@@ -44,12 +44,12 @@ class Trust:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes programs use both."""
+        """Variables that make programs use both."""
         found = dict.fromkeys(_BUNDLED, str(self._bundle))
         return found | dict.fromkeys(_ADDED, str(self._authority))
 
     def refresh(self) -> None:
-        """Write the bundle if the certificate is another one."""
+        """Write the bundle if the certificate has changed."""
         try:
             ours = self._authority.read_text()
         except OSError:

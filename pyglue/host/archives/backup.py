@@ -6,9 +6,9 @@ the copied store names exists; refs are written as the copied store knows them, 
 backup contains no unknown proposal. Agents' files are read as they are. A hived started
 from the backup finds a hive that was killed at that moment.
 
-Values of secrets are not in it: ``secrets/`` is left out, and in agents' files ``*``
-stands for what some agent may see. A backup with secrets is as everything is, and
-leaves hived encrypted by ``age``.
+Values of secrets are left out: ``secrets/`` is not included, and in agents' files ``*``
+replaces values that some agent may see. A backup with secrets contains everything, and
+is encrypted by ``age`` before it leaves hived.
 """
 
 import asyncio
@@ -59,22 +59,22 @@ _SAID: Final = {
     TagKind.WITHDRAWN: frozenset({ApprovalState.WITHDRAWN}),
     TagKind.EXPIRED: frozenset({ApprovalState.EXPIRED}),
 }
-"""In which states of its approval a tag may be there; a proposal's in any."""
+"""States of an approval in which a tag exists; a proposal's exists in all."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backups:
-    """Says how to write the hive."""
+    """Writes the hive."""
 
     audit: Audit
     layout: Layout
     hidden: Callable[[], Awaitable[Hidden]]
-    """Gives the values that agents may see, and what stands for each."""
+    """Returns the values that agents may see, and the replacement of each."""
 
     async def hive(self, params: BackupParams, by: str) -> tuple[Write, Path]:
-        """Copy the store now; return what writes all of it, and the copy's directory.
+        """Copy the store; return the function that writes the backup, and the copy.
 
-        Writing removes that; what is never written is the caller's to remove.
+        Writing removes the directory; if nothing is written, the caller removes it.
 
         Raises:
             HiveError: ``unavailable`` if the disk is full; ``missing_program`` if it
@@ -89,7 +89,7 @@ class Backups:
         try:
             facts = await asyncio.to_thread(snapshot.take, self.layout.database, copy)
             self.audit.record(by, "backup", None, {"secrets": recipient is not None})
-            # No line comes between these two: only this thread writes the log.
+            # No line can come between these two: only this thread writes the log.
             size = self.audit.path.stat().st_size
             head = self.audit.head_path.read_bytes()
         except BaseException:
@@ -118,7 +118,7 @@ class Backups:
     ) -> list[str]:
         """Write everything; ``hidden`` None: with the values of secrets."""
         layout = self.layout
-        # Nobody has more than the disk does; copies that share their blocks do not.
+        # No agent has more than the disk; copies that share blocks may seem to.
         used = shutil.disk_usage(layout.state).used
         writer = Writer(
             stream,
@@ -150,7 +150,7 @@ class Backups:
                 writer.add_entry(found)
 
     def _found(self, name: str) -> Iterator[Entry | LeftOut]:
-        """Return what is there, but for what is being made and not yet in its place."""
+        """Return the names in a directory, without those still being created."""
         state = self.layout.state
         with Folder.at(state, state / name) as top:
             for found in walk(top, name, links=True):
@@ -161,7 +161,7 @@ class Backups:
                     yield found
 
     def _repository(self, writer: Writer, path: Path, facts: Facts) -> None:
-        """Write a repository with the refs that it had for the copied store."""
+        """Write a repository with its refs as the copied store knows them."""
         name = path.name.removesuffix(".git")
         prefix = f"applied/{path.name}"
         repo = AppliedRepo(path)

@@ -21,7 +21,7 @@ from pyglue.jsonrpc import Connection, Handlers
 
 @dataclass(frozen=True, kw_only=True)
 class Archives:
-    """Answers them; what is on its way is a connection's own."""
+    """Answers them; a transfer belongs to its connection."""
 
     transfers: Transfers
     exports: Exports
@@ -29,7 +29,7 @@ class Archives:
     backups: Backups
 
     def add_to(self, handlers: Handlers, connection: Connection, by: str) -> None:
-        """Let a connection of the CLI call them."""
+        """Register them for a connection of the CLI."""
         transfers = self.transfers
 
         async def export(params: ExportParams) -> TransferRef:

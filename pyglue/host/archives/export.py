@@ -2,8 +2,8 @@
 
 The manager's repository is not included: it may contain anything, and a new one is
 created from the history. The agent's files are read as they are, without following
-links, while the agent may go on writing; ``*`` stands for values of secrets that agents
-may see.
+links, while the agent may continue to write; ``*`` replaces values of secrets that
+agents may see.
 """
 
 import asyncio
@@ -31,23 +31,23 @@ from pyglue.store.database import Reader, Store
 FILE_MAX: Final = 1024**3
 ENTRIES_MAX: Final = 200_000
 TOTAL_MAX: Final = 16 * 1024**3
-"""What an agent's archive may unpack to, in bytes; an import takes no more."""
+"""Maximum size of an agent's archive, unpacked, in bytes; an import accepts no more."""
 PACK: Final = "main.pack"
 RECORD: Final = "record.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exports:
-    """Says how to write an agent."""
+    """Writes an agent."""
 
     store: Store
     audit: Audit
     layout: Layout
     hidden: Callable[[], Awaitable[Hidden]]
-    """Gives the values that agents may see, and what stands for each."""
+    """Returns the values that agents may see, and the replacement of each."""
 
     async def agent(self, params: ExportParams, by: str) -> Write:
-        """Return what writes an agent, or what is kept of one.
+        """Return the function that writes an agent, or the kept state of one.
 
         Raises:
             HiveError: ``not_found``; ``conflict`` if nothing of it was ever approved.

@@ -27,7 +27,7 @@ _ABSENT: Final = "{name} was imported and becomes an agent only when that is app
 
 @dataclass(frozen=True, kw_only=True)
 class ImportHandler:
-    """The handler that adopts what was checked."""
+    """Adopts checked archives."""
 
     steps: ClassVar[tuple[str, ...]] = ("place", "keep", "propose", "undo")
 
@@ -73,7 +73,7 @@ class ImportHandler:
         raise HiveError(ErrorCode.INTERNAL, f"Unknown step {step}.")
 
     def recover(self, step: str) -> str | None:
-        """Return what mends a failure of ``step``; once it is kept it stays so."""
+        """Return the step that repairs a failure of ``step``; kept state stays kept."""
         return "undo" if step in ("place", "keep") else None
 
     def _place(self, name: str, staged: Staged) -> None:
@@ -99,7 +99,7 @@ class ImportHandler:
         self.audit.record(by, "imported", name, data)
 
     async def _propose(self, operation: Operation) -> int:
-        """Return the approval that waits: made now, or before a crash."""
+        """Return the pending approval: created now, or before a crash."""
         name = operation.agent
         waiting = await self.store.read(lambda reader: approvals.pending(reader, name))
         if waiting:

@@ -1,9 +1,10 @@
 """Importing an agent from an archive, which may contain anything.
 
-It is unpacked by our own strict rules into directories beside those of agents, and its
-history passes the checks of a proposal; after a crash until then, the next start
-removes the rest. From then on it is an operation (``importing``). Before the operator
-approves, nothing of the agent runs and its files are only evaluated as a proposal.
+It is unpacked by strict rules of our own into directories beside those of agents, and
+its history passes the checks of a proposal; if hived crashes before that, the next
+start removes the leftovers. From then on it is an operation (``importing``). Before the
+operator approves, nothing of the agent runs and its files are only evaluated as a
+proposal.
 """
 
 import asyncio
@@ -49,7 +50,7 @@ _LIMITS: Final = Limits(
 )
 _PREFIX: Final = ".import-"
 DIRECTORIES: Final = (KeptDirectory.CONFIG, KeptDirectory.STATE, KeptDirectory.PRIVATE)
-"""A name is free only if none of these directories has files."""
+"""A name is free only if none of these directories contains files."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Staged:
 
 @dataclass(frozen=True, kw_only=True)
 class Imports:
-    """Unpacks and checks, and queues."""
+    """Unpacks, checks, and queues."""
 
     store: Store
     registry: Registry
@@ -78,7 +79,7 @@ class Imports:
     config: HiveConfig
 
     async def load(self) -> None:
-        """Remove what a kill left of imports that are no operation; at start only."""
+        """Remove leftovers of imports that never became an operation; at start only."""
 
         def keys(reader: Reader) -> set[str]:
             return {
@@ -100,7 +101,7 @@ class Imports:
     async def take(
         self, params: ImportParams, transfers: Transfers, by: str
     ) -> ImportResult:
-        """Check what was sent, and queue that it is taken over.
+        """Check an uploaded archive, and queue the import of its agent.
 
         Raises:
             HiveError: ``name_taken``; what is wrong with the archive or its history.
@@ -124,7 +125,7 @@ class Imports:
     async def _unpacked(
         self, archive: Path, staged: Staged, wanted: str | None
     ) -> tuple[Index, str, str]:
-        """Unpack in a thread; return, however that ends, when it writes no more."""
+        """Unpack in a thread; return only when the thread has stopped writing."""
         stop = threading.Event()
         unpacking = asyncio.ensure_future(
             asyncio.to_thread(self._unpack, archive, staged, wanted, stop)
@@ -134,7 +135,7 @@ class Imports:
         except asyncio.CancelledError:
             stop.set()
             await asyncio.wait([unpacking])
-            unpacking.exception()  # that it was given up is known
+            unpacking.exception()  # cancelled by us: its error is of no interest
             raise
 
     async def _queue(self, name: str, commit: str, key: str, by: str) -> Operation:
@@ -154,7 +155,7 @@ class Imports:
             return await self.store.write(insert)
 
     def _check_directories(self, name: str) -> None:
-        """Refuse a name that has files although it is free."""
+        """Refuse a free name if files of an earlier agent exist."""
         state = self.config.layout.state
         for directory in DIRECTORIES:
             for place in self.kept_files.places(name, directory):
@@ -176,12 +177,12 @@ class Imports:
                 "doctor --repair, which keeps it, or import under another name with "
                 "--as.",
             )
-        self.kept_files.forget_proposed(name)  # of a proposal that came to nothing
+        self.kept_files.forget_proposed(name)  # of a proposal that was never approved
 
     # --- checking; all of it blocks ---------------------------------------------------
 
     def staged(self, key: str) -> Staged:
-        """Return where an import is made."""
+        """Return the directories of an import."""
         layout = self.config.layout
         return Staged(
             layout.agents / f"{_PREFIX}{key}",
@@ -227,7 +228,7 @@ class Imports:
             shutil.rmtree(work)
 
     def _history(self, index: Index, work: Path, staged: Staged) -> str:
-        """Bring the history through the checks of a proposal; return its main."""
+        """Pass the history through the checks of a proposal; return its main."""
         pack, record = work / PACK, work / RECORD
         if not pack.exists():
             raise _refused(f"{PACK} is missing")
@@ -254,7 +255,7 @@ class Imports:
 
 
 class _Stoppable(io.BufferedIOBase):
-    """A file that can be read until nobody wants it any more."""
+    """A file whose reading can be stopped."""
 
     def __init__(self, file: BinaryIO, stop: threading.Event) -> None:
         self._file = file

@@ -24,9 +24,9 @@ from pyglue.jsonrpc import Connection
 
 _OPEN_MAX: Final = 2
 UPLOAD_MAX: Final = 4 * 1024**3
-"""Largest archive that is taken in, in bytes."""
+"""Largest accepted archive, in bytes."""
 RESERVE: Final = 512 * 1024**2
-"""What an archive that comes in leaves free on the disk, in bytes."""
+"""Disk space that an incoming archive must leave free, in bytes."""
 
 Write = Callable[[BinaryIO], list[str]]
 """Writes an archive, and returns what was left out."""
@@ -48,17 +48,17 @@ class _Upload:
 
 
 class Transfers:
-    """All that is on its way."""
+    """All current transfers."""
 
     def __init__(self, quarantine: Path) -> None:
         self._quarantine = quarantine
         self._downloads: dict[str, _Download] = {}
         self._uploads: dict[str, _Upload] = {}
-        # One thread writes a pipe and another reads it, for each that may be open.
+        # For each open transfer, one thread writes a pipe and another reads it.
         self._threads = ThreadPoolExecutor(2 * _OPEN_MAX, thread_name_prefix="archive")
 
     def send(self, write: Write, to: Connection) -> str:
-        """Begin to write an archive for a connection.
+        """Begin an outgoing archive for a connection.
 
         Raises:
             HiveError: ``too_many``.
@@ -72,10 +72,10 @@ class Transfers:
         return handle
 
     async def read(self, handle: str) -> TransferChunk:
-        """Return the next bytes; the last ones come when all of it is written.
+        """Return the next bytes; the last ones when the archive is complete.
 
         Raises:
-            HiveError: ``not_found``; why it could not be written whole.
+            HiveError: ``not_found``; the reason why it could not be completed.
         """
         found = self._downloads.get(handle)
         if found is None:
@@ -92,7 +92,7 @@ class Transfers:
                 reading.add_done_callback(lambda _done: os.close(found.read))
                 self._downloads.pop(handle, None)
                 raise
-            if handle not in self._downloads:  # dropped while it was read
+            if handle not in self._downloads:  # dropped while it was being read
                 os.close(found.read)
                 raise _no_such()
         if len(data) == CHUNK_MAX:
@@ -102,7 +102,7 @@ class Transfers:
         return TransferChunk(data=data, end=True, left_out=tuple(left_out))
 
     def receive(self, of: Connection) -> str:
-        """Begin to take an archive from a connection.
+        """Begin an incoming archive from a connection.
 
         Raises:
             HiveError: ``too_many``.
@@ -116,7 +116,7 @@ class Transfers:
         return handle
 
     def add(self, handle: str, data: bytes) -> None:
-        """Add bytes to what is taken in; too many end it.
+        """Add bytes to an incoming archive; too many end the transfer.
 
         Raises:
             HiveError: ``not_found``; ``too_large``; ``unavailable``.
@@ -146,7 +146,7 @@ class Transfers:
             ) from error
 
     def taken(self, handle: str) -> Path:
-        """Return what was taken in; it goes with ``drop``.
+        """Return the incoming archive; ``drop`` removes it.
 
         Raises:
             HiveError: ``not_found``.
@@ -158,7 +158,7 @@ class Transfers:
         return found.path
 
     def drop(self, handle: str) -> None:
-        """Forget it; one that is gone is no error."""
+        """Remove a transfer. Idempotent."""
         upload = self._uploads.pop(handle, None)
         if upload is not None:
             with contextlib.suppress(OSError):
@@ -171,13 +171,13 @@ class Transfers:
                 os.close(download.read)
 
     async def close(self) -> None:
-        """End everything; return when no thread is left."""
+        """End all transfers; return when no thread is left."""
         for handle in (*self._uploads, *self._downloads):
             self.drop(handle)
         await asyncio.to_thread(self._threads.shutdown)
 
     def check_room(self) -> None:
-        """Refuse one more than there may be.
+        """Refuse a transfer beyond the limit.
 
         Raises:
             HiveError: ``too_many``.
@@ -205,7 +205,7 @@ def _written(write: Write, end: int) -> list[str]:
 
 
 def _filled(descriptor: int) -> bytes:
-    """Read until a chunk is full, or the writer is done."""
+    """Read until a chunk is full, or the writer has finished."""
     parts = []
     left = CHUNK_MAX
     while left and (data := os.read(descriptor, left)):
