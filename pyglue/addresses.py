@@ -51,7 +51,7 @@ _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether an address is on the public internet.
+    """Return whether an address is on the public internet.
 
     An IPv4 address inside an IPv6 one (mapped, 6to4, NAT64) is judged as itself.
     """
@@ -64,7 +64,7 @@ def is_public(address: Address) -> bool:
 
 
 def is_ours(address: Address) -> bool:
-    """Tell whether this machine has the address: only then can it be bound."""
+    """Return whether this machine has the address: only then can it be bound."""
     six = isinstance(address, ipaddress.IPv6Address)
     family = socket.AF_INET6 if six else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -37,14 +37,14 @@ def opened(top: Path, place: Path) -> Iterator[Folder | None]:
 
 
 def exists(top: Path, place: Path) -> bool:
-    """Tell whether something is at ``place``; behind a link nothing is."""
+    """Return whether something is at ``place``; behind a link nothing is."""
     with suppress(HiveError), opened(top, place.parent) as above:
         return above is not None and above.look(place.name) is not None
     return False
 
 
 def is_folder(top: Path, place: Path) -> bool:
-    """Tell whether ``place`` is a directory; behind a link nothing is."""
+    """Return whether ``place`` is a directory; behind a link nothing is."""
     with suppress(HiveError), opened(top, place.parent) as above:
         return above is not None and above.is_folder(place.name)
     return False

@@ -159,7 +159,7 @@ def written(at: float, zone: tzinfo) -> str:
 
 
 def _plain(field: str) -> bool:
-    """Tell whether each number of a date or time is where systemd has it, too."""
+    """Return whether each number of a date or time is where systemd has it, too."""
     if not field[0].isdigit() and field[0] != "*":
         return True  # weekdays, or a word: the library's own
     if ":" in field:

@@ -33,7 +33,7 @@ class Free:
 
     @property
     def is_none(self) -> bool:
-        """Tell if the next write may fail."""
+        """Return whether the next write may fail."""
         return self.bytes < _BARE or (self.files is not None and self.files < 1)
 
 

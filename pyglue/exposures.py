@@ -38,7 +38,7 @@ def of(manifest: Manifest) -> dict[str, str]:
 
 
 def allowed(limits: Mapping[str, tuple[str, ...]] | None, name: str) -> bool:
-    """Tell whether the operator's limits let an agent see a secret.
+    """Return whether the operator's limits let an agent see a secret.
 
     Whoever sees it can send it anywhere: where a limit lists hosts, nobody may.
     """

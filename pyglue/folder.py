@@ -111,7 +111,7 @@ class Folder:
         return None
 
     def is_folder(self, name: str) -> bool:
-        """Tell whether ``name`` is a directory, and not a link to one."""
+        """Return whether ``name`` is a directory, and not a link to one."""
         found = self.look(name)
         return found is not None and stat.S_ISDIR(found.st_mode)
 

@@ -59,7 +59,7 @@ class Pattern:
     address: Address | None = None
 
     def allows(self, host: Host) -> bool:
-        """Tell whether the entry lets through a host."""
+        """Return whether the entry lets through a host."""
         if host.port not in self.ports:
             return False
         if not self.below:
@@ -67,7 +67,7 @@ class Pattern:
         return host.address is None and host.name.endswith(f".{self.name}")
 
     def covers(self, other: "Pattern") -> bool:
-        """Tell whether whatever ``other`` lets through, this one does too."""
+        """Return whether whatever ``other`` lets through, this one does too."""
         if not other.ports <= self.ports:
             return False
         if not self.below:
@@ -110,7 +110,7 @@ def asked(text: str, *, default_port: int | None = None) -> Host | None:
 
 
 def allows(entries: Iterable[str], host: Host) -> bool:
-    """Tell whether an allow list lets through a host."""
+    """Return whether an allow list lets through a host."""
     return any(parse(entry).allows(host) for entry in entries)
 
 

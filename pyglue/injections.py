@@ -84,7 +84,7 @@ def forms(value: str) -> tuple[str, ...]:
 
 
 def allowed(limits: Mapping[str, tuple[str, ...]] | None, one: Injection) -> bool:
-    """Tell whether the operator's limits let a secret go there."""
+    """Return whether the operator's limits let a secret go there."""
     if limits is None:
         return True
     entries = limits.get(one.secret, ())

@@ -196,7 +196,7 @@ class Catalogue:
         return f"Use an alias ({aliases}) or a full id: {ids}."
 
     def same(self, one: str, other: str) -> bool:
-        """Tell whether two names, aliases or full ids, mean the same model."""
+        """Return whether two names, aliases or full ids, mean the same model."""
         known, wanted = self.resolve(one), self.resolve(other)
         return one == other if known is None or wanted is None else known is wanted
 
@@ -210,5 +210,5 @@ KNOWN: Final = Catalogue.of()
 
 
 def dearer(one: ModelInfo, other: ModelInfo) -> bool:
-    """Tell whether ``one`` costs more than ``other``."""
+    """Return whether ``one`` costs more than ``other``."""
     return one.rank > other.rank

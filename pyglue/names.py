@@ -26,7 +26,7 @@ RESERVED: Final = frozenset({OPERATOR, SYSTEM, MANAGER, EVERYONE, "hive"})
 
 
 def is_name(text: str) -> bool:
-    """Tell whether ``text`` has the shape of an agent's name."""
+    """Return whether ``text`` has the shape of an agent's name."""
     return _PATTERN.fullmatch(text) is not None
 
 

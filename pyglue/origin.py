@@ -22,7 +22,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address leads to the machine that asks for it."""
+    """Return whether a host name or address leads to the machine that asks for it."""
     name = host.strip("[]").rstrip(".").lower()
     if name == _LOCALHOST or name.endswith(f".{_LOCALHOST}"):
         return True
@@ -53,7 +53,7 @@ def new_name() -> str:
 
 
 def is_name(text: str) -> bool:
-    """Tell whether ``new_name`` may have made this."""
+    """Return whether ``new_name`` may have made this."""
     return len(text) == 2 * _NAME_BYTES and not set(text) - set("0123456789abcdef")
 
 

@@ -36,7 +36,7 @@ class Seldom(logging.Filter):
         self._kinds: OrderedDict[tuple[str, str], _Kind] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record is written; add how many before it were not."""
+        """Return whether a record is written; add how many before it were not."""
         if record.levelno < logging.WARNING:
             return True
         text = str(record.msg)

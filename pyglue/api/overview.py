@@ -89,7 +89,7 @@ class HostUse(Result, frozen=True):
     last_at: float = 0.0
 
     def is_listed(self, entries: tuple[str, ...]) -> bool:
-        """Tell whether an allow list lets it through: something else refused it."""
+        """Return whether an allow list lets it through: something else refused it."""
         entry = self.entry
         return entry is not None and any(
             hosts.parse(one).covers(hosts.parse(entry)) for one in entries

@@ -15,7 +15,7 @@ _PIECES_MAX: Final = 10_000
 
 
 def is_mostly_holes(descriptor: int, size: int) -> bool:
-    """Tell whether a file has more holes than data, and more than a few."""
+    """Return whether a file has more holes than data, and more than a few."""
     data = position = 0
     for _ in range(_PIECES_MAX):
         try:

@@ -95,7 +95,7 @@ def judge(match: Match, _begin: int) -> str | None:
 
 
 def is_refused(word: str) -> bool:
-    """Tell whether an option is kept from wildcards with every subcommand."""
+    """Return whether an option is kept from wildcards with every subcommand."""
     return options.is_listed(word, _REFUSED)
 
 

@@ -31,7 +31,7 @@ _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-_.:]+")
 
 
 def is_refused(word: str, program: Program) -> bool:
-    """Tell whether a row keeps ``word`` from wildcards."""
+    """Return whether a row keeps ``word`` from wildcards."""
     if word.partition("=")[0] in program.allow:
         return False
     long_style = program.row.style == "long"
@@ -43,12 +43,12 @@ def is_refused(word: str, program: Program) -> bool:
 
 
 def is_listed(word: str, words: Words) -> bool:
-    """Tell whether an option is among refused ones, in any of its spellings."""
+    """Return whether an option is among refused ones, in any of its spellings."""
     return _matches(word, words, long_style=False, refusing=True)
 
 
 def is_suspicious(word: str) -> bool:
-    """Tell whether an option of an unknown program is called like a dangerous one.
+    """Return whether an option of an unknown program is called like a dangerous one.
 
     Those are options that choose a program, code, a configuration or a file to write.
     """

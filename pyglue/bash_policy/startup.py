@@ -48,17 +48,17 @@ _GIT_RUNS: Final = frozenset({"config", "config.worktree", "hooks", "commondir"}
 
 
 def runs_at_startup(word: str) -> bool:
-    """Tell whether any program should keep its hands off this argument."""
+    """Return whether any program should keep its hands off this argument."""
     return any(_is_run(path) for path in _paths(word))
 
 
 def must_not_be_written(word: str) -> bool:
-    """Tell whether this argument names a start-up file, or a directory of them."""
+    """Return whether this argument names a start-up file, or a directory of them."""
     return any(_is_run(path) or _is_configuration(path) for path in _paths(word))
 
 
 def goes_up(word: str) -> bool:
-    """Tell whether this argument is, or holds, a path with ``..`` in it."""
+    """Return whether this argument is, or holds, a path with ``..`` in it."""
     return ".." in word and any(".." in path.parts for path in _paths(word))
 
 

@@ -84,7 +84,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     system: str = ""
 
     def answers(self, request: "Request") -> bool:
-        """Tell whether this rule is for ``request``."""
+        """Return whether this rule is for ``request``."""
         return all(
             re.search(pattern, text)
             for pattern, text in (

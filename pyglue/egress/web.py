@@ -14,14 +14,7 @@ import h11
 
 from pyglue.egress.exchange import Flow, exchange
 from pyglue.egress.refusal import RefusedError, bad_request
-from pyglue.egress.request import (
-    UPGRADE,
-    Header,
-    Reader,
-    absolute,
-    check_host,
-    to_host,
-)
+from pyglue.egress.request import UPGRADE, Header, Reader, absolute, check_host, to_host
 from pyglue.egress.strict import strict_request
 from pyglue.hosts import Host
 from pyglue.limits import EgressLimits
@@ -37,7 +30,7 @@ _STARTS: Final = frozenset(
 
 
 def begins_like_http(data: bytes) -> bool:
-    """Tell whether a server of HTTP could take this for the beginning of a request."""
+    """Return whether an HTTP server could take this for the beginning of a request."""
     return data[:1] != b"" and data[0] in _STARTS
 
 

@@ -77,6 +77,6 @@ def _is_dot_git(text: str) -> bool:
 
 
 def _mixes_scripts(part: str) -> bool:
-    """Tell whether Latin letters are mixed with those of another alphabet."""
+    """Return whether Latin letters are mixed with those of another alphabet."""
     scripts = {unicodedata.name(c, "").split(" ")[0] for c in part if c.isalpha()}
     return "LATIN" in scripts and bool(scripts - {"LATIN"} - _BESIDE_LATIN)

@@ -247,7 +247,7 @@ class AppliedRepo:
             return str(ref.peel(pygit2.Commit).id), message
 
     def _same_tag(self, name: str, commit: str, message: bytes | None) -> bool:
-        """Tell whether exactly this tag exists.
+        """Return whether exactly this tag exists.
 
         Raises:
             HiveError: ``conflict`` if it differs.

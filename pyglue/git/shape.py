@@ -110,7 +110,7 @@ class ShapeReader:
         return self._shapes[tree]
 
     def has_file(self, tree: str, name: bytes) -> bool:
-        """Tell whether a tree that was read contains a regular file ``name``."""
+        """Return whether a tree that was read contains a regular file ``name``."""
         return any(
             entry.name == name and entry.mode in (FILE_MODE, EXECUTABLE_MODE)
             for entry in parse_tree(self.odb.read(tree)[1])

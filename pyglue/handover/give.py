@@ -46,7 +46,7 @@ class Giver:
             listener.close()
 
     def has(self, agent: str) -> bool:
-        """Tell whether the agent has a listening socket."""
+        """Return whether the agent has a listening socket."""
         return agent in self._listeners
 
     def add(self, agent: str, path: Path, *, gid: int | None) -> None:

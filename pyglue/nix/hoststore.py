@@ -37,7 +37,7 @@ def check_path(path: str) -> str:
 
 
 def is_derivation(path: str) -> bool:
-    """Tell whether ``path`` is the name of a derivation in the store."""
+    """Return whether ``path`` is the name of a derivation in the store."""
     return path.endswith(".drv") and _NAME.fullmatch(path) is not None
 
 

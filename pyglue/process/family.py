@@ -31,7 +31,7 @@ class Family:
         return cls(tuple(found))
 
     def lives(self) -> bool:
-        """Tell whether all of them are still running."""
+        """Return whether all of them are still running."""
         return all(_alive(pid) == began for pid, began in self.members)
 
     def bytes_own(self) -> int:

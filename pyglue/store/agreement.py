@@ -37,7 +37,7 @@ class Said:
         return tuple(sorted(found, key=lambda one: -one.id))
 
     def knows(self, name: str) -> bool:
-        """Tell whether the store has anything with files under that name."""
+        """Return whether the store has anything with files under that name."""
         pending = any(one.state is ApprovalState.PENDING for one in self.of(name))
         return (
             pending

@@ -34,22 +34,22 @@ def cause(error: BaseException) -> sqlite3.Error | None:
 
 
 def ends_transaction(error: sqlite3.Error) -> bool:
-    """Tell if it concerns the whole store and not just one statement."""
+    """Return whether it concerns the whole store and not just one statement."""
     return _code(error) in _SENTENCES
 
 
 def may_be_full(error: sqlite3.Error) -> bool:
-    """Tell if free disk space could help."""
+    """Return whether free disk space could help."""
     return _code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 def may_wait(error: sqlite3.Error) -> bool:
-    """Tell if there is a lock, for which SQLite has already waited."""
+    """Return whether there is a lock, for which SQLite has already waited."""
     return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Tell if the database itself is damaged."""
+    """Return whether the database itself is damaged."""
     return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 

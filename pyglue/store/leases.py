@@ -245,7 +245,7 @@ def release_one(tx: Tx, number: int, *, holder: str | None, turn: int | None) ->
 
 
 def give_up(tx: Tx, number: int) -> None:
-    """Give up a message that nobody will ever receive."""
+    """Drop a message that nobody will ever receive."""
     tx.execute(
         "UPDATE message SET state = 'dead', done_at = ?, holder = NULL, turn = NULL "
         "WHERE id = ? AND state IN ('waiting', 'held')",

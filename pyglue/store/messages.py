@@ -13,12 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from pyglue.api.events import MessageDelivered, MessageSent, MessageTaken
-from pyglue.api.messages import (
-    Message,
-    MessageKind,
-    Priority,
-    ShownMessage,
-)
+from pyglue.api.messages import Message, MessageKind, Priority, ShownMessage
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import CLIENT_RPC
 from pyglue.names import OPERATOR
@@ -244,7 +239,7 @@ def inbox_bytes(reader: Reader | Tx, recipient: str) -> int:
 
 
 def let_go(tx: Tx, recipient: str) -> int:
-    """Give up the messages to a name that is gone for good."""
+    """Drop the messages to a name that is gone for good."""
     cursor = tx.execute(
         "UPDATE message SET state = 'dead', done_at = ? WHERE recipient = ? AND "
         "state IN ('waiting', 'held')",
@@ -255,7 +250,7 @@ def let_go(tx: Tx, recipient: str) -> int:
 
 
 def waits(reader: Reader, number: int) -> bool:
-    """Tell whether the recipient has yet to handle a message."""
+    """Return whether the recipient has yet to handle a message."""
     row = reader.execute(
         "SELECT 1 FROM message WHERE id = ? AND state IN ('waiting', 'held')", number
     ).fetchone()

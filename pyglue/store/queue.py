@@ -118,7 +118,7 @@ def drop(tx: Tx, agent: str, number: int) -> None:
 
 
 def move_to_end(tx: Tx, agent: str, number: int) -> None:
-    """Let a message come after all others; a held one, once it is queued again."""
+    """Move a message behind all others; a delivered one, once it is queued again."""
     behind = max(
         tx.execute(
             f"SELECT coalesce(max(priority), 0) + 1 FROM {part}", agent

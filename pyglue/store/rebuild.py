@@ -15,7 +15,7 @@ from pyglue.store.database import Tx
 
 
 def usable(database: Path) -> bool:
-    """Tell if an older store is intact and can be the base."""
+    """Return whether an older store is intact and can be the base."""
     try:
         examination = examine.examine(database)
         if examination is None:

@@ -122,7 +122,7 @@ def unexpected(error: Exception) -> Response:
 
 
 def wants_json() -> bool:
-    """Tell whether the client is a program, which gets problem+json."""
+    """Return whether the client is a program, which gets problem+json."""
     return (
         "Upgrade" in request.headers
         or _API.match(request.path) is not None
@@ -187,7 +187,7 @@ def _frame(code: str) -> HiveStatus | None:
 
 
 def _typed() -> bool:
-    """Tell whether the form had text that nobody would want to type again."""
+    """Return whether the form had text that nobody would want to type again."""
     with contextlib.suppress(HTTPException):  # the form is too large
         return any(request.form.get(name) for name in ("body", "text", "reason"))
     return False

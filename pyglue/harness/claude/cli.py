@@ -51,7 +51,7 @@ class Cli:
         self._process = process
         self._launch = launch
         self.heard = launch.stderr
-        """Hears each line that it writes to its standard error."""
+        """Called with each line of its standard error."""
         self.serving: Final = Serving(launch=launch, write=self._write)
         self._numbers = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
@@ -105,11 +105,11 @@ class Cli:
         return await self._process.wait()
 
     def pause(self) -> None:
-        """Let it do nothing until ``resume``."""
+        """Stop it until ``resume``."""
         self._process.pause()
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Continue it."""
         self._process.resume()
 
     async def prompt(self, text: str) -> None:
@@ -150,7 +150,7 @@ class Cli:
             yield message
 
     async def interrupt(self) -> None:
-        """Ask it to end the turn.
+        """Request the end of the turn.
 
         Raises:
             CliError: It is gone, or does not answer.

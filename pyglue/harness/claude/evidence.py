@@ -31,7 +31,7 @@ async def ask_without_mail(
     budget_usd: float | None,
     cancellation: Cancellation,
 ) -> tuple[bool, Ended]:
-    """Tell whether an empty turn goes well, and how it ended."""
+    """Return whether an empty turn goes well, and how it ended."""
     asked = options.probe(model=model, budget_usd=budget_usd)
     ended = await run_turn(asked, QUESTION, Tally(emit=_unheard), cancellation)
     _log.info("an empty turn ended: %s (%s)", ended.outcome.value, ended.reason)

@@ -57,7 +57,7 @@ class Notes:
         return not _WRITERS.isdisjoint(self.tools)
 
     def are_long(self) -> bool:
-        """Tell whether the file is to be shortened."""
+        """Return whether the file is to be shortened."""
         try:
             found = self._file.stat()
         except OSError:

@@ -53,7 +53,7 @@ def _body(text: str) -> str:
 
 
 def _looks_like_header(line: str) -> bool:
-    """Tell if a reader could take ``line`` for the hive's or the CLI's own.
+    """Return whether a reader could take ``line`` for the hive's or the CLI's own.
 
     Look-alike letters are many, so any bracket, word and number will do.
     """

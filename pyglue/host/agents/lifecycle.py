@@ -243,5 +243,5 @@ class Lifecycle:
 
 
 def _reported(agent: Agent, report: HarnessReport) -> str:
-    """Say what a harness says is wrong, as its words."""
+    """Quote the problem that a harness reports."""
     return f"The harness of {agent.name} reports:\n{cited(report.problem or '')}"

@@ -46,7 +46,7 @@ class Mode:
         folder.set_mode(self.mode)
 
     def holds(self, found: os.stat_result) -> bool:
-        """Tell whether it is so."""
+        """Return whether it is so."""
         owner = (found.st_uid, found.st_gid)
         return stat.S_IMODE(found.st_mode) == self.mode and self.owner in (None, owner)
 

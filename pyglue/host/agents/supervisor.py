@@ -211,7 +211,7 @@ class Supervisor:
             self._bring_back(agent)
 
     async def _arrives(self, agent: Agent) -> bool:
-        """Tell whether the harness of a container that runs already says hello."""
+        """Return whether the harness of a container that runs already says hello."""
         if agent.harness is not None:
             return True
         arrived = self._expected.setdefault(agent.name, asyncio.Event())

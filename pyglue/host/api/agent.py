@@ -236,7 +236,7 @@ class AgentApi:
         return self.budgets.check(tx, self.agent)
 
     def _with_cause(self, params: TurnEndParams) -> TurnEndParams:
-        """Say of a CLI that was killed that it was at the agent's memory limit."""
+        """Add to a CLI's death by SIGKILL that the agent was at its memory limit."""
         reason = params.reason or ""
         if _KILLED not in reason or self.memory_kills(self.agent.name) <= self._killed:
             return params

@@ -155,7 +155,7 @@ class Backend(ABC):
         return ()
 
     def shares_network(self, network: bool) -> bool:
-        """Tell whether an agent's loopback is the host's, given ``network``."""
+        """Return whether an agent's loopback is the host's, given ``network``."""
         del network
         return False
 
@@ -165,11 +165,11 @@ class Backend(ABC):
 
     @abstractmethod
     def without_harness(self, name: str) -> str:
-        """Say how an operator gets a shell where no harness can open one."""
+        """Explain how to get a shell when no harness can open one."""
 
     @abstractmethod
     def running(self, name: str) -> bool:
-        """Tell whether the container runs."""
+        """Return whether the container runs."""
 
     @abstractmethod
     def log_tail(self, name: str, lines: int) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ class HostCtl:
             await self._must(*argv, timeout=_STORE_S)
 
     async def reload(self) -> None:
-        """Let systemd read its files again."""
+        """Make systemd reload its files."""
         await self._must("systemctl", "daemon-reload")
 
     async def start(self, unit: str, machine: str) -> None:

@@ -55,7 +55,7 @@ class Limiter(ABC):
         return 0
 
     def out_of_memory(self, agent: str) -> bool:
-        """Tell whether a process of the agent was killed at its memory limit."""
+        """Return whether a process of the agent was killed at its memory limit."""
         return self.memory_kills(agent) > 0
 
     def end(self, agent: str) -> None:  # noqa: B027 (most have nothing to do)
@@ -134,7 +134,7 @@ class CgroupLimiter(Limiter):
         return settings
 
     def memory_kills(self, agent: str) -> int:
-        """Ask the kernel's count of such kills in the agent's group."""
+        """Return the kernel's count of such kills in the agent's group."""
         file = "memory.events" if self._unified else "memory.oom_control"
         try:
             text = (self._parents["memory"] / agent / file).read_text()

@@ -102,7 +102,7 @@ class LocalBackend(Backend):
         return tuple(text for text in found if text)
 
     def without_harness(self, name: str) -> str:
-        """Say that there is no container without it."""
+        """Explain that there is no container without it."""
         return (
             f"The harness of {name} is not running, and this backend has no container "
             f"without it. Start it with `hive start {name}`; `hive logs {name}` shows "
@@ -114,7 +114,7 @@ class LocalBackend(Backend):
         self._callback = callback
 
     def shares_network(self, network: bool) -> bool:
-        """Tell whether an agent's loopback is the host's: with a network, it is."""
+        """Return whether an agent's loopback is the host's: with a network, it is."""
         return network or not self._start.sandboxed
 
     async def apply(self, spec: AgentSpec) -> None:
@@ -230,7 +230,7 @@ class LocalBackend(Backend):
         )
 
     def running(self, name: str) -> bool:
-        """Tell whether the agent's process runs."""
+        """Return whether the agent's process runs."""
         running = self._running.get(name)
         return running is not None and running.child.returncode is None
 
@@ -264,7 +264,7 @@ class LocalBackend(Backend):
         return self._logs[name]
 
     def memory_kills(self, name: str) -> int:
-        """Ask the kernel."""
+        """Return the kernel's count."""
         return self._limiter.memory_kills(name)
 
     async def _watch(self, name: str, child: Child) -> None:

@@ -108,7 +108,7 @@ class FileSource(JournalSource):
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[list[IO[bytes]]]:
-        """Give both files, the older first, as far as they are there."""
+        """Yield both files, the older first, if they exist."""
         with contextlib.ExitStack() as stack:
             newer = _file(self._path, stack)
             older = _file(self._older, stack)

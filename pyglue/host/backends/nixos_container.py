@@ -200,7 +200,7 @@ class NixosContainerBackend(Backend):
         return container_of(name)
 
     def running(self, name: str) -> bool:
-        """Tell whether the container runs, as systemd said last."""
+        """Return whether the container runs, as systemd said last."""
         track = self._tracks.get(name)
         return track is not None and track.state.phase is Phase.UP
 

@@ -78,11 +78,11 @@ class ContainerFiles:
         return self._places.profiles / container_of(agent) / "system"
 
     def exists(self, agent: str) -> bool:
-        """Tell whether there is a container of that name, whoever made it."""
+        """Return whether there is a container of that name, whoever made it."""
         return self._found(agent) is not None
 
     def is_ours(self, agent: str) -> bool:
-        """Tell whether there is a container, and this hive made it."""
+        """Return whether there is a container, and this hive made it."""
         found = self._found(agent)
         return found is not None and self._ours(agent, found)
 
@@ -185,7 +185,7 @@ class ContainerFiles:
         return dropin.remove(self._places.units, unit_of(agent))
 
     def holds(self, spec: AgentSpec) -> bool:
-        """Tell whether the files are those of this record and its system."""
+        """Return whether the files are those of this record and its system."""
         found = self._found(spec.name)
         if spec.system is None or found is None or not self._ours(spec.name, found):
             return False

@@ -160,7 +160,7 @@ class Found:
         return None
 
     def made_by(self, hive: Path) -> bool:
-        """Tell whether the hive in ``hive`` wrote it."""
+        """Return whether the hive in ``hive`` wrote it."""
         return (self.text or "").startswith(f"{_MARK}{hive}\n")
 
 

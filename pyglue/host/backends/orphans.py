@@ -100,7 +100,7 @@ def _plain(entry: Path, paths: dict[bytes, str]) -> str | None:
 
 
 def _ours(pid: int) -> bool:
-    """Tell whether a process is this one, or of its family."""
+    """Return whether a process is this one, or of its family."""
     while pid > 1:
         if pid == os.getpid():
             return True

@@ -110,7 +110,7 @@ class Owners:
 
 
 def _give(folder: Folder, name: str, owner: Owner) -> None:
-    """Give a directory, and what in it belongs to the same user, to ``owner``."""
+    """Change the owner of a directory, and of its contents of the same user."""
     found = folder.look(name)
     if found is not None and (found.st_uid, found.st_gid) != owner:
         folder.give_tree(name, found.st_uid, owner)

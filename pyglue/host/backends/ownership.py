@@ -47,7 +47,7 @@ class Ownership:
         return self._layout.private(agent) / "systems"
 
     def claimed(self, agent: str) -> bool:
-        """Tell whether hived made, or was about to make, the container."""
+        """Return whether hived made, or was about to make, the container."""
         return self._file(agent).exists()
 
     def claim(self, agent: str) -> None:
@@ -72,7 +72,7 @@ class Ownership:
         return Seen(note.run, note.restarts)
 
     def keep_newest(self, agent: str, count: int) -> None:
-        """Let all systems but the ``count`` that were built last be collected."""
+        """Release all systems but the ``count`` built last to the garbage collector."""
         with contextlib.suppress(FileNotFoundError):
             roots = sorted(
                 self.systems(agent).iterdir(), key=lambda root: root.lstat().st_mtime_ns

@@ -29,7 +29,7 @@ class WorkspaceBinds:
 
 
 def workspace_binds(mounts: tuple[Mount, ...], run_as: RunAs | None) -> WorkspaceBinds:
-    """Look at every directory, and say how it gets into the sandbox of ``run_as``.
+    """Return how each directory gets into the sandbox of ``run_as``.
 
     Raises:
         HiveError: ``not_found``; ``forbidden`` for a link in a path, or for writing

@@ -96,7 +96,7 @@ class Proposals:
         await asyncio.to_thread(self.evaluation.evaluator.close)
 
     def _prepare(self, agent: str) -> None:
-        """Let the programs for the next commit start while something else goes on.
+        """Start the programs for the next commit in the background.
 
         It is probably one of ``agent``.
         """

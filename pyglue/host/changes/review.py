@@ -176,7 +176,7 @@ class Review:
 
 
 def holds(repo: AppliedRepo, commit: str) -> bool:
-    """Tell whether a repository is there and has a commit."""
+    """Return whether a repository is there and has a commit."""
     if not repo.path.is_dir():
         return False
     try:

@@ -242,7 +242,7 @@ class Systems:
             self.flake.put(name, tree, record.manifest)
 
     async def sweep(self) -> None:
-        """Let go the derivations that nothing needs any more; called now and then."""
+        """Release derivations that nothing needs any more; called at intervals."""
         keep = await self.store.read(
             lambda reader: rows.worth_keeping(reader, _DEPLOYED_KEPT)
         )

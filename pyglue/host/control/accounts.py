@@ -46,7 +46,7 @@ class Accounts:
     """When an account whose window is used up may be used again."""
 
     async def choose(self, params: SetAccountParams, by: str) -> None:
-        """Let another account pay, or the default one.
+        """Set the account that pays, or the default one.
 
         Raises:
             HiveError: ``not_found`` for the agent or the account, ``conflict`` if the

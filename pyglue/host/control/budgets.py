@@ -122,7 +122,7 @@ class Budgets:
         await self._ask(agent, limit, until, text)
 
     async def watch(self) -> None:
-        """Let agents continue when their time is over, or a limit allows it again.
+        """Resume agents when their time is over, or a limit allows it again.
 
         Runs as long as hived does.
         """
@@ -138,13 +138,13 @@ class Budgets:
             await wall_clock.reach(first, self._changed, seen=now)
 
     def _is_stale(self, park: _Park, now: float) -> bool:
-        """Tell whether its limits are others by now, or the clock was set back."""
+        """Return whether its limits are others by now, or the clock was set back."""
         longest = _HOUR_S if park.limit is Limit.TURNS else usage.DAY_S
         limits = limits_of(park.agent, self.config)
         return limits != park.limits or park.until - now > longest
 
     async def look(self, agent: Agent) -> None:
-        """Let a parked agent continue unless it is over a limit as it is now."""
+        """Resume a parked agent unless it exceeds a current limit."""
         park = self._parks.get(agent.name)
         if park is None or park.agent is not agent:
             return

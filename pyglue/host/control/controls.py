@@ -16,28 +16,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pyglue import wall_clock
-from pyglue.api.agent import (
-    BEGIN_SESSION,
-    COMPACT_SESSION,
-    CONTROL,
-    ControlParams,
-)
+from pyglue.api.agent import BEGIN_SESSION, COMPACT_SESSION, CONTROL, ControlParams
 from pyglue.api.common import NoParams
-from pyglue.api.control import (
-    Blocked,
-    BlockReason,
-    PauseParams,
-)
+from pyglue.api.control import Blocked, BlockReason, PauseParams
 from pyglue.config import OperatorLimits, RelayConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.asking import ask
 from pyglue.host.core.audit import Audit
-from pyglue.host.core.blocked import (
-    blocked,
-    code_of,
-    refusal,
-)
+from pyglue.host.core.blocked import blocked, code_of, refusal
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.turns import end_turn
@@ -76,19 +63,19 @@ class Controls:
         self._tell(agent)
 
     def unpark(self, agent: Agent) -> None:
-        """Let an agent continue whose budget allows turns again."""
+        """Resume an agent whose budget allows turns again."""
         self.transitions.budget_free(agent)
         self._tell(agent, again=True)
 
     def room(self, agent: Agent) -> None:
-        """Tell the agent that it waits for room on the disk, or does no more."""
+        """Tell the agent that it is waiting for disk space, or no longer."""
         if self.registry.paused(agent) is None:
             self._resumed(agent)
         else:
             self._apply_pause(agent, "The disk is full.", now=False)
 
     def try_again(self, agent: Agent) -> None:
-        """Let an agent that waits for anything try at once."""
+        """Make a waiting agent retry at once."""
         self.transitions.retry_now(agent)
         self._tell(agent, again=True)
 
@@ -114,7 +101,7 @@ class Controls:
     # --- pausing ----------------------------------------------------------------------
 
     async def pause(self, params: PauseParams, by: str) -> None:
-        """Let no turn of the agent begin; a running one has its grace, or is cut off.
+        """Block new turns of the agent; a running one gets its grace, or is cut off.
 
         Raises:
             HiveError: ``not_found``; why it cannot be stored. It holds then too, as
@@ -128,7 +115,7 @@ class Controls:
         await _written(written)
 
     async def resume(self, name: str, by: str) -> None:
-        """Let the agent go on; one that needs a login or waits tries again now.
+        """Resume the agent; one that needs a login or is waiting retries now.
 
         Raises:
             HiveError: ``not_found``, ``paused`` while the whole hive is.
@@ -159,7 +146,7 @@ class Controls:
         await _written(written)
 
     async def resume_all(self, by: str) -> None:
-        """Let the hive go on; an agent that was paused by itself stays so."""
+        """Resume the hive; an agent that was paused separately stays paused."""
         self.audit.record(by, "resume_all", None, {})
         await self.transitions.hive_controlled(_resumed(self.registry.hive))
         for agent in self.registry.all():
@@ -171,7 +158,7 @@ class Controls:
         self.try_again(agent)
 
     def _let_finish(self, agent: Agent) -> None:
-        """Let a turn go on whose time is not over yet."""
+        """Continue a turn whose time has not run out."""
         now = time.monotonic()
         for task, (of, until) in self._endings.items():
             if of is agent and now < until:
@@ -213,7 +200,7 @@ class Controls:
         raise HiveError(code, found.text)
 
     def begun(self, agent: Agent) -> None:
-        """Take back a turn that began in the moment in which its agent was paused."""
+        """Cancel a turn that began just when its agent was paused."""
         if self.registry.paused(agent) is not None:
             self._apply_pause(agent, "This agent has just been paused.", now=True)
 
@@ -249,7 +236,7 @@ class Controls:
         await ask(name, harness, COMPACT_SESSION, NoParams(), timeout=_CALL_S)
 
     async def new_session(self, name: str, by: str) -> None:
-        """Let the agent go on in a new session as soon as no turn runs.
+        """Continue in a new session as soon as no turn is running.
 
         Raises:
             HiveError: ``not_found``, ``agent_not_running``.

@@ -66,7 +66,7 @@ class Disk:
         return diskspace.free(self.state)
 
     def is_low(self, *, was: bool) -> bool:
-        """Tell if agents must not write; once they must not, for some more than that.
+        """Return whether agents must not write; ending that takes somewhat more space.
 
         The ballast is made up for before agents may use what is free.
         """
@@ -112,7 +112,7 @@ class Space:
         return tuple(text for text in (*found, *held) if text is not None)
 
     async def watch(self) -> None:
-        """Look now and then, and when a write failed; runs as long as hived does."""
+        """Check at intervals, and after a failed write; runs as long as hived does."""
         while True:
             self._changed.clear()
             await self.look()

@@ -163,7 +163,7 @@ class Footprints:
     quotas: Quotas
 
     async def watch(self) -> None:
-        """Look again and again; runs as long as hived does."""
+        """Check at intervals; runs as long as hived does."""
         if self.quotas.state_mib is None and self.quotas.state_files is None:
             await asyncio.Event().wait()
         while True:

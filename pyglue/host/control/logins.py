@@ -34,13 +34,13 @@ class Logins:
     _seen: Look | None = field(default=None, init=False)
 
     async def watch(self) -> None:
-        """Look again and again; runs as long as hived does."""
+        """Check at intervals; runs as long as hived does."""
         while True:
             await self.look()
             await asyncio.sleep(_LOOK_S)
 
     async def look(self) -> None:
-        """Let agents that wait for a login try again if there may be a new one."""
+        """Make agents that wait for a login retry if there may be a new one."""
         found = await asyncio.to_thread(self._status), self.relays()
         before, self._seen = self._seen, found
         if before in (None, found):

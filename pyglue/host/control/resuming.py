@@ -42,7 +42,7 @@ class Resuming:
     footprints: Footprints
 
     async def resume(self, name: str, by: str) -> None:
-        """Let the agent continue.
+        """Resume the agent.
 
         Raises:
             HiveError: ``not_found``; or why it cannot continue yet, and what ends that.

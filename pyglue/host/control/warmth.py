@@ -97,7 +97,7 @@ class Warmth:
             _tell(agent)
 
     def take_back_all(self) -> None:
-        """Let no agent keep a CLI."""
+        """End the warm CLIs of all agents."""
         for agent in tuple(self._warm()):
             self._take_back(agent)
 

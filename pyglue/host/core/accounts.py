@@ -10,12 +10,12 @@ def account_of(agent: Agent, relay: RelayConfig) -> str:
 
 
 def is_estimate(agent: Agent, relay: RelayConfig) -> bool:
-    """Tell whether what an agent costs is only an estimate: a subscription pays."""
+    """Return whether what an agent costs is only an estimate: a subscription pays."""
     account = relay.accounts.get(account_of(agent, relay))
     return account is not None and account.credential is Credential.SUBSCRIPTION
 
 
 def has_estimates(relay: RelayConfig) -> bool:
-    """Tell whether the hive has a subscription among its accounts."""
+    """Return whether the hive has a subscription among its accounts."""
     accounts = relay.accounts.values()
     return any(one.credential is Credential.SUBSCRIPTION for one in accounts)

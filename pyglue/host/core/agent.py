@@ -146,7 +146,7 @@ class Parked:
     future: asyncio.Future[tuple[Message, ...]]
 
     def end(self, messages: tuple[Message, ...] = ()) -> bool:
-        """Let it return ``messages``; false if its caller has given up."""
+        """Make it return ``messages``; False if its caller has given up."""
         if self.future.done():
             return False
         self.future.set_result(messages)

@@ -226,7 +226,7 @@ class Audit:
         _log.info("hyperhive-audit head=%s seq=%d", head.mac, head.seq)
 
     def _is_as_left(self, left: Head | None, *, whole: bool) -> bool:
-        """Tell if the log's end is what ``audit.head`` says, or one line more.
+        """Return whether the log's end is what ``audit.head`` says, or one line more.
 
         hived may have died between the line and its anchor.
         """

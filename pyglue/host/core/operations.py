@@ -103,7 +103,7 @@ class Operations:
         )
 
     def works_on(self, number: int) -> bool:
-        """Tell whether an operation is queued here, or running."""
+        """Return whether an operation is queued here, or running."""
         return number in self._ended
 
     def enqueue(self, operation: Operation) -> None:

@@ -78,7 +78,7 @@ class Registry:
         return agent
 
     def forget(self, name: str) -> None:
-        """Let go of an agent that was destroyed; again is no error."""
+        """Release a destroyed agent. Idempotent."""
         if self._agents.pop(name, None) is not None:
             self._tell()
 

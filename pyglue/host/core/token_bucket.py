@@ -21,7 +21,7 @@ class TokenBucket:
         self._left = self.burst
 
     def take(self, size: float, now: float) -> bool:
-        """Tell whether ``size`` more is allowed at ``now`` (seconds), and count it."""
+        """Return whether ``size`` more may pass at ``now`` (seconds), and count it."""
         if self._at is not None:
             self._left = min(self.burst, self._left + (now - self._at) * self.rate)
         self._at = now

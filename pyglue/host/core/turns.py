@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 async def end_turn(
     transitions: Transitions, agent: Agent, *, within: float, reason: str
 ) -> None:
-    """Let the running turn finish ``within`` so many seconds, then cancel it.
+    """Give the running turn ``within`` seconds to finish, then cancel it.
 
     Its messages are queued again. A harness that does not end the turn is disconnected
     and loses it.

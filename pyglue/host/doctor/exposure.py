@@ -40,7 +40,7 @@ class Exposure:
     table: Callable[[], tuple[TcpListener, ...]] = tcp_listeners
 
     async def examine(self) -> ExposureResult:
-        """Look at every listener now."""
+        """Examine every listener now."""
         agents = self.registry.all()
         listeners = await asyncio.to_thread(lambda: tuple(self._listeners(agents)))
         return ExposureResult(
@@ -193,7 +193,7 @@ class Exposure:
     def _foreign(
         self, table: tuple[TcpListener, ...], known: set[str]
     ) -> Iterator[Listener]:
-        """Say what else listens under a user that only the hive has."""
+        """Yield other listeners of users that only the hive has."""
         ids = self.config.ids
         if ids is None:
             return

@@ -55,7 +55,7 @@ class Repair:
         ]
 
     async def _look_again(self, name: str) -> list[Finding]:
-        """Look while nothing is being proposed: what was on its way is there now."""
+        """Examine while nothing is being proposed, so that nothing is in flight."""
         async with self.proposals.lock(name):
             said = await self._said()
             return [] if name in said.busy else await self.repos.look(name, said)
@@ -98,7 +98,7 @@ class Repair:
                         await self._mend(one, by, done, failed)
 
     async def _still(self, found: Finding, name: str) -> list[Finding]:
-        """Look again for what was found: it may be an agent's by now."""
+        """Check a finding again: it may belong to an agent by now."""
         said = await self._said()
         if name in said.busy:
             return []

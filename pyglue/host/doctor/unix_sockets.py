@@ -49,7 +49,7 @@ def unix_socket(
 
 
 def _open_to_all(directory: Path) -> bool:
-    """Tell whether every user can walk to ``directory``."""
+    """Return whether every user can walk to ``directory``."""
     real = directory.resolve()
     return all(one.stat().st_mode & stat.S_IXOTH for one in (real, *real.parents))
 

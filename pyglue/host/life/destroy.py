@@ -47,7 +47,7 @@ class Destroy:
     operations: Operations
 
     async def load(self) -> None:
-        """Let those who ask for an agent know that it was destroyed; at start."""
+        """Load the names of destroyed agents, for better refusals; at start."""
         for found in await self.store.read(kept.all_kept):
             self.registry.absent(found.name, DESTROYED.format(name=found.name))
 

@@ -51,7 +51,7 @@ class Drafts:
     quotas: Quotas
 
     async def load(self) -> None:
-        """Let those who ask for an agent know that it is a draft; at start."""
+        """Load the names of drafts, for better refusals; at start."""
         for draft in await self.store.read(drafts.all_drafts):
             self.registry.absent(draft.name, _ABSENT.format(name=draft.name))
 

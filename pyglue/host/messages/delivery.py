@@ -46,7 +46,7 @@ class Delivery:
     """Tokens of the connections that are there and may hold messages."""
 
     def tell(self, name: str) -> None:
-        """Let the harness of a running turn know that a message is waiting."""
+        """Notify the harness of a running turn that a message is pending."""
         agent = self.registry.find(name)
         harness = None if agent is None else agent.harness
         if harness is not None and self.reaches(name) is not None:
@@ -60,7 +60,7 @@ class Delivery:
         return agent.turn
 
     def wake(self, name: str) -> None:
-        """Let an agent look again: there may be a message for it."""
+        """Wake an agent's recv: there may be a message for it."""
         self.fresh.add(name)
         self.tell(name)
         agent = self.registry.find(name)
@@ -107,7 +107,7 @@ class Delivery:
         )
 
     def _hand(self, parked: Parked, written: "asyncio.Future[Message]") -> None:
-        """Give what was stored for it to who waited, or queue it again.
+        """Deliver what was stored to the waiting recv, or queue it again.
 
         If it was refused, who waited asks again, and misses nothing.
         """
@@ -190,6 +190,6 @@ class Delivery:
 
 
 def takes_news(agent: Agent) -> bool:
-    """Tell whether messages may reach a turn of this agent that runs."""
+    """Return whether messages may reach a turn of this agent that runs."""
     record = agent.applied or agent.record
     return record is not None and record.typed.delivery == "boundary"

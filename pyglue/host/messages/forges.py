@@ -90,7 +90,7 @@ class Happened:
 
 
 def is_signed(kind: str, secret: str, headers: Mapping[str, str], body: bytes) -> bool:
-    """Tell whether ``body`` was signed with ``secret``, in constant time."""
+    """Return whether ``body`` was signed with ``secret``, in constant time."""
     given = _first(headers, HEADERS[kind].signature).encode("utf-8", "replace")
     if kind == "gitlab":  # it sends the secret itself
         return hmac.compare_digest(given, secret.encode())
@@ -99,7 +99,7 @@ def is_signed(kind: str, secret: str, headers: Mapping[str, str], body: bytes) -
 
 
 def read(kind: str, headers: Mapping[str, str], body: bytes) -> Happened:
-    """Say what a signed delivery is about."""
+    """Return what a signed delivery is about."""
     payload = _payload(headers, body)
     event = _first(headers, HEADERS[kind].event) or "event"
     if kind == "gitlab":

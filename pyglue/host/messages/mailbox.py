@@ -266,7 +266,7 @@ class Mailbox:
 
 
 def _dead_letter(dead: DeadLetter) -> str:
-    """Say what was given up, how often it failed, and why each time."""
+    """Describe a dead letter: how often it failed, and why each time."""
     message = dead.message
     many = "1 turn" if dead.failures == 1 else f"{dead.failures} turns"
     times = "once" if dead.deliveries == 1 else f"{dead.deliveries} times"

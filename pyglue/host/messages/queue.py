@@ -51,7 +51,7 @@ class Queue:
         return QueueResult(messages=found[0], more=found[1] - len(found[0]))
 
     async def drop(self, params: QueueChangeParams, by: str) -> None:
-        """Give a message up, and tell the agent that sent it.
+        """Drop a message, and notify the agent that sent it.
 
         Raises:
             HiveError: ``not_found``; ``conflict`` if it is held.
@@ -64,7 +64,7 @@ class Queue:
         )
 
     async def later(self, params: QueueChangeParams, by: str) -> None:
-        """Let a message come after all others.
+        """Move a message behind all others.
 
         Raises:
             HiveError: ``not_found``; ``conflict`` if it is held.

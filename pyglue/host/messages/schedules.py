@@ -89,7 +89,7 @@ class Schedules:
     _records: dict[str, PinnedRecord | None] = field(default_factory=dict, init=False)
 
     def connect(self, transitions: Transitions) -> None:
-        """Look again whenever an agent comes, goes or is deployed."""
+        """Check again whenever an agent is added, removed or deployed."""
         self.registry.listen(self._changed.set)
         transitions.listen(self._heard)
 

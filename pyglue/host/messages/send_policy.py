@@ -109,7 +109,7 @@ class SendPolicy:
             self._sent[key].append(now)
 
     async def _tell_of_loop(self, sender: Agent, recipient: str) -> None:
-        """Tell the operator of a loop, once in a while."""
+        """Notify the operator of a loop, at limited intervals."""
         now = time.monotonic()
         if now - self._loops.get(sender.name, -_LOOP_TOLD_S) < _LOOP_TOLD_S:
             return

@@ -111,7 +111,7 @@ class EgressHub(Hub[EgressPolicy]):
         return handlers
 
     def add(self, agent: Agent, record: PinnedRecord) -> None:
-        """Give the agent its ``egress.sock``, if ``record`` lets it reach hosts."""
+        """Create the agent's ``egress.sock``, if ``record`` lets it reach hosts."""
         if self.policy(agent, record).allow:
             super().add(agent, record)
             self._place_authority(agent.name)

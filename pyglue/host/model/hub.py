@@ -100,7 +100,7 @@ class Hub(ABC, Generic[P]):
         self._sockets.close()
 
     def add(self, agent: Agent, record: PinnedRecord) -> None:
-        """Give the agent its socket, and the daemon the policy of ``record``."""
+        """Create the agent's socket, and send the daemon the policy of ``record``."""
         self._send(self.policy(agent, record))
         if not self._sockets.has(agent.name):
             gid = user_of(self.config, agent.name)
@@ -123,7 +123,7 @@ class Hub(ABC, Generic[P]):
         return self.config.layout.run(name) / self._daemon.agent_socket
 
     def attached(self) -> bool:
-        """Tell whether the daemon is connected."""
+        """Return whether the daemon is connected."""
         return bool(self._connections)
 
     def pids(self) -> tuple[int, ...]:

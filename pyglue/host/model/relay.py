@@ -55,7 +55,7 @@ class RelayHub(Hub[ModelPolicy]):
     """By account and name."""
 
     def __post_init__(self) -> None:
-        """Let nobody hear of answers yet."""
+        """There is no listener for answers yet."""
         super().__post_init__()
         self._answered = _nobody_hears
 
@@ -70,7 +70,7 @@ class RelayHub(Hub[ModelPolicy]):
         await super().open()
 
     def add(self, agent: Agent, record: PinnedRecord) -> None:
-        """Give the agent its socket; it waits if its account is used up."""
+        """Create the agent's socket; the agent waits if its account is used up."""
         super().add(agent, record)
         until = self.used_up_until(account_of(agent, self.config.relay))
         if until is not None and agent.retry_at is None:
@@ -233,7 +233,7 @@ class RelayHub(Hub[ModelPolicy]):
         return Done()
 
     def _pays(self, params: SettleParams, agent: Agent) -> bool:
-        """Tell whether what paid for a request pays for the agent now."""
+        """Return whether what paid for a request pays for the agent now."""
         return account_of(agent, self.config.relay) == params.account
 
 

@@ -55,7 +55,7 @@ _REDIRECTING: Final = frozenset({_EVERY, _SHELL, _RUN, _LANGUAGE, _MODEL, _FILES
 
 
 def redirects(name: str) -> bool:
-    """Tell whether a variable of this name can make a program run other code."""
+    """Return whether a variable of this name can make a program run other code."""
     return power(name) in _REDIRECTING
 
 

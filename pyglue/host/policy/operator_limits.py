@@ -113,7 +113,7 @@ def allowed_models(
 def model_is_allowed(
     model: str, limits: OperatorLimits, *, resolve: Resolve = KNOWN.resolve
 ) -> bool:
-    """Tell whether the operator's limits allow a model."""
+    """Return whether the operator's limits allow a model."""
     if limits.models is None:
         return True
     found = resolve(model)

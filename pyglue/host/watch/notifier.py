@@ -65,7 +65,7 @@ class _Pending:
 
 @dataclass(kw_only=True)
 class Notifier:
-    """Hears events, keeps what is to be sent, and sends it."""
+    """Listens to events, queues notifications, and sends them."""
 
     config: HiveConfig
     zone: tzinfo

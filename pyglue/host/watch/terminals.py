@@ -166,7 +166,7 @@ class Terminals:
             terminal.harness.notify(TERMINAL_RESIZE, params)
 
     def ack(self, params: TerminalAckParams, viewer: Connection) -> None:
-        """Let the harness send more."""
+        """Allow the harness to send more."""
         terminal = self._viewed(params.terminal, viewer)
         if terminal is not None and params.offset <= terminal.end:
             terminal.shown = max(terminal.shown, params.offset)

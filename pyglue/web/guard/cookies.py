@@ -27,7 +27,7 @@ def mac(session: str, purpose: bytes) -> str:
 
 
 def is_https(config: WebConfig) -> bool:
-    """Tell whether browsers reach us over https."""
+    """Return whether browsers reach us over https."""
     return urlsplit(origin.configured(config) or "").scheme == "https"
 
 

@@ -58,7 +58,7 @@ class Origins:
         return came if came in self._all(main) else Place.UNKNOWN
 
     def knows(self, host: str) -> bool:
-        """Tell whether a Host header is ours, without asking hived.
+        """Return whether a Host header is ours, without asking hived.
 
         Until hived has told us our name, any name like it may be ours.
         """

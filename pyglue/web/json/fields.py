@@ -89,7 +89,7 @@ class Fields:
         )
 
     def required(self, name: str) -> bool:
-        """Tell whether a field, by its name here, is required."""
+        """Return whether a field, by its name here, is required."""
         default = {one.name: one for one in msgspec.structs.fields(self.shape)}[name]
         return default.default is NODEFAULT
 
@@ -147,7 +147,7 @@ def _present(hint: object) -> object:
 
 
 def _names(kind: object) -> bool:
-    """Tell whether a field is the name of an agent."""
+    """Return whether a field is the name of an agent."""
     return typing.get_origin(kind) is Annotated and typing.get_args(kind)[1] is _NAME
 
 

@@ -62,7 +62,7 @@ _ELSEWHERE: Final = {
 
 
 def is_shown(key: str) -> bool:
-    """Tell whether a metric of turns is exported."""
+    """Return whether a metric of turns is exported."""
     kind, colon, _ = key.partition(":")
     if colon:
         return kind in _KINDS

@@ -277,5 +277,5 @@ class Hub:
 
 
 def _missed(listener: Listener, start: int, newest: int) -> bool:
-    """Tell whether ``listener`` has missed events for good."""
+    """Return whether ``listener`` has missed events for good."""
     return listener.since is not None and not start <= listener.since <= newest

@@ -70,7 +70,7 @@ class Watch:
         self._looked = time.monotonic()
 
     def has_ended(self, *, now: bool = False) -> bool:
-        """Tell whether the session has ended; ``now`` forces the check."""
+        """Return whether the session has ended; ``now`` forces the check."""
         if not now and time.monotonic() - self._looked < BEAT_S:
             return False
         self._looked = time.monotonic()

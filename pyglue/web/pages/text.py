@@ -41,7 +41,7 @@ def cut(
 
 
 def is_clipped(text: str | None, limit: int, *, lines: int | None = None) -> bool:
-    """Tell whether ``clip`` would cut ``text``."""
+    """Return whether ``clip`` would cut ``text``."""
     text = text or ""
     return len(_lines(text[:limit], lines)) < len(text)
 
