@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.archives import made
 from checks.kits.cli import HIVE, Said, python
 from checks.kits.hive import Hive, PeerHive, open_operator, script
 from checks.kits.net import free_port
 from checks.kits.shared_hive import shared_hive
-from checks.unit.archive.test_archive import made
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalKind, ApprovalState, DenyParams
 from pyglue.api.archive import (
