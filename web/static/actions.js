@@ -70,6 +70,7 @@ function finish(form, typed) {
   if (same(typed, new FormData(form))) form.reset();
   const folded = form.closest("details:not(.logs, .rest)");
   if (folded) folded.open = false;
+  form.dispatchEvent(new Event("hive:done", { bubbles: true }));
 }
 
 // Who has gone elsewhere meanwhile is not taken back: the next page says the result.

@@ -8,7 +8,8 @@ const ITEMS = "[data-item]";
 const help = document.getElementById("keys");
 
 function items() {
-  return [...document.querySelectorAll(ITEMS)].filter((one) => one.offsetParent !== null);
+  const place = document.querySelector("dialog.drawer[open]") ?? document;
+  return [...place.querySelectorAll(ITEMS)].filter((one) => one.offsetParent !== null);
 }
 
 // From the item that has the focus, else from where the focus is among them.

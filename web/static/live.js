@@ -8,6 +8,7 @@ import { watchForms } from "./actions.js";
 import { watchDrafts } from "./drafts.js";
 import { EVENT } from "./events.js";
 import { inputs, isChanged } from "./fields.js";
+import "./drawer.js";
 import "./palette.js";
 import "./keys.js";
 import { watchLogs } from "./logs.js";
