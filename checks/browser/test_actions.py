@@ -244,7 +244,7 @@ def _select(page: Page, css: str) -> None:
 
 def _news(site: Site, page: Page) -> None:
     """Send an event, and wait until the section has been read anew."""
-    with page.expect_response("**/fragments/agents*") as answer:
+    with page.expect_response(re.compile("/fragments/(agents|together)")) as answer:
         site.hive.emit("agent.changed", "alice", what="")
     answer.value.finished()
     page.evaluate("() => new Promise(requestAnimationFrame)")

@@ -242,6 +242,37 @@ def test_title_icon_and_navigation_count_what_needs_the_operator(
     expect(nav.locator(".count")).to_have_count(0)
 
 
+def test_one_event_reads_the_agents_once(site: Site, dashboard: Dashboard) -> None:
+    page, hive = dashboard.page, site.hive
+    expect(page).to_have_title("(5) Overview · hyperhive")
+    read = len(hive.called("agents"))
+    hive.agents[1] = data.agent("alice", state=AgentState.NEEDS_LOGIN)
+    hive.emit("agent.state", "alice", state="needs_login")
+    expect(page).to_have_title("(6) Overview · hyperhive")
+    expect(dashboard.agent_state("alice")).to_have_text("needs login")
+    expect(dashboard.section("needs")).to_contain_text("needs login")
+    assert len(hive.called("agents")) == read + 1
+
+
+def test_a_tab_that_is_seen_again_is_up_to_date(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page, hive = dashboard.page, site.hive
+    page.add_init_script(HIDE)
+    page.goto(f"{site.url}/messages")
+    dashboard.live()
+    page.evaluate("window.unseen = true")
+    hive.agents[1] = data.agent("alice", state=AgentState.NEEDS_LOGIN)
+    hive.emit("agent.state", "alice", state="needs_login")
+    expect(page).to_have_title("(6) Messages · hyperhive")
+    hive.questions.clear()
+    hive.emit("question.answered", "alice", id=4)
+    page.evaluate(
+        "window.unseen = false; document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    expect(page).to_have_title("(5) Messages · hyperhive")
+
+
 def test_the_icon_with_a_count_is_drawn(dashboard: Dashboard) -> None:
     page = dashboard.page
     drawn = "(at) => { const one = new Image(); one.src = at; return one.decode(); }"

@@ -41,9 +41,10 @@ def test_keys_work_after_a_tick(site: Site, dashboard: Dashboard) -> None:
     page.keyboard.press("d")
     expect(page.get_by_label("Reason (sent to the manager)")).to_be_focused()
     page.goto(f"{site.url}/messages")
+    dashboard.live()
     page.keyboard.press("j")
     page.keyboard.press("Enter")
-    page.wait_for_url(f"{site.url}/messages/*")
+    expect(page.get_by_test_id("drawer").get_by_test_id("thread")).to_be_visible()
 
 
 def test_the_question_mark_lists_the_keys(dashboard: Dashboard) -> None:

@@ -4,7 +4,7 @@ import gzip
 import html
 import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -386,3 +386,23 @@ def test_an_example_that_there_is_not_fills_nothing(
 ) -> None:
     page = html.unescape(operator.get(f"/?example={quote(example)}").text)
     assert 'placeholder="Message to the agent…"></textarea>' in page
+
+
+def test_sections_that_show_the_agents_are_read_together(operator: Operator) -> None:
+    page = operator.get("/?state=attention").text
+    places = re.findall(r'data-together data-fragment="([^"]*)"', page) + re.findall(
+        r'data-fragment="([^"]*)" data-on="[^"]*" data-always data-together', page
+    )
+    asked = [html.unescape(one) for one in places]
+    assert len(asked) == 4
+    operator.hive.calls.clear()
+    answer = operator.get(
+        "/fragments/together?" + urlencode([("of", x) for x in asked])
+    )
+    found: Any = answer.json
+    assert set(found) == set(asked)
+    assert [name for name, _ in operator.hive.calls].count("agents") == 1
+    for place in asked:
+        assert found[place] == operator.get(place).text
+    refused = operator.get("/fragments/together?of=/fragments/inbox")
+    assert refused.status_code == 404

@@ -4,11 +4,20 @@ Sections are ordered by how much they need the operator. Each is a fragment of i
 the page includes them all, ``/fragments/<section>`` returns one for live updates.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
-from flask import Blueprint, redirect, render_template, request, url_for
-from werkzeug.wrappers import Response
+from flask import (
+    Blueprint,
+    Response,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from werkzeug.wrappers import Response as AnyResponse
 
 from pyglue.api.common import NoParams
 from pyglue.api.inbox import InboxMessage, InboxParams, MessagesParams
@@ -75,6 +84,43 @@ def page() -> str:
     )
 
 
+@blueprint.get("/fragments/together")
+def together() -> Response:
+    """Return sections that show the agents, all after one reading of them.
+
+    ``of`` are their places, as a page asks for one of them; the answer is JSON with the
+    markup of each.
+    """
+    everyone, questions = part(needs.everyone), part(needs.questions)
+    queue = needs.queue(everyone, questions, part(lambda: needs.unread(_MAIL_CLIP)))
+    found = everyone.data or ()
+    shown: dict[str, str] = {}
+    for place in dict.fromkeys(request.args.getlist("of")):
+        url = urlsplit(place)
+        asked = dict(parse_qsl(url.query))
+        fields: dict[str, object]
+        match url.path.removeprefix("/fragments/"):
+            case "nav" as name:
+                count = waiting.counted(queue)
+                fields = {"waiting": count, "here": asked.get("at", "")}
+            case "today" as name:
+                fields = {"today": Part(today(found), everyone.problem)}
+            case "needs" as name:
+                fields = {"needs": queue, "needs_shown": needs.SHOWN}
+            case "agents" as name:
+                roster = _roster(asked)
+                fields = {
+                    "roster": roster,
+                    "agents": Part(roster.choose(found), everyone.problem),
+                    "activity": activity(questions.data or ()),
+                }
+            case other:
+                why = f"The section {other[:40]!r} is read by itself."
+                raise HiveError(ErrorCode.NOT_FOUND, why)
+        shown[place] = render_template(f"fragments/{name}.html", **fields)
+    return jsonify(shown)
+
+
 @blueprint.get("/fragments/<section>")
 def fragment(section: str) -> str:
     """Return one section of the overview, for a live update."""
@@ -112,12 +158,13 @@ def _drafts() -> tuple[DraftView, ...]:
     return tuple(one for one in found if one.pending_approval is None)
 
 
-def _roster() -> AgentFilter:
-    asked = request.args.get("state", "")
+def _roster(query: Mapping[str, str] | None = None) -> AgentFilter:
+    query = request.args if query is None else query
+    asked = query.get("state", "")
     state = asked if asked in CHOICES else ""
-    order = request.args.get("sort", "")
+    order = query.get("sort", "")
     return AgentFilter(
-        q=request.args.get("q", "").strip()[:_SEARCH_MAX],
+        q=query.get("q", "").strip()[:_SEARCH_MAX],
         state=state,
         sort=order if order in agent_order.KNOWN else "",
     )
@@ -154,13 +201,13 @@ def log() -> str:
 
 
 @blueprint.get("/figures")
-def figures() -> Response:
+def figures() -> AnyResponse:
     """Redirect bookmarks to the page's earlier address."""
     return redirect(url_for("overview.charts"), code=301)
 
 
 @blueprint.post("/questions/<int:number>/answer")
-def answer(number: int) -> Response:
+def answer(number: int) -> AnyResponse:
     """Answer a question with options, with text, or both."""
     choices = _chosen(number, request.form.getlist("choice", type=int))
     text = field("text", limit=65536).strip()
