@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from checks.browser.kit import WAIT_MS
 from checks.browser.pages import Dashboard
 from checks.kits.net import free_port
 from checks.kits.patience import PATIENCE_S
@@ -70,10 +71,10 @@ def test_it_keeps_no_page_of_the_hive(own: Own, context: BrowserContext) -> None
     for path in ("/", "/approvals", "/agents/alice", "/messages"):
         page.goto(f"{own.url}{path}")
     page.evaluate("fetch('/api/status').then((answer) => answer.text())")
-    kept = {one.removeprefix(own.url) for one in page.evaluate(_KEPT)}
-    assert kept == {
-        *("/offline", "/static/hive.css", "/static/diff.css"),
-        *("/static/favicon.svg", "/static/icon-192.png"),
+    kept = page.evaluate(_KEPT)
+    assert all(one.startswith(own.url) for one in kept)
+    assert {one.rpartition("/")[2] for one in kept} == {
+        *("offline", "hive.css", "diff.css", "favicon.svg", "icon-192.png"),
     }
     text = page.evaluate("caches.match('/offline').then((answer) => answer.text())")
     assert "alice" not in text and "csrf" not in text
@@ -94,7 +95,9 @@ class Delivery:
     """Delivers pushes to a page's worker, as the browser does when one has come."""
 
     def __init__(self, own: Own, context: BrowserContext, page: Page) -> None:
-        self._origin, self._page = own.url, page
+        self._origin = own.url
+        (self.worker,) = context.service_workers
+        self.worker.evaluate(_RECORD)
         self._session = context.new_cdp_session(page)
         registrations: list[str] = []
         self._session.on(
@@ -124,26 +127,37 @@ class Delivery:
         )
 
     def shown(self, count: int) -> list[dict[str, Any]]:
-        """Return the notifications on the screen when there are so many."""
-        found: list[dict[str, Any]] = self._page.evaluate(_SHOWN, count)
+        """Return what the worker has shown when it has so much."""
+        found: list[dict[str, Any]] = self.worker.evaluate(_SHOWN, [count, WAIT_MS])
+        assert len(found) >= count, found
+        return found
+
+    def on_screen(self) -> list[dict[str, Any]]:
+        """Return the notifications that are there now."""
+        found: list[dict[str, Any]] = self.worker.evaluate(_ON_SCREEN)
         return found
 
 
-_SHOWN = """async (count) => {
-  const registration = await navigator.serviceWorker.ready;
-  for (;;) {
-    const found = await registration.getNotifications();
-    if (found.length >= count)
-      return found.map(({ title, body, tag, data: { path } }) =>
-        ({ title, body, tag, path }));
+# Asking for notifications while one is about to be shown makes Chromium forget it, so
+# what was shown is kept, and asked for only afterwards.
+_RECORD = """() => {
+  self.told = [];
+  const show = ServiceWorkerRegistration.prototype.showNotification;
+  ServiceWorkerRegistration.prototype.showNotification = async function (title, rest) {
+    await show.call(this, title, rest);
+    self.told.push({ title, body: rest.body, tag: rest.tag, path: rest.data.path });
+  };
+}"""
+_SHOWN = """async ([count, most]) => {
+  for (const began = Date.now(); self.told.length < count; ) {
+    if (Date.now() - began > most) break;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+  return self.told;
 }"""
-_CLOSE = """async () => {
-  const registration = await navigator.serviceWorker.ready;
-  for (const one of await registration.getNotifications()) one.close();
-  while ((await registration.getNotifications()).length)
-    await new Promise((resolve) => setTimeout(resolve, 20));
+_ON_SCREEN = """async () => {
+  const found = await self.registration.getNotifications();
+  return found.map(({ title, body, tag }) => ({ title, body, tag }));
 }"""
 # A click needs a hand: the event is made, and what it would open is kept.
 _CLICK = """async (tag) => {
@@ -182,10 +196,12 @@ def test_a_push_is_shown_and_its_click_opens_the_page(
         "path": f"{own.url}/approvals/7",
     }
     delivery.push(note())  # the same again is the same one
+    delivery.shown(2)
     delivery.push(note(tag="approval-8", path="/approvals/8"))
-    assert len(delivery.shown(2)) == 2
-    (worker,) = context.service_workers
-    clicked = worker.evaluate(_CLICK, "approval-7")
+    delivery.shown(3)
+    assert {one["tag"] for one in delivery.on_screen()} == {"approval-7", "approval-8"}
+    assert len(delivery.on_screen()) == 2
+    clicked = delivery.worker.evaluate(_CLICK, "approval-7")
     assert clicked == {"opened": [f"{own.url}/approvals/7"], "left": 0}
     page.goto(clicked["opened"][0])
     expect(page.get_by_test_id("approval-state")).to_be_visible()
@@ -210,12 +226,11 @@ def test_whatever_is_pushed_opens_only_pages_of_ours(
 ) -> None:
     page = own.open(context)
     delivery = Delivery(own, context, page)
-    for data, path in HOSTILE:
+    for number, (data, path) in enumerate(HOSTILE, start=1):
         delivery.push(data)
-        (shown,) = delivery.shown(1)
+        shown = delivery.shown(number)[-1]
         assert shown["path"] == f"{own.url}{path}", data
         assert 0 < len(shown["title"]) <= 500
-        page.evaluate(_CLOSE)
 
 
 def test_a_page_and_a_push_tell_once(own: Own, context: BrowserContext) -> None:
@@ -223,15 +238,14 @@ def test_a_page_and_a_push_tell_once(own: Own, context: BrowserContext) -> None:
     page = own.open(context)
     page.evaluate("localStorage.setItem('hive-push', JSON.stringify({ id: 1 }))")
     delivery = Delivery(own, context, page)
+    page.evaluate(_RECORD)
     own.hive.emit("approval.created", "alice", approval=7)
-    (shown,) = delivery.shown(1)
-    assert shown["title"] == "alice needs your approval"
+    (told,) = page.evaluate(_SHOWN, [1, WAIT_MS])
+    assert told["title"] == "alice needs your approval" and told["body"]
     delivery.push(note())
-    delivery.push(note(tag="last"))  # one after the other: it came after
-    told = {one["tag"]: one for one in delivery.shown(2)}
-    assert told.keys() == {"approval-7", "last"}
-    assert told["approval-7"]["title"] == "alice needs your approval"
-    assert told["approval-7"]["body"] == shown["body"] != ""
+    (pushed,) = delivery.shown(1)
+    assert pushed == {**told, "path": f"{own.url}/approvals/7"}
+    assert len(delivery.on_screen()) == 1
 
 
 # A push service for the page: the browser's own needs the network.
