@@ -61,7 +61,7 @@ def test_no_text_becomes_more_than_text(site: Site, page: Page, text: str) -> No
     assert strange == []
 
 
-OUR_ICON = ".icon:has(> use[href^='/static/icons.svg#']):not([onload])"
+OUR_ICON = ".icon:has(> use[href^='/static/'][href*='/icons.svg#']):not([onload])"
 
 
 def test_the_poison_reaches_the_pages(site: Site, dashboard: Dashboard) -> None:

@@ -15,7 +15,7 @@ from pyglue import file_names, paths
 from pyglue.api.logins import session_name
 from pyglue.config import HiveConfig
 from pyglue.limits import DASHBOARD_HTTP
-from pyglue.web import errors, gzip, hooks, rpc
+from pyglue.web import errors, gzip, hooks, rpc, static_files
 from pyglue.web.guard import auth, cookies
 from pyglue.web.guard.origins import Origins
 from pyglue.web.guard.proxy import TrustedProxies
@@ -103,10 +103,15 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
         app.register_blueprint(module.blueprint)
     table.init(app)
     stream.init(app, known.hub)
+    terminal.init(app)
+    _files(app, web)
+    return app
+
+
+def _files(app: Flask, web: Path) -> None:
+    static_files.init(app, web / "static")
     vendor.init(app, web)
     shell.init(app, web)
-    terminal.init(app)
-    return app
 
 
 def _templates(app: Flask) -> None:

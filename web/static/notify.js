@@ -164,7 +164,7 @@ export function notify(event) {
 
 async function show(item, body) {
   const registration = await registered;
-  await registration?.showNotification(item.title, { body, tag: item.key, icon: "/static/icon-192.png", data: { path: item.link } });
+  await registration?.showNotification(item.title, { body, tag: item.key, icon: new URL("icon-192.png", import.meta.url).pathname, data: { path: item.link } });
   return Boolean(registration);
 }
 

@@ -4,7 +4,7 @@
 const icon = document.querySelector("link[rel=icon]");
 const live = document.getElementById("needs-said");
 const nav = document.getElementById("nav");
-const PLAIN = "/static/favicon.svg";
+const PLAIN = new URL("favicon.svg", import.meta.url).pathname;
 
 let shown = count();
 const name = document.title.slice(shown ? `(${shown}) `.length : 0);

@@ -4,6 +4,7 @@
 
 const CACHE = `hive-shell-${SHELL.version}`;
 const [OFFLINE] = SHELL.files;
+const ICON = SHELL.files.find((file) => file.endsWith("/icon-192.png"));
 
 async function keep() {
   const cache = await caches.open(CACHE);
@@ -76,8 +77,8 @@ async function show(data) {
     body: isTold ? before.body : "",
     tag,
     renotify: !isTold,
-    icon: "/static/icon-192.png",
-    badge: "/static/icon-192.png",
+    icon: ICON,
+    badge: ICON,
     data: { path: pageOf(note?.path) },
   });
 }

@@ -36,7 +36,7 @@ def test_the_manifest_names_icons_of_the_size_that_they_have() -> None:
 @pytest.mark.parametrize("path", ["/login", "/offline"])
 def test_every_page_links_the_manifest(stranger: Operator, path: str) -> None:
     text = stranger.get(path).text
-    assert 'rel="manifest" href="/static/manifest.webmanifest"' in text
+    assert re.search(r'rel="manifest" href="/static/\w+/manifest.webmanifest"', text)
     assert text.count('name="theme-color"') == 2
     found = stranger.get("/static/manifest.webmanifest")
     assert found.content_type == "application/manifest+json"

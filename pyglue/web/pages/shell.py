@@ -11,9 +11,10 @@ import json
 from pathlib import Path
 from typing import Final
 
-from flask import Blueprint, Flask, Response, g, render_template
+from flask import Blueprint, Flask, Response, g, render_template, url_for
 
 from pyglue.web.guard import auth
+from pyglue.web.static_files import version_of
 
 _FILES: Final = ("hive.css", "diff.css", "favicon.svg", "icon-192.png")
 _OFFLINE: Final = "/offline"
@@ -26,9 +27,10 @@ def init(app: Flask, web: Path) -> None:
 
     @blueprint.get(auth.WORKER)
     def worker() -> Response:
-        kept = [page, *(static / name for name in _FILES)]
-        digest = hashlib.sha256(b"".join(file.read_bytes() for file in kept))
-        files = [_OFFLINE, *(f"/static/{name}" for name in _FILES)]
+        content = page.read_bytes() + version_of(static).encode()
+        digest = hashlib.sha256(content)
+        addresses = (url_for("static", filename=name) for name in _FILES)
+        files = [_OFFLINE, *addresses]
         shell = {"version": digest.hexdigest()[:16], "files": files}
         source = (static / "worker.js").read_text(encoding="utf-8")
         text = f"const SHELL = {json.dumps(shell)};\n{source}"
