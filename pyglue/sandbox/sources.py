@@ -24,8 +24,8 @@ def open_source(source: Path, below: Path | None) -> int:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise HiveError(
             ErrorCode.NOT_FOUND,
-            f"{source} does not exist, and a sandbox needs it. Restore it, or make the "
-            "agent anew.",
+            f"{source} does not exist, and a sandbox needs it. Restore it, or create "
+            "the agent again.",
         ) from error
     except OSError as error:
         raise HiveError(

@@ -51,7 +51,7 @@ class Examination:
             raise self._found
         if self._thread.is_alive():
             _log.warning(
-                "the check of the store takes longer than %s s; it goes on while the "
+                "the check of the store takes longer than %s s; it continues while the "
                 "hive runs",
                 seconds,
             )

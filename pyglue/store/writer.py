@@ -254,7 +254,7 @@ class Writer:
             if found is not None and failures.ends_transaction(found):
                 raise DatabaseError(found, *found.args) from error
             if job.future is None or job.future.done():
-                _log.exception("a write that nobody waits for failed")
+                _log.exception("a background write failed")
             return Outcome(job, None, error)
         events += tx.events
         return Outcome(job, value, None)

@@ -82,10 +82,10 @@ def test_what_is_no_version(operator: Operator, path: str, status: int) -> None:
 
 
 def test_a_refused_comparison_is_said(operator: Operator) -> None:
-    why = "The files of approval 3 are not kept any more."
+    why = "The files of approval 3 are no longer kept."
     operator.hive.overrides["compare"] = refusing(ErrorCode.NOT_FOUND, why)
     answer = operator.get("/agents/alice/versions?old=3&new=6")
-    assert answer.status_code == 404 and "not kept any more" in answer.text
+    assert answer.status_code == 404 and "no longer kept" in answer.text
 
 
 def test_an_agent_without_versions(operator: Operator) -> None:

@@ -141,7 +141,7 @@ def new_session(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     """Request a new session."""
     done = client.call(api.NEW_SESSION, AgentParams(agent=arguments.agent))
     text = (
-        f"{arguments.agent} goes on in a new session after the running turn, if any; "
+        f"{arguments.agent} continues in a new session after the running turn, if any; "
         "the old transcript is kept."
     )
     return Answer(done, text)

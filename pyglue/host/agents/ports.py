@@ -56,11 +56,11 @@ def _read(file: Path) -> int | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        _log.warning("cannot read %s, creating it anew: %s", file, error)
+        _log.warning("cannot read %s, creating it again: %s", file, error)
         return None
     if text.isascii() and text.isdigit() and 1024 <= int(text[:6]) <= 65535:
         return int(text)
-    _log.warning("%s contains no port; creating it anew", file)
+    _log.warning("%s contains no port; creating it again", file)
     return None
 
 

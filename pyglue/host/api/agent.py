@@ -161,8 +161,8 @@ class AgentApi:
             raise HiveError(
                 ErrorCode.CONFLICT,
                 f"{name} is running, and takes its messages itself. Here you can send, "
-                "ask, and look at what waits with 'peek'. To receive here, have the "
-                f"operator stop it: hive stop {name}.",
+                "ask, and look at pending messages with 'peek'. To receive here, have "
+                f"the operator stop it: hive stop {name}.",
             )
 
     async def _open_threads(self, _params: NoParams) -> OpenThreadsResult:

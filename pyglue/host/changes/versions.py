@@ -72,7 +72,7 @@ class Versions:
             if not holds(repo, row.commit):
                 raise HiveError(
                     ErrorCode.NOT_FOUND,
-                    f"The files of approval {row.id} are not kept any more.",
+                    f"The files of approval {row.id} are no longer kept.",
                 )
         manifest = diff_text("manifest.json", pretty(old.record), pretty(new.record))
         return diff(repo, old.commit, new.commit), manifest

@@ -120,7 +120,7 @@ class Warmth:
                 changed.clear()
                 ready.poll(0)  # it is told once: whoever looked first has heard it
                 if self.held:
-                    _log.warning("memory is short: no CLI waits for the next turn")
+                    _log.warning("memory is short: ending the warm CLIs")
                     self.take_back_all()
         except OSError as error:
             _log.info("memory pressure is not watched: %s", error.strerror)

@@ -80,7 +80,7 @@ def _account_missing(agent: Agent, relay: RelayConfig) -> Blocked | None:
         return None
     return Blocked(
         BlockReason.NO_ACCOUNT,
-        f"Its account {name} is not in the host's configuration any more.",
+        f"Its account {name} is no longer in the host's configuration.",
         f"Choose another: hive account {agent.name} ACCOUNT. Accounts: "
         f"{', '.join(relay.accounts)}.",
     )

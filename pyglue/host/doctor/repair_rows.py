@@ -27,9 +27,9 @@ from pyglue.store.orphans import Left, Live, Orphan
 
 _AGAIN: Final = "queue them again"
 _SAYS: Final = {
-    Left.HELD: ("{} of its messages are held by a connection that is gone.", _AGAIN),
+    Left.HELD: ("{} of its messages are leased to a connection that is gone.", _AGAIN),
     Left.HELD_IN_TURN: (
-        "{} of its messages are held by a turn that has ended.",
+        "{} of its messages are leased to a turn that has ended.",
         _AGAIN,
     ),
     Left.TURN: ("{} of its turns are open, but not running.", "record them as lost"),
@@ -172,7 +172,7 @@ class RowRepair:
         return Finding(
             agent=None if operation.agent == HIVE else operation.agent,
             says=f"Operation {operation.id} ({operation.kind.value} of "
-            f"{operation.agent}) is open, but nobody works on it.",
+            f"{operation.agent}) is open, but no handler is working on it.",
             would="continue it",
             mend=mend,
         )

@@ -208,7 +208,7 @@ class Mailbox:
         if not takes_news(agent):
             raise HiveError(
                 ErrorCode.CONFLICT,
-                f"Messages to {agent.name} wait for its next turn "
+                f"Messages to {agent.name} stay queued for its next turn "
                 "(hyperhive.delivery); call recv to take them within this one.",
             )
 

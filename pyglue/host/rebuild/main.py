@@ -125,7 +125,7 @@ def _shown(agent: Deployed) -> str:
 def _verified(layout: Layout) -> list[str]:
     """Say whether what the log tells is proven."""
     if not layout.audit_log.exists():
-        return ["audit.jsonl is missing: who decided what is not known."]
+        return ["audit.jsonl is missing: the authors of decisions are unknown."]
     key = layout.state / "private" / "audit.key"
     if not key.is_file():
         return ["private/audit.key is missing: audit.jsonl cannot be verified."]

@@ -81,7 +81,7 @@ class Files:
         except FileNotFoundError as error:
             raise _refused(
                 ErrorCode.NOT_FOUND,
-                "Nothing is there by now, or the agent has not started yet",
+                "Nothing exists there now, or the agent has not started yet",
                 where,
             ) from error
         except OSError as error:

@@ -122,13 +122,13 @@ class HiveCollector(Collector):
         yield turns
         yield CounterMetricFamily(
             "hive_warm_evictions",
-            "CLIs ended between turns, to make room for others or for lack of memory",
+            "CLIs ended between turns, for others or because memory ran short",
             value=warm.evictions,
         )
         for name, about, value in (
             (
                 "hive_warm_memory_bytes",
-                "Memory held by CLIs between turns",
+                "Memory used by CLIs between turns",
                 warm.memory_bytes,
             ),
             ("hive_warm_memory_limit_bytes", "Limit of that memory", warm.limit_bytes),

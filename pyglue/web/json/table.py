@@ -214,7 +214,7 @@ ROUTES: Final = (
         "agent_api.new_session",
         "/agents/<agent>/api/new_session",
         api.NEW_SESSION,
-        "Let an agent go on in a new session; the old transcript is kept.",
+        "Continue an agent in a new session; the old transcript is kept.",
         verb="POST",
     ),
     call(
@@ -227,7 +227,7 @@ ROUTES: Final = (
         "api.push_subscribe",
         "/api/push",
         api.PUSH_SUBSCRIBE,
-        "Subscribe a browser to notifications (Web Push), or tell of it anew.",
+        "Subscribe a browser to notifications (Web Push), or renew its subscription.",
         verb="POST",
         words={
             "endpoint": "Where its push service takes messages: an https address.",

@@ -263,7 +263,7 @@ class Hub:
             for one in self._listeners:
                 if begins_anew or (not known and _missed(one, start, newest)):
                     one.since = None
-                    one.gap = "The hive's events begin anew."
+                    one.gap = "The hive's events start over."
             if begins_anew:
                 self._ring.clear()
             self._ring.start(start)

@@ -107,7 +107,7 @@ def _compact(agent: str, _word: str) -> str:
 
 def _new(agent: str, _word: str) -> str:
     hive().call(NEW_SESSION, AgentParams(agent=agent))
-    return f"{agent} goes on in a new session as soon as no turn is running."
+    return f"{agent} continues in a new session as soon as no turn is running."
 
 
 def _cancel(agent: str, reason: str) -> str:

@@ -70,27 +70,27 @@ def reminder_of_nobody(tx: Tx) -> None:
 ORPHANS: Final[dict[str, tuple[Callable[[Tx], object], str, str]]] = {
     "held-by-a-dead-connection": (
         lambda tx: held(tx, holder="dead"),
-        "1 of its messages are held by a connection that is gone.",
+        "1 of its messages are leased to a connection that is gone.",
         "waiting",
     ),
     "held-by-nobody": (
         held,
-        "1 of its messages are held by a connection that is gone.",
+        "1 of its messages are leased to a connection that is gone.",
         "waiting",
     ),
     "held-by-an-ended-turn": (
         lambda tx: held(tx, holder="dead", turn=ended_turn(tx)),
-        "1 of its messages are held by a turn that has ended.",
+        "1 of its messages are leased to a turn that has ended.",
         "waiting",
     ),
     "held-by-a-turn-that-never-was": (
         lambda tx: held(tx, turn=999),
-        "1 of its messages are held by a turn that has ended.",
+        "1 of its messages are leased to a turn that has ended.",
         "waiting",
     ),
     "held-by-another-agents-turn": (
         lambda tx: held(tx, turn=ended_turn(tx, "alice")),
-        "1 of its messages are held by a turn that has ended.",
+        "1 of its messages are leased to a turn that has ended.",
         "waiting",
     ),
     "to-nobody": (
@@ -252,7 +252,8 @@ async def test_an_operation_that_nobody_works_on_continues(kit: Kit) -> None:
         )
     )
     (one,) = await row_repair(kit, work).look()
-    says = f"Operation {operation.id} (restart of bob) is open, but nobody works on it."
+    says = f"Operation {operation.id} (restart of bob) is open, but no handler is "
+    says += "working on it."
     assert (one.agent, one.says, one.would) == ("bob", says, "continue it")
     assert one.mend is not None
     await one.mend()

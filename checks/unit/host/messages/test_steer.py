@@ -170,7 +170,7 @@ async def test_a_turn_may_be_left_in_peace(kit: Kit) -> None:
     await post(kit, "hear this")
     assert it.news == 0
     assert kit.broker.delivery.reaches("bob") is None
-    with pytest.raises(HiveError, match="wait for its next turn") as refused:
+    with pytest.raises(HiveError, match="stay queued for its next turn") as refused:
         await it.steer(turn)
     assert refused.value.code is ErrorCode.CONFLICT
 

@@ -272,7 +272,7 @@ async def test_an_account_that_is_not_configured_any_more_blocks_its_agent(
     found = kit.controls.blocked(kit.registry.get("alice"))
     assert found is not None and found.reason is BlockReason.NO_ACCOUNT
     assert "hive account alice" in found.remedy
-    with pytest.raises(HiveError, match="not in the host's configuration"):
+    with pytest.raises(HiveError, match="no longer in the host's configuration"):
         kit.controls.check_turn(kit.registry.get("alice"))
 
 
