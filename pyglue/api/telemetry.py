@@ -1,8 +1,8 @@
 """Metrics of turns, the history of an agent, and ports, as types.
 
-The operator's calls that carry them are declared in ``operator``. Only
-``host.watch.telemetry`` makes keys of metrics; ``fold_of`` says how the values of one
-are combined into a longer step.
+The operator's calls that carry them are declared in ``operator``. Keys of metrics are
+made by ``host.watch.telemetry``, and by those who count with ``host.core.counts``;
+``fold_of`` says how the values of one are combined into a longer step.
 """
 
 from enum import StrEnum
@@ -52,7 +52,10 @@ _SUMS: Final = frozenset(
         "cost_usd",
     }
 )
-_COUNTED: Final = ("exit:", "sent:", "received:", "tool:")
+_COUNTED: Final = (
+    *("exit:", "sent:", "received:", "tool:"),
+    *("schedule:", "webhook:", "notify:"),
+)
 
 
 def fold_of(key: str) -> Fold:

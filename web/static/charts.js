@@ -27,6 +27,8 @@ const AGENT = [
   { title: "Queued messages", keys: ["inbox", "inbox_max"], say: number },
   { title: "Messages sent by recipient", keys: ["sent:"], sums: true, say: number },
   { title: "Messages received by sender", keys: ["received:"], sums: true, say: number },
+  { title: "Schedules by outcome", keys: ["schedule:"], sums: true, say: number },
+  { title: "Webhook deliveries by outcome", keys: ["webhook:"], sums: true, say: number },
   { title: "Tokens", keys: ["tokens_in", "tokens_out", "tokens_cache_read", "tokens_cache_write"], sums: true, say: number },
   { title: "Context used", keys: ["context_fill"], say: share },
   { title: "Cost", keys: ["cost_usd"], sums: true, say: money },
@@ -39,6 +41,7 @@ const HIVE = [
   { title: "Turns by agent", keys: ["turns"], byAgent: true, sums: true, stack: true, say: number },
   { title: "Queued messages by agent", keys: ["inbox"], byAgent: true, say: number },
   { title: "Pending approvals", keys: ["approvals_pending"], say: number },
+  { title: "Notifications outside", keys: ["notify:sent", "notify:failed"], sums: true, say: number },
 ];
 const TOTALS = ["exit:failed", "duration_p95_ms"]; // for the figures above the charts
 

@@ -7,6 +7,7 @@ const LABELS = {
   duration_p50_ms: "median", duration_p95_ms: "95th percentile", cost_usd: "cost", context_fill: "context",
   notes_bytes: "notes", turns_per_min: "turns", tokens_in: "in", tokens_out: "out", tokens_cache_read: "cache read",
   tokens_cache_write: "cache write", inbox: "at a turn's end", inbox_max: "most", since_last_turn_s: "idle",
+  "notify:sent": "sent", "notify:failed": "given up",
 };
 
 export const sum = (values) => values.reduce((all, one) => all + (one ?? 0), 0);

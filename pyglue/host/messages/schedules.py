@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Final
@@ -24,6 +24,7 @@ from pyglue.api.wakeups import ScheduleView
 from pyglue.calendar_times import Calendar
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent
+from pyglue.host.core.counts import uncounted
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.broker import Broker
@@ -85,6 +86,7 @@ class Schedules:
     zone: tzinfo
     least_s: float
     """The least seconds between two messages of a schedule: the operator's limit."""
+    count: Callable[[str, str], None] = uncounted
     _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _records: dict[str, PinnedRecord | None] = field(default_factory=dict, init=False)
 
@@ -176,6 +178,7 @@ class Schedules:
         try:
             if await self._unread(row):
                 await self.store.write(lambda tx: rows.put(tx, moved))
+                self.count(row.agent, "schedule:skipped")
                 return
             message = await self.broker.post_with(row.agent, make)
         except HiveError as error:
@@ -183,9 +186,11 @@ class Schedules:
                 _log.warning("schedule %s of %s: %s", row.name, row.agent, error)
             again = replace(row, try_at=now + _RETRY_S)
             await self.store.write(lambda tx: rows.put(tx, again))
+            self.count(row.agent, "schedule:failed")
             return
         sent = replace(moved, message=message.id)
         await self.store.write(lambda tx: rows.put(tx, sent))
+        self.count(row.agent, "schedule:sent")
 
     async def _unread(self, row: Schedule) -> bool:
         number = row.message

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,6 +25,7 @@ from pyglue.api.wakeups import (
 from pyglue.config import HiveConfig
 from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.counts import uncounted
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.secrets import Secrets
 from pyglue.host.core.token_bucket import TokenBucket
@@ -48,6 +50,7 @@ class Webhooks:
     registry: Registry
     broker: Broker
     secrets: Secrets
+    count: Callable[[str, str], None] = uncounted
     _rates: dict[tuple[str, str], TokenBucket] = field(default_factory=dict, init=False)
     _checking: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(WEBHOOK.checked_at_once), init=False
@@ -62,6 +65,15 @@ class Webhooks:
         """
         hook = await self._signed(params)
         self._count(params)
+        try:
+            result = await self._take(params, hook)
+        except HiveError:
+            self.count(params.agent, "webhook:refused")
+            raise
+        self.count(params.agent, f"webhook:{result.outcome.value}")
+        return result
+
+    async def _take(self, params: WebhookParams, hook: Webhook) -> WebhookResult:
         happened = await asyncio.to_thread(
             forges.read, hook.kind, params.headers, params.body
         )

@@ -10,6 +10,7 @@ for this: it has its own task and queue, and a full queue loses its oldest entry
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -27,8 +28,10 @@ from pyglue.api.notify import (
     SentPush,
 )
 from pyglue.api.push import Note, NotificationsResult
+from pyglue.api.telemetry import HIVE
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.host.core.counts import uncounted
 from pyglue.host.watch.notification_rules import quiet_until, worth_of
 
 if TYPE_CHECKING:  # with it comes cryptography, which few hives need
@@ -71,6 +74,7 @@ class Notifier:
     zone: tzinfo
     browsers: "Browsers | None" = None
     """Those that subscribed; None: Web Push is off."""
+    count: Callable[[str, str], None] = uncounted
     problem: str | None = None
     """Why the newest attempt failed; None if it did not."""
     _queue: deque[_Pending] = field(
@@ -196,6 +200,7 @@ class Notifier:
             return
         if one in self._queue:
             self._queue.remove(one)
+        self.count(HIVE, "notify:failed" if problems else "notify:sent")
 
     async def _place(self, one: _Pending) -> list[str]:
         """Send to the places that do not have it; return why some still do not."""

@@ -12,6 +12,7 @@ from pyglue.host.archives.backup import Backups
 from pyglue.host.archives.calls import Archives
 from pyglue.host.archives.export import Exports
 from pyglue.host.archives.transfers import Transfers
+from pyglue.host.core.counts import Counts
 from pyglue.host.life.kept import Kept
 from pyglue.host.life.life import Life
 from pyglue.host.messages.queue import Queue
@@ -107,6 +108,7 @@ async def _notifier(base: Base) -> Notifier:
         config=base.config,
         zone=calendar_times.zone_of(base.config.time_zone),
         browsers=await asyncio.to_thread(_browsers, base),
+        count=Counts(store=base.store).add,
     )
     base.bus.listen(notifier.heard)
     return notifier

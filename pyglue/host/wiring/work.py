@@ -8,6 +8,7 @@ from pyglue.host.agents.sockets import AgentSockets
 from pyglue.host.agents.specs import Specs
 from pyglue.host.agents.supervisor import Supervisor
 from pyglue.host.control.background_tasks import BackgroundTasks
+from pyglue.host.core.counts import Counts
 from pyglue.host.core.secret_uses import SecretUses
 from pyglue.host.messages.broker import Broker
 from pyglue.host.messages.notifications import Notifications
@@ -64,6 +65,7 @@ async def open_work(base: Base) -> Work:
         broker=broker,
         zone=calendar_times.zone_of(config.time_zone),
         least_s=config.limits.schedule_minutes * 60,
+        count=Counts(store=store).add,
     )
     schedules.connect(transitions)
     supervisor = Supervisor(
@@ -85,7 +87,11 @@ async def open_work(base: Base) -> Work:
         reminders=Reminders(store=store, registry=registry, broker=broker),
         schedules=schedules,
         webhooks=Webhooks(
-            config=config, registry=registry, broker=broker, secrets=base.secrets
+            config=config,
+            registry=registry,
+            broker=broker,
+            secrets=base.secrets,
+            count=Counts(store=store).add,
         ),
         secret_uses=secret_uses,
         background_tasks=BackgroundTasks(broker=broker),

@@ -37,7 +37,11 @@ _KINDS: Final = {
     "tool": ("hive_tool_calls", "tool", "Uses of tools"),
     "sent": ("hive_messages_sent", "recipient", "Messages sent"),
     "received": ("hive_messages_received", "sender", "Messages received"),
+    "schedule": ("hive_schedules_due", "outcome", "Schedules that came due"),
+    "webhook": ("hive_webhook_deliveries", "outcome", "Signed deliveries of webhooks"),
 }
+_NOTIFY: Final = "notify:"
+"""Of the hive: notifications outside."""
 _SPANS: Final = {
     "duration_ms": ("hive_turn_duration_seconds", 1e-3, "How long turns took"),
     "since_last_turn_s": (
@@ -65,7 +69,7 @@ def is_shown(key: str) -> bool:
     """Return whether a metric of turns is exported."""
     kind, colon, _ = key.partition(":")
     if colon:
-        return kind in _KINDS
+        return kind in _KINDS or key.startswith(_NOTIFY)
     rows = (_SUMS, _TOKENS, _SPANS, _RANKS, _LAST, _ELSEWHERE)
     return any(key in row for row in rows)
 
@@ -106,6 +110,15 @@ class HiveCollector(Collector):
             ("hive_start_time_seconds", "When hived started", status.started_at),
         ):
             yield GaugeMetricFamily(name, about, value=value)
+        sent = CounterMetricFamily(
+            "hive_notifications",
+            "Notifications outside, sent or given up",
+            labels=("outcome",),
+        )
+        for one in self._found.totals:
+            if one.agent == HIVE and one.key.startswith(_NOTIFY):
+                sent.add_metric((one.key.removeprefix(_NOTIFY),), one.total)
+        yield sent
         yield from self._warm()
 
     def _warm(self) -> Iterator[Metric]:

@@ -19,9 +19,11 @@ from pyglue.api.messages import Message, MessageKind, RecvParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import Quotas
 from pyglue.host.core.agent import Agent, Holder
+from pyglue.host.core.counts import Counts
 from pyglue.host.messages.schedules import Schedules, views
 from pyglue.manifest import PinnedRecord
 from pyglue.store import schedules as rows
+from pyglue.store import stats
 from pyglue.store.schedules import Schedule
 
 BERLIN: Final = calendar_times.named_zone("Europe/Berlin")
@@ -43,6 +45,7 @@ def clock(kit: Kit, *, least_s: float = 300.0) -> Schedules:
         broker=kit.broker,
         zone=BERLIN,
         least_s=least_s,
+        count=Counts(store=kit.store).add,
     )
     made.connect(kit.transitions)
     return made
@@ -63,6 +66,17 @@ async def running(kit: Kit, **options: Any) -> AsyncIterator[Schedules]:
 async def stored(kit: Kit) -> dict[str, Schedule]:
     found = await kit.store.write(rows.every)
     return {f"{row.agent}/{row.name}": row for row in found}
+
+
+async def counted(kit: Kit, **wanted: float) -> None:
+    """Wait until the outcomes of alice's schedules were counted so."""
+    wanted = {f"schedule:{outcome}": count for outcome, count in wanted.items()}
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            found = await kit.store.read(stats.totals)
+            if {one.key: one.total for one in found} == wanted:
+                return
+            await asyncio.sleep(0)
 
 
 async def until(kit: Kit, ready: Any) -> dict[str, Schedule]:
@@ -173,6 +187,7 @@ async def test_none_is_sent_while_the_last_is_unread(kit: Kit) -> None:
         await make_due(kit, ours)  # it is held now, but not handled
         await until(kit, lambda it: (it["alice/x"].due_at or 0) > time.time())
         assert await take(kit, "alice", wait=0) == []
+        await counted(kit, sent=1, skipped=2)
 
 
 async def test_a_deploy_changes_adds_and_removes(kit: Kit) -> None:
@@ -247,6 +262,7 @@ async def test_a_used_up_quota_lets_it_wait(kit: Kit) -> None:
         found = await until(kit, lambda it: (it["alice/x"].try_at or 0) > time.time())
         assert found["alice/x"].due_at == at and found["alice/x"].message is None
         assert await take(kit, "alice", wait=0) == []
+        await counted(kit, failed=1)
         kit.broker.delivery.quotas = Quotas()
         await kit.store.write(lambda tx: tx.execute("UPDATE schedule SET try_at = 1.0"))
         ours._changed.set()

@@ -18,11 +18,13 @@ from pyglue.api.wakeups import HOOK_HEADERS, WebhookOutcome, WebhookParams
 from pyglue.config import HiveConfig, OperatorLimits, Quotas
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Holder
+from pyglue.host.core.counts import Counts
 from pyglue.host.core.secrets import Secrets
 from pyglue.host.messages import forges
 from pyglue.host.messages.webhooks import Webhooks
 from pyglue.limits import MIB, WEBHOOK
 from pyglue.redact import Redactor
+from pyglue.store import stats
 
 KINDS: Final = ("github", "forgejo", "gitlab", "generic")
 EVERY: Final = {
@@ -45,8 +47,19 @@ async def hooks(
     if secret is not None:
         await secrets.set(SecretSetParams(name="HOOK_SECRET", value=secret), "uid 0")
     return Webhooks(
-        config=settings, registry=kit.registry, broker=kit.broker, secrets=secrets
+        config=settings,
+        registry=kit.registry,
+        broker=kit.broker,
+        secrets=secrets,
+        count=Counts(store=kit.store).add,
     )
+
+
+async def counted(kit: Kit) -> dict[str, float]:
+    """Return how often each outcome was counted for alice."""
+    await kit.store.write(lambda _tx: None)  # after what was posted
+    found = await kit.store.read(stats.totals)
+    return {one.key: one.total for one in found if one.agent == "alice"}
 
 
 def params(one: Sent, *, hook: str | None = None, **changed: Any) -> WebhookParams:
@@ -264,6 +277,9 @@ async def test_a_delivery_is_taken_once(kit: Kit, tmp_path: Path) -> None:
     again = sent.github("push", sent.PUSH, delivery="another")
     assert (await ours.deliver(params(again))).outcome is WebhookOutcome.ACCEPTED
     assert len(await bodies(kit)) == 3
+    with pytest.raises(HiveError):
+        await ours.deliver(unsigned("alice"))  # by nobody: it is not counted
+    assert await counted(kit) == {"webhook:accepted": 3, "webhook:duplicate": 1}
     long_ago = -WEBHOOK.known_s - 1
     await kit.store.write(
         lambda tx: tx.execute("UPDATE webhook_delivery SET at = at + ?", long_ago)
@@ -326,6 +342,7 @@ async def test_it_counts_against_the_agent_s_quota(kit: Kit, tmp_path: Path) -> 
     with pytest.raises(HiveError) as caught:
         await ours.deliver(params(one))
     assert caught.value.code is ErrorCode.RATE_LIMITED
+    assert await counted(kit) == {"webhook:refused": 1}
     kit.broker.delivery.quotas = Quotas()  # it was not taken: it may come again
     assert (await ours.deliver(params(one))).outcome is WebhookOutcome.ACCEPTED
 

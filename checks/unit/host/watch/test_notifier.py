@@ -241,19 +241,25 @@ async def test_it_waits_for_hive_notify(
             while ours.problem is None:
                 await asyncio.sleep(0.005)
         assert ours.problem == "hive-notify is not running"
+        counted = asyncio.Event()
+        ours.count = lambda *what: counted.set() if what[1] == "notify:sent" else None
         async with desk(ours) as there:
             assert await there.until(1) == ["Approval 3 of alice is pending"]
+            await asyncio.wait_for(counted.wait(), PATIENCE_S)
 
 
 async def test_it_gives_up_after_a_day(tmp_path: Path) -> None:
-    ours = notifier(tmp_path)
+    ours, counted = notifier(tmp_path), []
+    ours.count = lambda *what: counted.append(what)
     ours.heard(event(events.ApprovalCreated(approval=3)))
     (one,) = ours._queue
     await ours._try(one)
+    assert counted == []
     assert ours.pending == 1 and one.due_at > time.time() + 5
     one.at -= module._GIVE_UP_S
     await ours._try(one)
     assert ours.pending == 0
+    assert counted == [("hive", "notify:failed")]
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,8 @@ async def test_points_are_folded_as_their_figure_wants(
 
 def test_folds() -> None:
     assert fold_of("tool:Bash") is fold_of("turns") is Fold.SUM
+    assert fold_of("schedule:sent") is fold_of("notify:sent") is Fold.SUM
+    assert fold_of("webhook:accepted") is Fold.SUM
     assert fold_of("inbox_max") is Fold.MAX and fold_of("context_fill") is Fold.MEAN
 
 
