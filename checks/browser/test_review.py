@@ -4,6 +4,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
+from checks.kits.web import data as data
 
 
 def _files(page: Page) -> list[Locator]:
@@ -102,3 +103,25 @@ def test_changed_words_are_marked(dashboard: Dashboard) -> None:
     page = dashboard.approval(7).page
     marks = page.locator(".diff .add mark").all_text_contents()
     assert any("sonnet" in text for text in marks)
+
+
+def test_after_a_decision_enter_opens_the_next(
+    site: Site, dashboard: Dashboard
+) -> None:
+    later = data.summary(9, agent="bob")
+    site.hive.approvals = {**site.hive.approvals, 9: data.detail(later)}
+    shown = dashboard.approval(7)
+    page = shown.page
+    dashboard.live()
+    expect(page.get_by_test_id("next")).to_have_count(0)
+    shown.deny("Not now.")
+    step = page.get_by_test_id("next")
+    expect(step).to_have_text("Next: approval 9 (1 left)")
+    expect(step).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{site.url}/approvals/9")
+    dashboard.approval(9).deny("Nor this.")
+    expect(page.get_by_test_id("approval-state")).to_have_attribute(
+        "data-state", "denied"
+    )
+    expect(step).to_have_count(0)

@@ -63,8 +63,9 @@ function restore(section, kept) {
 function focus(section, { near, index, from, to }) {
   const place = near === null ? section : section.querySelector(near);
   const field = index < 0 ? place : place && controls(place)[index];
-  if (!field && !section.hasAttribute("tabindex")) section.tabIndex = -1;
-  (field ?? section).focus({ preventScroll: true });
+  const next = field ?? section.querySelector("[data-next]"); // as after a decision
+  if (!next && !section.hasAttribute("tabindex")) section.tabIndex = -1;
+  (next ?? section).focus({ preventScroll: true });
   if (field && from != null) field.setSelectionRange?.(from, to);
 }
 

@@ -47,6 +47,7 @@ from pyglue.web.pages.common import (
     done,
     field,
     needed,
+    part,
     status,
 )
 from pyglue.web.rpc import hive
@@ -54,6 +55,8 @@ from pyglue.web.rpc import hive
 blueprint = Blueprint("approvals", __name__)
 
 _SHOWN: Final = 200
+_NEXT: Final = 50
+"""Pending approvals that are counted after a decision."""
 _EFFECTS: Final = (
     (Effect.WIDENS, "More permissions", "widens"),
     (Effect.BEHAVIOUR, "Behaviour", "behaviour"),
@@ -255,10 +258,21 @@ def _decision(detail: ApprovalDetail) -> dict[str, Any]:
         operation = hive().call(OPERATION, asked)
     return {
         "operation": operation,
+        "others": _others(detail),
         "caution": _caution(detail),
         "paths": sorted({file.path for one in detail.diffs for file in one.files}),
         "comment_fields": comments.FIELDS,
     }
+
+
+def _others(detail: ApprovalDetail) -> tuple[int, ...]:
+    """Return what is to be decided next, after a decision: later ones first."""
+    if detail.approval.state is ApprovalState.PENDING:
+        return ()
+    asked = ApprovalsParams(state=ApprovalState.PENDING, limit=_NEXT)
+    found = part(lambda: hive().call(APPROVALS, asked).approvals).data or ()
+    here = detail.approval.id
+    return tuple(sorted((one.id for one in found), key=lambda id_: (id_ < here, id_)))
 
 
 def _caution(detail: ApprovalDetail) -> str | None:
