@@ -118,3 +118,23 @@ def test_without_scripts_its_links_lead_there(
     first(page).click()
     expect(page).to_have_url(re.compile(r"/messages/\d+$"))
     expect(drawer(page)).to_be_hidden()
+
+
+def test_a_block_of_code_is_copied(site: Site, dashboard: Dashboard) -> None:
+    page = dashboard.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    code = "Run this:\n\n```\nmake test\nmake <check>\n```\n"
+    site.hive.messages.insert(0, data.message(61, sender="carol", body=code))
+    page.goto(f"{site.url}/messages")
+    dashboard.live()
+    copy = page.get_by_test_id("copy")
+    for place in (page.get_by_test_id("message-list"), drawer(page)):
+        if place.evaluate("(one) => one.localName") == "dialog":
+            first(page).click()
+        place.locator(".md pre").first.hover()
+        copy.click()
+        expect(copy).to_have_text("Copied")
+        text = page.evaluate("navigator.clipboard.readText()")
+        assert text.strip() == "make test\nmake <check>"
+        page.mouse.move(5, 5)
+        expect(copy).to_be_hidden()

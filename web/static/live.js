@@ -8,6 +8,7 @@ import { watchDrafts } from "./drafts.js";
 import { EVENT } from "./events.js";
 import { inputs, isChanged } from "./fields.js";
 import * as fragments from "./fragments.js";
+import "./copy.js";
 import "./drawer.js";
 import "./palette.js";
 import "./keys.js";
