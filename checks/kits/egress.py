@@ -46,7 +46,8 @@ def make_certificate(room: Path, *names: str) -> tuple[Path, Path]:
 @functools.cache
 def _signed(names: tuple[str, ...]) -> tuple[bytes, bytes]:
     """Make both with openssl."""
-    alternatives = ",".join(f"DNS:{name}" for name in names)
+    kinds = {name: "IP" if name[0].isdigit() else "DNS" for name in names}
+    alternatives = ",".join(f"{kind}:{name}" for name, kind in kinds.items())
     with tempfile.TemporaryDirectory() as room:
         cert, key = Path(room, "cert"), Path(room, "key")
         subprocess.run(

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from checks.kits.egress import make_certificate
 from checks.kits.hive import Hive, open_operator
 from checks.kits.nix.standin import NIX_CONF, make_nixpkgs
 from checks.kits.patience import PATIENCE_S
@@ -31,7 +32,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.events import Event
 from pyglue.api.manager import ProposalResult
 from pyglue.api.operations import Operation, OperationState
-from pyglue.config import DeclaredAgent, HiveConfig, Ids, dump
+from pyglue.config import DeclaredAgent, HiveConfig, Ids, WebPushConfig, dump
 from pyglue.host.backends.nixos_files import container_of, unit_of
 
 T = TypeVar("T")
@@ -67,6 +68,12 @@ def config_for(
         config,
         agents=tuple(DeclaredAgent(name=name) for name in agents),
         nixos=nixos,
+        notify=replace(
+            config.notify,
+            web_push=WebPushConfig(
+                enable=True, private_hosts=(f"127.0.0.1:{notify_sink.PUSH_PORT}",)
+            ),
+        ),
         nixpkgs_lib=f"{nixpkgs}/lib",
         relay=replace(config.relay, scripted=True),
         **changes,
@@ -86,6 +93,7 @@ def install(machine: Machine, agents: tuple[str, ...], **changes: Any) -> HiveCo
     machine.write("/etc/hyperhive/script.json", _SCRIPT.read_text())
     machine.write(_KEY, "the-hives-own-key", 0o400)
     machine.write(_URLS, f"json://127.0.0.1:{notify_sink.PORT}/\n", 0o400)
+    _install_push_service(machine)
     _install_units(machine, made)
     wanted = [m for m in made["mounts"] if "hived.service" in m["wantedBy"]]
     for mount in wanted:
@@ -93,6 +101,16 @@ def install(machine: Machine, agents: tuple[str, ...], **changes: Any) -> HiveCo
         machine.run("systemctl", "start", units.mount_name(mount))
     machine.run("systemctl", "start", "nix-daemon.socket", *DAEMONS)
     return config
+
+
+def _install_push_service(machine: Machine) -> None:
+    """Give the push service a certificate, which the host trusts."""
+    cert, key = make_certificate(machine.room, "127.0.0.1")
+    machine.write(notify_sink.CERT, cert.read_text())
+    machine.write(notify_sink.KEY, key.read_text())  # the sink is nobody
+    place = notify_sink.CERT
+    found = machine.run("openssl", "x509", "-noout", "-hash", "-in", place).out
+    machine.write(f"/etc/ssl/certs/{found.strip()}.0", cert.read_text())
 
 
 def _install_units(machine: Machine, made: Mapping[str, Any]) -> None:

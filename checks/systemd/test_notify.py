@@ -2,10 +2,13 @@
 
 import pytest
 
+from checks.kits.push import Device
 from checks.systemd.hive import IDS, RUNTIME, STATE, SystemHive
-from checks.systemd.notify_sink import GOT
+from checks.systemd.notify_sink import GOT, PUSH_PORT, PUSHED
 from pyglue.api import operator as api
 from pyglue.api.approvals import DenyParams
+from pyglue.api.common import NoParams
+from pyglue.api.push import PushRemoveParams
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -58,3 +61,22 @@ async def test_a_pending_approval_is_told_outside(hive: SystemHive) -> None:
     hive.git("alice", "reset", "-q", "--hard", "HEAD~1")
     owner = f"{IDS.agent}:{IDS.agent}"
     hive.machine.run("chown", "-R", owner, f"{STATE}/agents/alice/config")
+
+
+async def test_a_browser_is_notified_through_the_fences(hive: SystemHive) -> None:
+    device = Device(auth=b"s" * 16)
+    endpoint = f"https://127.0.0.1:{PUSH_PORT}/send/1"
+    made = await hive.operator.call(api.PUSH_SUBSCRIBE, device.subscription(endpoint))
+    await hive.operator.call(api.NOTIFY_TEST, NoParams())
+    pushed = hive.machine.root / PUSHED.lstrip("/")
+
+    async def came() -> bool | None:
+        return True if pushed.exists() else None
+
+    try:
+        await hive.until(came, "a push", every=0.2)
+        assert device.note(pushed.read_bytes())["path"] == "/notifications"
+        kept = hive.machine.run("stat", "-c", "%a %u", f"{STATE}/web-push.json").out
+        assert kept == "600 0\n"
+    finally:
+        await hive.operator.call(api.PUSH_REMOVE, PushRemoveParams(id=made.id))
