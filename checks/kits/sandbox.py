@@ -51,11 +51,17 @@ async def suite_as_user(suite: Path, home: Path, *more: Path) -> Completed:
     suites = [str(path) for path in (suite, *more)]
     pytest = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *suites)
     options = ("--basetemp", str(home / "t"), "-o", "addopts=--import-mode=importlib")
+    plugins = ("-p", "pytest_asyncio.plugin")  # to load all takes seconds
     kept = {name: os.environ[name] for name in ("PATH",)}
     run_as = RunAs(62005, 62005)
     return await run(
-        [*pytest, *options],
-        env={**kept, "HOME": str(home), "LC_ALL": "C.UTF-8"},
+        [*pytest, *plugins, *options],
+        env={
+            **kept,
+            "HOME": str(home),
+            "LC_ALL": "C.UTF-8",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
         cwd=CHECKOUT,
         timeout=120,
         run_as=run_as,

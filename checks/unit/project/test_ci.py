@@ -10,6 +10,11 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[3]
+PLAIN: Final = {
+    "PYTHONPATH": str(ROOT),
+    "PYTEST_ADDOPTS": "",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # to load them all takes the longest
+}
 MAKEFILE: Final = """\
 test test-pins test-nix-bookworm test-nix-trixie test-nix-testing:
 \t@.venv/bin/python -m pytest -q
@@ -55,7 +60,7 @@ def run(project: Path, tests: str) -> tuple[bool, str]:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""},
+        env={**os.environ, **PLAIN},
     )
     return made.returncode == 0, made.stdout + made.stderr
 
