@@ -17,7 +17,8 @@ from checks.browser.pages import Dashboard
 def before_modules(page: Page, url: str, *, late: str = "live.js") -> Iterator[None]:
     """Open a page whose module ``late`` arrives only after the block."""
     held: list[Route] = []
-    page.route(f"**/static/{late}*", lambda route: held.append(route))
+    address = re.compile(f"/static/(.*/)?{re.escape(late)}")
+    page.route(address, lambda route: held.append(route))
     page.goto(url, wait_until="commit")
     expect(page.locator("#keys")).to_be_attached()  # the last of the page
     yield
