@@ -94,8 +94,8 @@ def test_charts_show_every_figure_in_every_range(hosted: Hosted, at: Page) -> No
     for name in ("1h", "6h", "24h", "7d", "30d"):
         at.get_by_role("button", name=name, exact=True).click()
         expect(charts).to_have_attribute("data-loaded", name)
-        expect(charts.get_by_test_id("chart")).to_have_count(13)
+        expect(charts.get_by_test_id("chart")).to_have_count(15)
     expect(charts.locator(".u-legend").first).to_be_visible()
     at.goto(f"{hosted.hive.url}/charts")
-    expect(charts.get_by_test_id("chart")).to_have_count(5)
+    expect(charts.get_by_test_id("chart")).to_have_count(6)
     expect(charts.get_by_text("Cost by agent")).to_be_visible()
