@@ -24,6 +24,7 @@ import msgspec
 from pyglue import shape_words
 from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.json_depth import is_deep
 
 T = TypeVar("T")
 Data = bytes | bytearray | memoryview | str | msgspec.Raw
@@ -43,6 +44,7 @@ _MARKS: Final = {
     codecs.BOM_UTF16_LE: "it is UTF-16. Send UTF-8",
     codecs.BOM_UTF16_BE: "it is UTF-16. Send UTF-8",
 }
+_TOO_DEEP: Final = "it is nested too deeply"
 _ERRORS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -112,8 +114,12 @@ def read(
         raise _error(ErrorCode.TOO_LARGE, what, Fault.SIZE, reason)
     try:
         if unique:
-            return msgspec.convert(_plain(data), kind)
-        return msgspec.json.decode(data, type=kind)
+            value = msgspec.convert(_plain(data), kind)
+        else:
+            value = msgspec.json.decode(data, type=kind)
+        if not is_deep(data):
+            return value
+        fault, reason = Fault.DEPTH, _TOO_DEEP
     except _ERRORS as error:
         fault, reason = _explain(error, data)
     raise _error(code, what, fault, reason)
@@ -127,7 +133,10 @@ def reader(
 
     def read_one(data: Data) -> T:
         try:
-            return decode(data)
+            value = decode(data)
+            if not is_deep(data):
+                return value
+            fault, reason = Fault.DEPTH, _TOO_DEEP
         except _ERRORS as error:
             fault, reason = _explain(error, data)
         raise _error(code, what, fault, reason)
@@ -191,7 +200,7 @@ def _explain(error: Exception, data: Data = b"") -> tuple[Fault, str]:
                 return Fault.LENGTH, too_long(found["field"], int(found["most"]))
             return Fault.SHAPE, str(error)
         case RecursionError():
-            return Fault.DEPTH, "it is nested too deeply"
+            return Fault.DEPTH, _TOO_DEEP
         case UnicodeError():
             return Fault.SYNTAX, _not_utf8(data) or "it is not UTF-8"
         case _NotStrictError():

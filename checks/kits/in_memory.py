@@ -34,7 +34,9 @@ def use(config: pytest.Config) -> None:
     if os.geteuid() != 0 or available() < ENOUGH:
         return
     temporary = Path(os.environ.get(_TEMPROOT) or tempfile.gettempdir())
-    mounted(temporary / f"pytest-of-{getpass.getuser()}")  # pytest's: no path is longer
+    place = temporary / f"pytest-of-{getpass.getuser()}"  # pytest's: no path is longer
+    if place not in Path.cwd().parents:  # a run that a test of another run starts
+        mounted(place)
 
 
 def available() -> int:

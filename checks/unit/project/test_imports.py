@@ -34,7 +34,8 @@ _SHARED: Final = frozenset(
         *("manifest_checks", "calendar_times", "file_names", "folder"),
         "push_endpoints",
         *("hosts", "model_config", "models", "names", "origin", "paths", "seldom"),
-        *("redact", "shape_words", "side", "strict_json", "workspaces"),
+        *("json_depth", "redact", "shape_words", "side", "strict_json"),
+        "workspaces",
         "wall_clock",
         *("process", "sandbox", "tools", "archive", "bash_policy", "handover"),
     }

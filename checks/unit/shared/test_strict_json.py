@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from pyglue import strict_json
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.json_depth import DEPTH_MAX, is_deep
 from pyglue.strict_json import Fault, JsonError
 
 INVALID: dict[str, tuple[bytes, Fault]] = {
@@ -60,6 +61,24 @@ def test_what_is_nested_too_deeply_is_the_same_error(unique: bool) -> None:
     with pytest.raises(JsonError, match="nested too deeply") as caught:
         strict_json.read(b"[" * 100_000, list[Any], unique=unique)
     assert caught.value.fault is Fault.DEPTH
+
+
+@pytest.mark.parametrize("unique", [True, False])
+def test_the_depth_is_the_same_whatever_python_would_take(unique: bool) -> None:
+    most = DEPTH_MAX
+    some = b'["[[\\"{[",{"a":' * (most // 2) + b"1" + b"}]" * (most // 2)
+    wide = b"[" + b"{}," * 2 * most + b"1]"
+    for fits in (some, wide, b'["' + b"[" * 2 * most + b'"]'):
+        assert not is_deep(fits)
+        assert strict_json.read(fits, list[Any], unique=unique)
+        assert strict_json.reader(msgspec.Raw)(fits)
+    for deep in (b"[" + some + b"]", b"[" * (most + 1) + b"]" * (most + 1)):
+        assert is_deep(deep) and is_deep(deep.decode())
+        with pytest.raises(JsonError, match="nested too deeply") as caught:
+            strict_json.read(deep, list[Any], unique=unique)
+        assert caught.value.fault is Fault.DEPTH
+        with pytest.raises(JsonError, match="nested too deeply"):
+            strict_json.reader(msgspec.Raw)(deep)
 
 
 @pytest.mark.parametrize(

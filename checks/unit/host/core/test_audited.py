@@ -78,6 +78,7 @@ READS: Final = {
         "inbox",
         "journal",
         "journal_follow",
+        "live_text_follow",
         "kept",
         "list_agents",
         "messages",
