@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from checks.kits import in_memory, pins
+from checks.kits import pins
 from checks.kits.mcp.raw import NODE_SDK, OLDER_SDK
 from checks.kits.metrics import promtool
 from checks.kits.net import resolve_localhost
@@ -143,7 +143,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Start anew with other versions, where those are asked for."""
     pins.start_anew(config)
-    in_memory.use(config)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -64,7 +64,7 @@ def test_made_destroyed_restored_and_purged(
     page.goto(f"{hosted.hive.url}/kept/dora")
     purge.get_by_role("textbox").fill("dora")
     page.get_by_test_id("purge").click()
-    dashboard.overview()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
     expect(page.locator('[data-testid=kept-state][data-id="dora"]')).to_have_count(0)
 
 

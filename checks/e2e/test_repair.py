@@ -248,7 +248,7 @@ async def test_messages_that_a_turn_that_ended_still_holds(hive: Hive) -> None:
         "turn = (SELECT max(id) FROM turn WHERE ended_at IS NOT NULL) WHERE id = ?",
         number,
     )
-    await mended(hive, "1 of its messages are held", "queue them again")
+    await mended(hive, "1 of its messages are leased to a turn", "queue them again")
     assert await received(hive) == ["hello"]
     start = await hive.operator.call(START, alice)
     assert (await hive.operation(start.operation)).error is None

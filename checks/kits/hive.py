@@ -53,7 +53,7 @@ API_KEY = "the-hives-own-key"
 BUSY = Quotas(proposals_per_hour=None, operations_per_hour=None)
 """A test proposes and restarts more in an hour than a manager does."""
 SMALL_DISK = DiskConfig(ballast_mib=1)
-"""Tests have many hives, and their directories may lie in memory."""
+"""Tests have many hives."""
 
 
 def script(*steps: dict[str, Any]) -> str:

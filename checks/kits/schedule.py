@@ -29,11 +29,11 @@ _UNKNOWN_S: Final = 10
 
 
 def workers(cores: int) -> int:
-    """Return how many processes run tests: two for each core.
+    """Return how many processes run tests: half as many again as there are cores.
 
-    Half of a test's time is spent waiting for programs and for time-outs.
+    Much of a test's time is spent waiting for programs, for the disk and for time-outs.
     """
-    return 2 * cores
+    return cores + cores // 2
 
 
 def group_of(path: str) -> str:

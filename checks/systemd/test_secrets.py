@@ -202,8 +202,13 @@ async def test_nothing_shows_or_keeps_what_it_sees(hive: SystemHive) -> None:
     """But its own conversation, and the container's own journal of what it logged."""
     assert not any(v.encode() in bytes(one.data) for one in hive.events for v in VALUES)
     asked = JournalParams(agent="alice", lines=200)
-    page = await hive.operator.call(api.JOURNAL, asked)
-    text = "\n".join(one.text for one in page.lines)
+
+    async def logged() -> str | None:
+        page = await hive.operator.call(api.JOURNAL, asked)
+        text = "\n".join(one.text for one in page.lines)
+        return text if "logged " in text else None
+
+    text = await hive.until(logged, "what it logged")  # journald takes its time
     assert "logged [secret API_TOKEN]" in text and SEEN not in text
     for value, name in VALUES.items():
         shown = {one for one in everywhere(hive, value) if is_shown(one)}
