@@ -22,13 +22,15 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from checks.kits.hived import play
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host import main as hived
 from pyglue.host.core.operations import Handler, Operations
+
+_DYING_S: Final = 10.0
 
 
 class Deadly:
@@ -114,7 +116,10 @@ def main(config: str) -> None:
     waiter: threading.Thread | None = None
     for line in sys.stdin:
         if waiter is not None:
-            waiter.join()
+            waiter.join(_DYING_S)
+            if waiter.is_alive():  # of a test that failed: the next one begins anew
+                os.kill(child, signal.SIGKILL)
+                waiter.join()
         plan = json.loads(line)
         child = os.fork()
         if child == 0:
