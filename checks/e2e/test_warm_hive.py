@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -45,9 +46,16 @@ async def metrics(hive: Hive) -> WarmMetrics:
     return found
 
 
-def clis(hive: Hive) -> list[int]:
+def clis(hive: Hive, agent: str = "alice") -> list[int]:
+    """Return the agent's CLIs; the manager may have one of its own."""
+    state = hive.local.config.layout.agent_state(agent)
     pids = family(hive.local.pid("hived"))
-    return [pid for pid in pids if "claude" in "".join(command(pid)[:1])]
+    return [
+        pid
+        for pid in pids
+        if "claude" in "".join(command(pid)[:1])
+        and Path(f"/proc/{pid}/root/state").samefile(state)
+    ]
 
 
 async def test_the_second_turn_finds_the_cli_of_the_first(hive: Hive) -> None:

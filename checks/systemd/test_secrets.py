@@ -188,7 +188,8 @@ async def test_programs_find_what_the_agent_may_see(hive: SystemHive) -> None:
         f'echo "file=$(sha256sum < {place}/DEPLOY_KEY)"; '
         f"stat -f -c on=%T {place}; stat -c mode=%a-%U {place}/DEPLOY_KEY; "
         f"stat -c top=%a-%U {place}; touch /run/hive/x 2>&1; "
-        'echo "plain $API_TOKEN"; echo "logged $API_TOKEN" | systemd-cat',
+        # journald asks the kernel whose it is, so its sender has to be there still.
+        'echo "plain $API_TOKEN"; { echo "logged $API_TOKEN"; sleep 2; } | systemd-cat',
         "found: {{result:env=\\w+}} {{result:file=\\w+}} {{result:on=\\w+}} "
         "{{result:mode=[-\\w]+}} {{result:top=[-\\w]+}} {{result:plain.*}} "
         "{{result:Read-only}}",
@@ -203,12 +204,8 @@ async def test_nothing_shows_or_keeps_what_it_sees(hive: SystemHive) -> None:
     assert not any(v.encode() in bytes(one.data) for one in hive.events for v in VALUES)
     asked = JournalParams(agent="alice", lines=200)
 
-    async def logged() -> str | None:
-        page = await hive.operator.call(api.JOURNAL, asked)
-        text = "\n".join(one.text for one in page.lines)
-        return text if "logged " in text else None
-
-    text = await hive.until(logged, "what it logged")  # journald takes its time
+    page = await hive.operator.call(api.JOURNAL, asked)
+    text = "\n".join(one.text for one in page.lines)
     assert "logged [secret API_TOKEN]" in text and SEEN not in text
     for value, name in VALUES.items():
         shown = {one for one in everywhere(hive, value) if is_shown(one)}
