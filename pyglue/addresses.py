@@ -1,9 +1,8 @@
 """Which addresses are on the public internet: hive-egress connects to no others.
 
 hived asks when an address is proposed, hive-egress for every address of a name,
-hive-notify for those of push services. The
-rule is a list of its own because ``ipaddress.is_global`` differs between releases of
-Python.
+hive-notify for those of push services. The rule is a list of its own because
+``ipaddress.is_global`` differs between releases of Python.
 """
 
 import errno

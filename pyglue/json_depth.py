@@ -22,10 +22,10 @@ _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 def is_deep(data: bytes | bytearray | memoryview | str | msgspec.Raw) -> bool:
     """Tell whether JSON of at most 2 MiB is nested deeper than ``DEPTH_MAX``."""
-    raw = data.encode() if isinstance(data, str) else memoryview(data)
-    if len(raw) > _COUNTED:
+    size = len(data) if isinstance(data, str) else memoryview(data).nbytes
+    if not 2 * DEPTH_MAX < size <= _COUNTED:  # each level takes two brackets
         return False
-    raw = bytes(raw)
+    raw = data.encode() if isinstance(data, str) else bytes(data)
     if raw.count(b"[") + raw.count(b"{") <= DEPTH_MAX:
         return False
     brackets = _TEXT.sub(b"", raw).translate(_AS_LISTS, _NO_BRACKETS)

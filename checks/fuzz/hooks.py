@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 
 from checks.fuzz.kit import Case, Trial
 from checks.kits.host import forges as sent
+from checks.kits.host.counts import uncounted
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import URL, Operator, make_app
@@ -115,7 +116,11 @@ async def _hooks(kit: Kit, config: HiveConfig) -> Webhooks:
     secrets = Secrets(redactor=Redactor(), config=config, audit=kit.audit)
     await secrets.set(SecretSetParams(name="HOOK_SECRET", value=sent.SECRET), "uid 0")
     return Webhooks(
-        config=config, registry=kit.registry, broker=kit.broker, secrets=secrets
+        count=uncounted,
+        config=config,
+        registry=kit.registry,
+        broker=kit.broker,
+        secrets=secrets,
     )
 
 

@@ -19,7 +19,6 @@ from pyglue.mask import Mask
 from pyglue.side import Side
 
 _CHUNK: Final = 256 * 1024
-_SWITCHING: Final = 101
 
 
 class Count(Protocol):

@@ -259,9 +259,8 @@ def _checked(job: Job) -> Passed:
 def main() -> NoReturn:
     """Answer the one job on standard input, then exit."""
     job = strict_json.read(sys.stdin.buffer.read(), Job, what="job")
-    limits_of(job.limits).apply(
-        os.getpid()
-    )  # the sandbox is between this process and hived
+    # The sandbox is between this process and hived.
+    limits_of(job.limits).apply(os.getpid())
     sys.stdout.buffer.write(msgspec.json.encode(judge(job)) + b"\n")
     sys.stdout.flush()
     # Shutting down an interpreter takes five times as long as a small check.

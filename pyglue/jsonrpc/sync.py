@@ -57,9 +57,8 @@ class SyncClient:
         self._notes: list[Envelope] = []
         self._sending = threading.Lock()
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._sock.settimeout(
-            hello_s
-        )  # connecting blocks while the queue of connections is full
+        # Connecting blocks while the queue of connections is full.
+        self._sock.settimeout(hello_s)
         try:
             with short_path(path) as name:
                 self._sock.connect(name)

@@ -109,9 +109,9 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
 
 
 def _files(app: Flask, web: Path) -> None:
-    static_files.init(app, web / "static")
+    version = static_files.init(app, web / "static")
     vendor.init(app, web)
-    shell.init(app, web)
+    shell.init(app, web, version)
 
 
 def _templates(app: Flask) -> None:

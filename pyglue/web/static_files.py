@@ -19,8 +19,8 @@ _VERSION: Final = re.compile(f"[0-9a-f]{{{_DIGITS}}}")
 _YEAR_S: Final = 365 * 86400
 
 
-def init(app: Flask, static: Path) -> None:
-    """Serve the files of ``static`` by version."""
+def init(app: Flask, static: Path) -> str:
+    """Serve the files of ``static`` by version, and return that."""
     current = version_of(static)
 
     def add_version(endpoint: str, values: dict[str, Any]) -> None:
@@ -40,6 +40,7 @@ def init(app: Flask, static: Path) -> None:
 
     app.url_defaults(add_version)
     app.view_functions["static"] = serve
+    return current
 
 
 def version_of(static: Path) -> str:

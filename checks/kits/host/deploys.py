@@ -15,6 +15,7 @@ from unittest import mock
 import pygit2
 
 from checks.kits.host.backend import Played
+from checks.kits.host.counts import uncounted
 from checks.kits.host.store import Kit, put
 from checks.kits.manifests import MANIFEST
 from pyglue.api.approvals import ApprovalKind
@@ -196,7 +197,11 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
         store=kit.store,
         config=config,
         webhooks=Webhooks(
-            config=config, registry=kit.registry, broker=kit.broker, secrets=secrets
+            count=uncounted,
+            config=config,
+            registry=kit.registry,
+            broker=kit.broker,
+            secrets=secrets,
         ),
         secret_uses=SecretUses(
             config=config, registry=kit.registry, secrets=secrets, audit=kit.audit

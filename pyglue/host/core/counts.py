@@ -20,7 +20,3 @@ class Counts:
     def add(self, agent: str, key: str) -> None:
         """Count one ``key`` of an agent, or of ``hive``, with the next commit."""
         self.store.post(lambda tx: stats.record(tx, agent, {key: 1.0}))
-
-
-def uncounted(_agent: str, _key: str) -> None:
-    """Count nothing."""

@@ -24,7 +24,6 @@ from pyglue.api.wakeups import ScheduleView
 from pyglue.calendar_times import Calendar
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent
-from pyglue.host.core.counts import uncounted
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.broker import Broker
@@ -86,7 +85,8 @@ class Schedules:
     zone: tzinfo
     least_s: float
     """The least seconds between two messages of a schedule: the operator's limit."""
-    count: Callable[[str, str], None] = uncounted
+    count: Callable[[str, str], None]
+    """Counts a metric of an agent (``Counts.add``)."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _records: dict[str, PinnedRecord | None] = field(default_factory=dict, init=False)
 

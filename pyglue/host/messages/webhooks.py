@@ -25,7 +25,6 @@ from pyglue.api.wakeups import (
 from pyglue.config import HiveConfig
 from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.counts import uncounted
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.secrets import Secrets
 from pyglue.host.core.token_bucket import TokenBucket
@@ -50,7 +49,8 @@ class Webhooks:
     registry: Registry
     broker: Broker
     secrets: Secrets
-    count: Callable[[str, str], None] = uncounted
+    count: Callable[[str, str], None]
+    """Counts a metric of an agent (``Counts.add``)."""
     _rates: dict[tuple[str, str], TokenBucket] = field(default_factory=dict, init=False)
     _checking: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(WEBHOOK.checked_at_once), init=False

@@ -31,7 +31,6 @@ from pyglue.api.push import Note, NotificationsResult
 from pyglue.api.telemetry import HIVE
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.counts import uncounted
 from pyglue.host.watch.notification_rules import quiet_until, worth_of
 
 if TYPE_CHECKING:  # with it comes cryptography, which few hives need
@@ -74,7 +73,8 @@ class Notifier:
     zone: tzinfo
     browsers: "Browsers | None" = None
     """Those that subscribed; None: Web Push is off."""
-    count: Callable[[str, str], None] = uncounted
+    count: Callable[[str, str], None]
+    """Counts a metric of an agent (``Counts.add``)."""
     problem: str | None = None
     """Why the newest attempt failed; None if it did not."""
     _queue: deque[_Pending] = field(

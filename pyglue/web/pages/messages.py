@@ -110,9 +110,8 @@ def send() -> Response:
         ),
     )
     if reply is not None:
-        with contextlib.suppress(
-            HiveError
-        ):  # sent; the message that it answers may be gone
+        # It is sent; the message that it answers may be gone.
+        with contextlib.suppress(HiveError):
             hive().call(MARK_READ, MarkReadParams(ids=(reply,)))
     missed = (
         f" Not delivered to {', '.join(sent.missed)}: inbox full."

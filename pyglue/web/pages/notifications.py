@@ -59,7 +59,7 @@ def page() -> str:
 
 @blueprint.get("/fragments/notifications")
 def fragment() -> str:
-    """Give that page's lists anew."""
+    """Return that page's lists again, for a live update."""
     return render_template("fragments/notifications.html", **_sent())
 
 

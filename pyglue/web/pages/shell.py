@@ -14,25 +14,26 @@ from typing import Final
 from flask import Blueprint, Flask, Response, g, render_template, url_for
 
 from pyglue.web.guard import auth
-from pyglue.web.static_files import version_of
 
 _FILES: Final = ("hive.css", "diff.css", "favicon.svg", "icon-192.png")
 _OFFLINE: Final = "/offline"
 
 
-def init(app: Flask, web: Path) -> None:
-    """Serve the worker and the offline page."""
+def init(app: Flask, web: Path, version: str) -> None:
+    """Serve the worker and the offline page; ``version`` is that of static files.
+
+    Browsers ask for the worker at each page, so it is read once.
+    """
     blueprint = Blueprint("shell", __name__)
-    static, page = web / "static", web / "templates" / "offline.html"
+    page = (web / "templates" / "offline.html").read_bytes()
+    source = (web / "static" / "worker.js").read_text(encoding="utf-8")
+    digest = hashlib.sha256(page + version.encode()).hexdigest()[:16]
 
     @blueprint.get(auth.WORKER)
     def worker() -> Response:
-        content = page.read_bytes() + version_of(static).encode()
-        digest = hashlib.sha256(content)
         addresses = (url_for("static", filename=name) for name in _FILES)
         files = [_OFFLINE, *addresses]
-        shell = {"version": digest.hexdigest()[:16], "files": files}
-        source = (static / "worker.js").read_text(encoding="utf-8")
+        shell = {"version": digest, "files": files}
         text = f"const SHELL = {json.dumps(shell)};\n{source}"
         return Response(text, mimetype="text/javascript")
 

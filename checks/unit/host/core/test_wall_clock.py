@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from checks.kits.events import raw
+from checks.kits.host.counts import uncounted
 from checks.kits.host.messages import WAIT
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.patience import PATIENCE_S
@@ -241,6 +242,7 @@ async def test_a_schedule_follows_the_clock(kit: Kit, set_clock: SetClock) -> No
     daily = {"at": "*-*-* 08:00:00", "message": "Good morning."}
     alice = await kit.agent("alice", schedule={"x": daily})
     schedules = Schedules(
+        count=uncounted,
         store=kit.store,
         registry=kit.registry,
         broker=kit.broker,
@@ -278,7 +280,7 @@ async def test_notifications_are_not_put_off(
         runtime_dir=str(tmp_path),
         notify=NotifyConfig(url_file="/somewhere"),
     )
-    notifier = Notifier(config=config, zone=datetime.UTC)
+    notifier = Notifier(count=uncounted, config=config, zone=datetime.UTC)
     asked = events.QuestionAsked(question=7, to="operator")
     data = raw(msgspec.to_builtins(asked))
     event = Event(seq=1, at=0, agent="alice", kind=asked.KIND, data=data)

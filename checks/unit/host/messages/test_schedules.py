@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from checks.kits.host.counts import uncounted
 from checks.kits.host.store import Kit, open_kit, put
 from checks.kits.manifests import MANIFEST
 from checks.kits.patience import PATIENCE_S
@@ -212,6 +213,7 @@ async def test_a_new_zone_counts_anew(kit: Kit) -> None:
     async with running(kit):
         before = await until(kit, bool)
     ours = Schedules(
+        count=uncounted,
         store=kit.store,
         registry=kit.registry,
         broker=kit.broker,

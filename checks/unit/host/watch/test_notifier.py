@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from checks.kits.events import raw
+from checks.kits.host.counts import uncounted
 from checks.kits.host.store import open_kit
 from checks.kits.patience import PATIENCE_S
 from checks.kits.push import Device
@@ -47,7 +48,7 @@ def notifier(room: Path, *, url: str | None = None, **notify: Any) -> Notifier:
         web=WebConfig(external_url=url),
         notify=NotifyConfig(url_file="/urls", **notify),
     )
-    return Notifier(config=config, zone=BERLIN)
+    return Notifier(count=uncounted, config=config, zone=BERLIN)
 
 
 def event(data: events.Data, agent: str | None = "alice") -> Event:
@@ -176,7 +177,7 @@ def test_what_is_not(tmp_path: Path, data: events.Data) -> None:
 
 def test_without_a_file_nothing_is_kept(tmp_path: Path) -> None:
     config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
-    ours = Notifier(config=config, zone=UTC)
+    ours = Notifier(count=uncounted, config=config, zone=UTC)
     ours.heard(event(events.ApprovalCreated(approval=3)))
     assert (ours.is_on, ours.pending) == (False, 0)
 
@@ -372,7 +373,7 @@ async def pushing(room: Path, *, urls: bool = False) -> AsyncIterator[Pushing]:
         ),
     )
     browsers = Browsers(config=config, audit=kit.audit)
-    ours = Notifier(config=config, zone=BERLIN, browsers=browsers)
+    ours = Notifier(count=uncounted, config=config, zone=BERLIN, browsers=browsers)
     devices = {PHONE: Device(), DESK: Device(auth=b"d" * 16)}
     for endpoint, device in devices.items():
         await browsers.subscribe(device.subscription(endpoint), "uid 0")
@@ -468,7 +469,9 @@ async def test_a_test_comes_at_once_and_only_where_something_is_on(
         (note,) = it.notes(PHONE)
         assert note["path"] == "/notifications"
     off = Notifier(
-        config=HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path)), zone=UTC
+        count=uncounted,
+        config=HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path)),
+        zone=UTC,
     )
     with pytest.raises(HiveError, match="Notifications are off"):
         await off.test(NoParams())
