@@ -32,6 +32,7 @@ mkShell {
         packages.playwright
         packages.pytest
         packages.pytest-asyncio
+        packages.pytest-timeout
         packages.pytest-xdist
       ]
       # Not in every nixpkgs. Without the first `pytest` cannot collect

@@ -4,6 +4,7 @@ Used by the unit tests (with ``hive``), the browser tests and the screenshots.
 """
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -12,13 +13,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import msgspec
 from flask import Flask
 from simple_websocket import Client
 from werkzeug.test import TestResponse
 
+from checks.kits.patience import PATIENCE_S
 from checks.kits.web.hive import NAME, FakeHive
 from pyglue import config
 from pyglue.api.approvals import DiffBase, DiffSet
@@ -61,12 +63,27 @@ class Operator:
 
 
 class Page(Client):
-    """A page's WebSocket; the library's own leaves the port out of ``Host``."""
+    """A page's WebSocket, without two faults of the library's own."""
 
     def handshake(self) -> None:
-        """Say the host as browsers do."""
+        """Say the host as browsers do; read what came with the server's answer.
+
+        The library leaves the port out of ``Host``, and looks at messages in the packet
+        of the answer only when the next packet arrives.
+        """
         self.host: str = f"{self.host}:{self.port}"
         super().handshake()
+        self.connected: bool = self._handle_events()
+
+    def until(self, wanted: str) -> dict[str, Any]:
+        """Return the next message of this type; none of other types ends the wait."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            text = self.receive(timeout=PATIENCE_S)
+            message: dict[str, Any] = json.loads(text or '{"type": "silence"}')
+            if message["type"] == wanted:
+                return message
+        raise AssertionError(f"no {wanted} came in time")
 
 
 def make_app(hive: FakeHive, web: WebConfig | None = None) -> Flask:

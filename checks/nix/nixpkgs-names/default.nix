@@ -30,6 +30,7 @@ let
     "playwright"
     "pytest"
     "pytest-asyncio"
+    "pytest-timeout"
     "pytest-xdist"
     "schemathesis"
     "setuptools"

@@ -123,9 +123,8 @@ def served_in_time(web: Running, ws: Page, start: bytes) -> bool:
         for path in ("/",) * 5 + ("/login",):
             assert web.get(path).status == 200
         seq = web.hive.emit("agent.state", "alice", state="idle")
-        told = ""
-        while f'"seq":{seq}' not in told.replace(" ", ""):
-            told = str(ws.receive(timeout=PATIENCE_S))  # a stream goes on
+        while ws.until("event")["seq"] != seq:
+            pass  # a stream goes on
         return time.monotonic() - began < DASHBOARD_HTTP.head_s
 
 

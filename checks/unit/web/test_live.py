@@ -198,6 +198,7 @@ def test_a_hive_that_begins_anew_is_a_gap(hive: FakeHive, hub: Hub) -> None:
         hive.seq, hive.events = 3, []
         hive.start()
         one.until(is_type("gap"))
+        one.until(is_type("up"))  # the page says that the hive is back
         newest = hive.emit("message.sent")
         one.until(has_seq(newest))
         assert one.seqs() == [newest]
@@ -206,11 +207,13 @@ def test_a_hive_that_begins_anew_is_a_gap(hive: FakeHive, hub: Hub) -> None:
 def test_with_hived_away_from_the_start_listeners_hear_it(
     hive: FakeHive, hub: Hub
 ) -> None:
+    hive.emit("message.sent")
     hive.stop()
     with reader(hub, hive.new_session()) as one:
         one.until(is_type("down"))
         hive.start()
         one.until(is_type("up"))
+        assert [message["type"] for message in one.got] == ["down", "up"]
 
 
 def test_a_dead_session_s_streams_end_and_the_others_go_on(

@@ -1,7 +1,6 @@
 """The real process: gunicorn, WebSockets, and how it starts and stops."""
 
 import http.client
-import json
 import signal
 import socket
 import subprocess
@@ -10,7 +9,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from simple_websocket import ConnectionClosed
@@ -65,16 +63,6 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield Running(hive, port, process, home)
 
 
-def until(ws: Page, wanted: str) -> dict[str, Any]:
-    """Return the first message of a type."""
-    while True:
-        text = ws.receive(timeout=60)
-        assert text is not None, f"no {wanted} came in time"
-        message: dict[str, Any] = json.loads(text)
-        if message["type"] == wanted:
-            return message
-
-
 def test_a_page_is_served(web: Running) -> None:
     answer = web.get("/", web.cookie())
     assert answer.status == 200
@@ -83,9 +71,9 @@ def test_a_page_is_served(web: Running) -> None:
 
 def test_events_come_over_the_websocket(web: Running) -> None:
     ws = web.live()
-    until(ws, "up")
+    ws.until("up")
     seq = web.hive.emit("agent.state", "alice", state="idle")
-    event = until(ws, "event")
+    event = ws.until("event")
     assert (event["seq"], event["kind"]) == (seq, "agent.state")
     ws.close()
 
@@ -94,7 +82,7 @@ def test_the_websocket_resumes(web: Running) -> None:
     seen = web.hive.seq
     newest = web.hive.emit("message.sent")
     ws = web.live(f"?since={seen}")
-    assert until(ws, "event")["seq"] == newest
+    assert ws.until("event")["seq"] == newest
     ws.close()
 
 
@@ -144,7 +132,7 @@ def test_our_own_websocket_is_accepted(web: Running) -> None:
 def test_a_page_that_leaves_frees_its_stream(web: Running) -> None:
     opened = [web.live() for _ in range(20)]
     for ws in opened:
-        until(ws, "up")
+        ws.until("up")
     (connection,) = web.hive.subscribers
     for ws in opened:
         ws.close()
@@ -157,7 +145,7 @@ def test_a_page_that_leaves_frees_its_stream(web: Running) -> None:
 
 def test_a_large_message_to_the_websocket_ends_it(web: Running) -> None:
     ws = web.live()
-    until(ws, "up")
+    ws.until("up")
     ws.send("x" * 100_000)
     with pytest.raises(ConnectionClosed):
         while ws.receive(timeout=60) is not None:
@@ -188,7 +176,7 @@ def test_sigterm_ends_it_soon_with_streams_open(
     ):
         web = Running(hive, port, process, tmp_path)
         ws = web.live()
-        until(ws, "up")
+        ws.until("up")
         events = web.get("/api/events", web.cookie())
         assert events.readline() == b"retry: 1000\n"
         started = time.monotonic()

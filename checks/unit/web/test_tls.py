@@ -1,7 +1,6 @@
 """The dashboard under TLS and behind proxies: certificate, cookies, who is believed."""
 
 import http.client
-import json
 import socket
 import ssl
 import subprocess
@@ -150,13 +149,10 @@ def test_live_events_flow_while_the_browser_says_nothing(web: Running) -> None:
         headers={"Origin": f"https://hive.example:{web.port}", "Cookie": web.cookie()},
         ssl_context=web.context(),
     )
-    seen: list[Any] = []
-    while not any(message["type"] == "up" for message in seen):
-        seen.append(json.loads(ws.receive(timeout=60)))
-    for number in range(3):
+    ws.until("up")
+    for _ in range(3):
         seq = web.hive.emit("agent.state", "alice", state="idle")
-        message = json.loads(ws.receive(timeout=60))
-        assert message.get("seq") == seq, (number, message)
+        assert ws.until("event")["seq"] == seq
     ws.close()
 
 

@@ -9,8 +9,8 @@ and reads its pages again.
 
 Messages (JSON texts): ``{"type": "up"}`` or ``{"type": "down"}`` first and whenever
 hived connects or disconnects, ``{"type": "event", "seq", "at", "kind", "agent",
-"data"}``, and ``{"type": "gap", "seq", "reason"}``; for pages that show only the steps
-of turns, those of ``steps``.
+"data"}``, and ``{"type": "gap", "seq", "reason"}``, after which ``up`` or ``down`` is
+said again; for pages that show only the steps of turns, those of ``steps``.
 """
 
 import contextlib
@@ -79,8 +79,7 @@ class Hub:
             listener = Listener(session, since, self._ring.index)
             self._listeners.add(listener)
             self._resume(listener)
-            if self._up is not None:
-                listener.greeting = connection_item(self._up)
+            listener.greeting = next(self._state(), None)
             self._ensure_thread()
             self._changed.notify_all()
         try:
@@ -120,9 +119,11 @@ class Hub:
             if listener.gap is not None:
                 gap = gap_item(self._ring.seq or 0, listener.gap)
                 listener.gap = None
-                return [gap]
+                # The messages that are left out may hold the connection's state.
+                return [gap, *self._state()]
             since = listener.since or 0
-            listener.since = max(since, self._ring.seq or 0)
+            if self._ring.seq is not None:
+                listener.since = max(since, self._ring.seq)
         return [one for one in found or () if one.seq is None or one.seq > since]
 
     def wake(self) -> None:
@@ -171,6 +172,10 @@ class Hub:
     def _append(self, item: Item) -> None:
         self._ring.append(item)
         self._changed.notify_all()
+
+    def _state(self) -> Iterator[Item]:
+        if self._up is not None:
+            yield connection_item(self._up)
 
     def _set_up(self, up: bool) -> None:
         if self._up is not up:
