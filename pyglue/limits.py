@@ -204,8 +204,9 @@ class EgressLimits:
 
     connections: int = 128
     """Open connections of one agent; more are queued in the kernel."""
-    descriptors_reserved: int = 128
-    """Descriptors that are reserved: agents' connections never use them."""
+    descriptors_reserved: int = 256
+    """Descriptors that are reserved, half of them for splices: agents' connections
+    never use them."""
     lookups: int = 4
     """Names of one agent that are looked up at the same time."""
     head: int = 64 * KIB

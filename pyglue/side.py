@@ -2,24 +2,30 @@
 
 For hive-egress, and for the harness's port that leads to it. Bytes that are led pass in
 the callback that brings them: no task wakes for them, nothing copies them, and all
-connections of a loop are received into the same memory. A side whose sink takes no more
-is not read from.
+connections of a loop are received into the same memory. Once many have passed, the
+kernel moves the next ones (``splicing``). A side whose sink takes no more is not read
+from.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from pyglue.splicing import Splice, Splices
+
 _SIZE: Final = 128 * 1024
 _HELD_MAX: Final = 256 * 1024
 """What is kept for a reader; beyond it, it waits in the kernel."""
+_MANY: Final = 1024 * 1024
+"""Bytes of one direction after which the kernel moves the next ones."""
 
 
 class Scratch:
-    """Memory into which the sides of one event loop receive, one after the other."""
+    """What the sides of one event loop share: memory to receive into, and splices."""
 
     def __init__(self) -> None:
         self.memory = memoryview(bytearray(_SIZE))
+        self.splices = Splices()
 
     def replace(self) -> None:
         """Take other memory: a transport still has to write what is in this."""
@@ -50,6 +56,8 @@ class Side(asyncio.BufferedProtocol):
         self._peer: Side | None = None
         self._sink: Side | None = None
         self._count: Callable[[int], None] = _uncounted
+        self._passed = 0
+        self._splice: Splice | None = None
         self._is_paused = False
         self._is_full = False
         self._error: Exception | None = None
@@ -77,6 +85,7 @@ class Side(asyncio.BufferedProtocol):
     def write(self, data: bytes) -> None:
         """Write what ``drain`` waits for."""
         if data:
+            self._take_back()
             self._socket.write(data)
 
     async def drain(self) -> None:
@@ -96,11 +105,13 @@ class Side(asyncio.BufferedProtocol):
 
     def end(self) -> None:
         """Say that nothing more is written."""
+        self._take_back()
         if self._socket.can_write_eof() and not self._socket.is_closing():
             self._socket.write_eof()
 
     def close(self) -> None:
         """Close it once what was written is gone."""
+        self._take_back()
         self._socket.close()
 
     def abort(self) -> None:
@@ -130,6 +141,7 @@ class Side(asyncio.BufferedProtocol):
 
     def keep(self) -> None:
         """Keep again for ``read`` what comes from here."""
+        self._end_splice()
         if self._peer is not None:
             self._peer._peer = None
         self._sink = self._peer = None
@@ -138,13 +150,53 @@ class Side(asyncio.BufferedProtocol):
     def _pace(self) -> None:
         """Read from the kernel only what can be passed on or kept."""
         sink = self._sink
-        wanted = len(self._held) >= _HELD_MAX if sink is None else sink._is_full
+        if self._splice is not None:
+            wanted = True
+        else:
+            wanted = len(self._held) >= _HELD_MAX if sink is None else sink._is_full
         if wanted != self._is_paused and not self.gone.done():
             self._is_paused = wanted
             if wanted:
                 self._socket.pause_reading()
             else:
                 self._socket.resume_reading()
+
+    # --- moved by the kernel ----------------------------------------------------------
+
+    def _start_splice(self, sink: "Side") -> None:
+        """Let the kernel move what comes next, if it can."""
+        self._passed = 0
+        source, target = self._descriptor(), sink._descriptor()
+        if source is None or target is None or sink._socket.get_write_buffer_size():
+            return
+        self._splice = self._scratch.splices.start(
+            source=source, sink=target, count=self._count, ended=self._spliced
+        )
+        self._pace()
+
+    def _descriptor(self) -> int | None:
+        """Return that of a socket whose bytes pass as they are."""
+        transport = self._socket
+        made = transport.get_extra_info("socket")
+        is_plain = transport.get_extra_info("sslcontext") is None
+        is_open = made is not None and not transport.is_closing()
+        return made.fileno() if is_plain and is_open else None
+
+    def _spliced(self, rest: bytes) -> None:
+        """Go on without; an end or an error is met again by reading or writing."""
+        self._splice = None
+        if self._sink is not None and rest:
+            self._sink._socket.write(rest)
+        self._pace()
+
+    def _end_splice(self) -> None:
+        if self._splice is not None:
+            self._splice.end()
+
+    def _take_back(self) -> None:
+        """Be written to in order: what the kernel moves here goes first."""
+        if self._peer is not None:
+            self._peer._end_splice()
 
     # --- called by asyncio ------------------------------------------------------------
 
@@ -171,6 +223,9 @@ class Side(asyncio.BufferedProtocol):
         if sink.get_write_buffer_size():  # asyncio may keep the memory, uncopied
             self._scratch.replace()
         self._count(nbytes)
+        self._passed += nbytes
+        if self._passed >= _MANY:
+            self._start_splice(self._sink)
 
     def eof_received(self) -> bool:
         """Tell the sink; the other direction goes on, except over TLS."""
@@ -180,6 +235,8 @@ class Side(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End the other side, too, once it has what it was sent."""
         self._error = exc
+        self._end_splice()
+        self._take_back()
         _wake(self.gone)
         self._is_over()
         _wake(self._draining)

@@ -34,7 +34,7 @@ _SHARED: Final = frozenset(
         *("manifest_checks", "calendar_times", "file_names", "folder"),
         "push_endpoints",
         *("hosts", "model_config", "models", "names", "origin", "paths", "seldom"),
-        *("json_depth", "redact", "shape_words", "side", "strict_json"),
+        *("json_depth", "redact", "shape_words", "side", "splicing", "strict_json"),
         "workspaces",
         "wall_clock",
         *("process", "sandbox", "tools", "archive", "bash_policy", "handover"),
