@@ -33,7 +33,7 @@ printf '%s\\0' "${{0##*/}}" "$@" > /tmp/log/$$.$RANDOM$RANDOM
 _SEED: Final = """
 git init -q -b main . && echo one > f && echo two > g && git add f g &&
 git -c user.name=t -c user.email=t@t commit -q -m x && tar -cf t.tar f g && mkdir d &&
-touch .mark .hid f.c g.c -- -f
+touch .mark && touch -r .mark .hid f.c g.c -- -f
 """
 _DRIVER: Final = """
 mkdir /tmp/log /tmp/work; timeout=$(command -v timeout)
