@@ -75,6 +75,7 @@ let
     "pygit2"
     "pygments"
     "sdnotify"
+    "segno"
     "tree-sitter"
     "tree-sitter-bash"
   ];

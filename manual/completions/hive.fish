@@ -131,6 +131,7 @@ complete -c hive -n '_shtab_hive_using login' -s h -l help -d 'show this help me
 complete -c hive -n '_shtab_hive_using login' -l json -d 'print a JSON object'
 complete -c hive -n '_shtab_hive_using login' -l state -x -d 'state directory (default: $HIVE_STATE, else .hive)'
 complete -c hive -n '_shtab_hive_using login' -l socket -x -d 'path of hived'"'"'s operator socket'
+complete -c hive -n '_shtab_hive_using login' -l qr -l no-qr -d 'also print the link as a QR code, or not (default: on a terminal, unless the link works on this machine only)'
 complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a metrics-token -d 'issue or revoke the token for /metrics'
 complete -c hive -n '_shtab_hive_using metrics-token' -s h -l help -d 'show this help message and exit'
 complete -c hive -n '_shtab_hive_using metrics-token' -l json -d 'print a JSON object'

@@ -374,6 +374,7 @@ _shtab_hive_login_options=(
   "--json[print a JSON object]"
   "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
   "--socket[path of hived\'s operator socket]:socket:"
+  {--qr,--no-qr}"[also print the link as a QR code, or not (default\: on a terminal, unless the link works on this machine only)]"
 )
 
 # guard to ensure default positional specs are added only once per session

@@ -75,6 +75,7 @@ in
         trusted_proxies = web.trustedProxies;
         agent_ports = web.agentPorts;
         inherit (web) terminal;
+        trusted_days = web.trustedDays;
       };
       limits = shared cfg.limits // {
         inherit (cfg.limits)

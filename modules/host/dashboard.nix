@@ -93,6 +93,16 @@ in
       example = false;
       description = "Whether each agent also has a loopback port that redirects to its page.";
     };
+    trustedDays = mkOption {
+      type = t.trustedDays;
+      default = 7;
+      example = 1;
+      description = ''
+        How many days a session lasts in a browser that its operator chooses to trust when
+        logging in; other sessions last 12 hours. `0` offers no such choice. A lower number
+        also shortens sessions that exist.
+      '';
+    };
     terminal = mkOption {
       type = types.bool;
       default = true;

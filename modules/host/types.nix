@@ -34,6 +34,7 @@ in
   address = types.strMatching "[0-9A-Fa-f.:]+";
   seconds = types.ints.between 1 604800;
   days = types.ints.between 1 36500;
+  trustedDays = types.ints.between 0 90;
   port = types.ints.between 1 65535;
   money = types.numbers.positive;
 

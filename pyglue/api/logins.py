@@ -45,6 +45,8 @@ class LoginParams(Params, frozen=True):
     """Exchange a one-time code for a session."""
 
     code: Annotated[str, Meta(max_length=256)]
+    trusted: bool = False
+    """Whether the session lasts as long as the host's configuration allows."""
 
 
 class LoginResult(Result, frozen=True):

@@ -57,6 +57,8 @@ class WebConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Whether each agent also has a loopback port that opens its page."""
     terminal: bool = True
     """Whether operators may open a terminal in an agent's container."""
+    trusted_days: Annotated[int, Meta(ge=0, le=90)] = 0
+    """How long a session lasts in a browser that its operator trusts; 0: no longer."""
 
 
 class Credential(StrEnum):

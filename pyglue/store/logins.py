@@ -1,5 +1,6 @@
 """One-time codes and sessions. Only hashes of the secrets are stored."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -18,6 +19,22 @@ class LoginKind(StrEnum):
     CODE = "code"
     SESSION = "session"
     METRICS = "metrics"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """From when until when a session is valid, in seconds since the epoch."""
+
+    created_at: float
+    expires_at: float
+
+    def has(self, now: float, longest_s: float) -> bool:
+        """Return whether ``now`` is in it, cut to ``longest_s`` seconds.
+
+        A clock that was set back a long way is before its beginning.
+        """
+        ends_at = min(self.expires_at, self.created_at + longest_s)
+        return self.created_at - SET_BACK_S <= now < ends_at
 
 
 def insert(tx: Tx, kind: LoginKind, digest: str, expires_at: float) -> None:
@@ -43,8 +60,8 @@ def take(tx: Tx, kind: LoginKind, digest: str) -> bool:
     return removed > 0
 
 
-def sessions(reader: Reader, now: float) -> dict[str, float]:
-    """Return the hashes of valid sessions and their expiry."""
+def sessions(reader: Reader, now: float) -> dict[str, Span]:
+    """Return the hashes of valid sessions and how long they are."""
     rows = (
         LoginModel.select()
         .where(
@@ -54,7 +71,10 @@ def sessions(reader: Reader, now: float) -> dict[str, float]:
         )
         .execute(reader.db)
     )
-    return {row.hash: row.expires_at for row in rows}
+    return {
+        row.hash: Span(created_at=row.created_at, expires_at=row.expires_at)
+        for row in rows
+    }
 
 
 def metrics(reader: Reader) -> frozenset[str]:

@@ -14,7 +14,7 @@ from jinja2 import StrictUndefined
 from pyglue import file_names, paths
 from pyglue.api.logins import session_name
 from pyglue.config import HiveConfig
-from pyglue.limits import DASHBOARD_HTTP
+from pyglue.limits import DASHBOARD_HTTP, SESSION_S
 from pyglue.web import errors, gzip, hooks, rpc, static_files
 from pyglue.web.guard import auth, cookies
 from pyglue.web.guard.origins import Origins
@@ -156,4 +156,6 @@ def _context() -> dict[str, object]:
         "flash": cookies.take_flash,
         "logged_in": session is not None,
         "display": display.chosen(),
+        "trusted_days": rpc.web().config.trusted_days,
+        "session_hours": round(SESSION_S / 3600),
     }

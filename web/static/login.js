@@ -1,2 +1,3 @@
-// With JavaScript the code is sent by itself; without, there is a button.
+// Where there is nothing to choose, the code is sent by itself; without JavaScript there is
+// a button.
 document.getElementById("login").requestSubmit();

@@ -104,6 +104,7 @@ in
       openFirewall = true;
       agentPorts = false;
       terminal = false;
+      trustedDays = 30;
     };
     agents = {
       manager.source = "/nix/store/33333333333333333333333333333333-manager";
@@ -315,6 +316,7 @@ in
   type-notify-quiet = hive { notify.quietHours = "22:00-24:00"; };
   type-notify-contact = hive { notify.webPush.contact = "me@example.org"; };
   type-notify-host = hive { notify.webPush.privateHosts = [ "https://push.lan" ]; };
+  type-trusted-days = hive { dashboard.trustedDays = 91; };
   type-notify-event = hive { notify.events = [ "turns" ]; };
   bad-secret-name = hive { secrets."my-token".file = "/run/secrets/token"; };
   bad-no-nftables = hive { limits.network = true; } // {

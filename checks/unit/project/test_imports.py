@@ -82,6 +82,7 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "tree_sitter": ("harness",),
     "mcp": (),
     "oncalendar": ("calendar_times.py",),
+    "segno": ("cli/output/qr.py",),
     "dbus_fast": ("host/backends",),
     "jsonschema": ("manifest_schema.py",),
     "subprocess": ("process",),

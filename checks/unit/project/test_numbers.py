@@ -34,7 +34,8 @@ QUOTED: Final[tuple[tuple[str, str, float], ...]] = (
         Timeouts().approval_expires_s / _DAY_S,
     ),
     ("docs/architecture.md", r"single-use code \((\d+)\s+minutes\)", LOGIN_LINK_S / 60),
-    ("docs/architecture.md", r"for a session \((\d+) hours\)", SESSION_S / 3600),
+    ("docs/architecture.md", r"for a session \((\d+) hours;", SESSION_S / 3600),
+    ("docs/host-options.md", r"other sessions last (\d+) hours", SESSION_S / 3600),
     (
         "docs/architecture.md",
         r"nobody decided within (\d+) days",

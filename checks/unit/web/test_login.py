@@ -2,9 +2,11 @@
 
 import pytest
 
-from checks.kits.web.app import COOKIE, Operator, make_app
+from checks.kits.web.app import COOKIE, Operator, make_app, refusing
 from checks.kits.web.hive import FakeHive
+from pyglue.api.logins import LoginParams, LoginResult
 from pyglue.config import WebConfig
+from pyglue.errors import ErrorCode
 
 # --- the login -----------------------------------------------------------------
 
@@ -72,6 +74,41 @@ def test_a_log_in_leads_to_no_other_site(stranger: Operator, place: str) -> None
 def test_the_whole_link_is_taken_for_its_code(stranger: Operator) -> None:
     answer = stranger.post("/login", {"code": f" {stranger.hive.link()}\n"})
     assert answer.status_code == 303
+
+
+def test_a_browser_is_trusted_only_where_the_host_allows_it(
+    stranger: Operator, hive: FakeHive
+) -> None:
+    asked: list[LoginParams] = []
+    answer = hive._login
+
+    async def login(params: LoginParams) -> LoginResult:
+        asked.append(params)
+        return await answer(params)
+
+    hive.overrides["login"] = login
+    assert "Trust this browser" not in stranger.get("/").text
+    assert "login.js" in stranger.get("/login?code=x").text
+    app = make_app(hive, WebConfig(trusted_days=7))
+    trusting = Operator(hive, app)
+    shown = (trusting.get("/"), trusting.get("/login?code=x"))
+    for page in shown:
+        assert "Trust this browser for 7 days" in page.text
+        assert "logged out after 12 hours" in page.text
+        assert 'name="trusted" value="yes">' in page.text  # not ticked
+        assert "login.js" not in page.text  # it would choose for the operator
+    for more in ({}, {"trusted": "yes"}):
+        sent = {"code": hive.new_code(), **more}
+        assert trusting.post("/login", sent).status_code == 303
+    assert [one.trusted for one in asked] == [False, True]
+
+
+def test_a_refused_trust_is_said(stranger: Operator, hive: FakeHive) -> None:
+    hive.overrides["login"] = refusing(ErrorCode.FORBIDDEN, "It trusts no browser.")
+    answer = stranger.post("/login", {"code": hive.new_code(), "trusted": "yes"})
+    assert answer.status_code == 403
+    assert "It trusts no browser." in answer.text
+    assert "Set-Cookie" not in answer.headers
 
 
 def test_another_site_cannot_log_its_visitor_in(stranger: Operator) -> None:

@@ -8,6 +8,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.control import BlockReason
 from pyglue.api.overview import AgentView, HiveStatus, Step
 from pyglue.api.telemetry import MetricsTokenParams
+from pyglue.cli.output import qr
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import table
 from pyglue.cli.output.times import lasting, moment, within
@@ -29,12 +30,23 @@ def agents_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--names", action="store_true", help="print only their names")
 
 
-def login(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
-    """Print a one-time login link."""
-    result = client.call(api.LOGIN_CODE, NoParams())
-    return Answer(
-        result, f"Open this link once, {within(result.expires_at)}:\n{result.url}"
+def login_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``login``."""
+    parser.add_argument(
+        "--qr",
+        action=argparse.BooleanOptionalAction,
+        help="also print the link as a QR code, or not (default: on a terminal, unless "
+        "the link works on this machine only)",
     )
+
+
+def login(client: SyncClient, arguments: argparse.Namespace) -> Answer:
+    """Print a one-time login link, for another device also as a QR code."""
+    result = client.call(api.LOGIN_CODE, NoParams())
+    text = f"Open this link once, {within(result.expires_at)}:\n{result.url}"
+    if qr.wanted(result.url, arguments.qr):
+        text += f"\n\n{qr.drawn(result.url)}"
+    return Answer(result, text)
 
 
 def metrics_token(client: SyncClient, arguments: argparse.Namespace) -> Answer:

@@ -24,7 +24,7 @@ COMMANDS: Final = (
     Command(
         name="login",
         about="print a one-time login link for the dashboard",
-        declare=no_arguments,
+        declare=overview.login_arguments,
         call=overview.login,
     ),
     Command(

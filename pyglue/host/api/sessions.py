@@ -33,9 +33,10 @@ from pyglue.jsonrpc import Connection
 from pyglue.limits import LOGIN_LINK_S, SESSION_S
 from pyglue.store import logins
 from pyglue.store.database import Store
-from pyglue.store.logins import LoginKind
+from pyglue.store.logins import LoginKind, Span
 
 WEB_CLIENT: Final = "hive-web"
+_DAY_S: Final = 86400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ class Sessions:
     store: Store
     config: HiveConfig
     audit: Audit
-    _live: dict[str, float] = field(default_factory=dict, init=False)
+    _live: dict[str, Span] = field(default_factory=dict, init=False)
     _metrics: frozenset[str] = field(default=frozenset(), init=False)
 
     async def load(self) -> None:
@@ -104,8 +105,14 @@ class Sessions:
 
     def _is_live(self, digest: str) -> bool:
         """Also over a clock that is set back: no session lasts longer than it may."""
-        left = self._live.get(digest, 0.0) - time.time()
-        return 0 < left <= SESSION_S + logins.SET_BACK_S
+        span = self._live.get(digest)
+        longest_s = max(SESSION_S, self._trusted_s)
+        return span is not None and span.has(time.time(), longest_s)
+
+    @property
+    def _trusted_s(self) -> float:
+        """Return how long a session in a trusted browser lasts; 0: none does."""
+        return self.config.web.trusted_days * _DAY_S
 
     def _digest(self, token: str) -> str:
         """Return what is kept of a code or session: it ends with the listener's life.
@@ -148,8 +155,16 @@ class Sessions:
         """Exchange a code for a session.
 
         Raises:
-            HiveError: ``unauthenticated`` for a code that is used, old or wrong.
+            HiveError: ``unauthenticated`` for a code that is used, old or wrong,
+                ``forbidden`` for a trusted browser where the host has none; the code
+                is not used up.
         """
+        if params.trusted and not self._trusted_s:
+            raise HiveError(
+                ErrorCode.FORBIDDEN,
+                "This hive trusts no browser for longer than a session: "
+                "services.hyperhive.dashboard.trustedDays is 0.",
+            )
         used = await self.store.write(
             lambda tx: logins.take(tx, LoginKind.CODE, self._digest(params.code))
         )
@@ -161,12 +176,15 @@ class Sessions:
             )
         token = secrets.token_urlsafe(32)
         digest = self._digest(token)
-        expires_at = time.time() + SESSION_S
+        created_at = time.time()
+        lasts_s = self._trusted_s if params.trusted else SESSION_S
+        expires_at = created_at + lasts_s
         await self.store.write(
             lambda tx: logins.insert(tx, LoginKind.SESSION, digest, expires_at)
         )
-        self._live[digest] = expires_at
-        self.audit.record(name_of(digest), "login", None, {})
+        self._live[digest] = Span(created_at=created_at, expires_at=expires_at)
+        said = {"trusted_days": self.config.web.trusted_days} if params.trusted else {}
+        self.audit.record(name_of(digest), "login", None, said)
         return LoginResult(session=token, expires_at=expires_at)
 
     async def metrics_token(

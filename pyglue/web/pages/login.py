@@ -1,8 +1,8 @@
 """Logging in and out.
 
 ``hive login`` prints an address with a one-time code. Opening it consumes nothing
-(a chat's link preview may do so too): the page's form posts the code, by itself with
-JavaScript, by a button without.
+(a chat's link preview may do so too): the page's form posts the code. With JavaScript
+it does so by itself, unless there is something to choose.
 """
 
 import re
@@ -38,9 +38,10 @@ def page() -> str:
 def submit() -> Response:
     """Exchange the code for a session."""
     code = _code(request.form.get("code", ""))
+    trusted = "trusted" in request.form
     link = HiveLink(web().socket, None)
     try:
-        result = link.call(LOGIN, LoginParams(code=code))
+        result = link.call(LOGIN, LoginParams(code=code, trusted=trusted))
     except HiveError as error:
         if error.code is ErrorCode.UNAVAILABLE:
             raise

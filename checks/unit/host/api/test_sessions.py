@@ -40,12 +40,14 @@ class Room:
     audit: Audit
     path: Path
 
-    def sessions(self, ids: Ids | None, *, run: str = "") -> Sessions:
+    def sessions(
+        self, ids: Ids | None, *, run: str = "", trusted_days: int = 0
+    ) -> Sessions:
         config = HiveConfig(
             state_dir=str(self.path),
             runtime_dir="/r",
             ids=ids,
-            web=WebConfig(run=run),
+            web=WebConfig(run=run, trusted_days=trusted_days),
         )
         return Sessions(store=self.store, config=config, audit=self.audit)
 
@@ -114,6 +116,46 @@ async def test_the_cli_is_known_by_its_user(room: Room) -> None:
 async def test_without_users_of_their_own_the_web_says_who_it_is(room: Room) -> None:
     caller = room.sessions(None).caller(peer(1000), hello("hive-web"))
     assert (caller.web, caller.session) == (True, False)
+
+
+async def test_a_trusted_browser_stays_logged_in_as_long_as_the_host_allows(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.time()
+    sessions = room.sessions(IDS, trusted_days=7)
+    usual = await login(sessions)
+    code = (await sessions.mint_code("test")).code
+    trusted = await sessions.login(LoginParams(code=code, trusted=True))
+    assert trusted.expires_at == pytest.approx(began + 7 * 86400, abs=60)
+    assert [one["data"] for one in entries(room) if one["what"] == "login"] == [
+        {},
+        {"trusted_days": 7},
+    ]
+    lower, again = (room.sessions(IDS, trusted_days=days) for days in (1, 7))
+    without = room.sessions(IDS)
+    for one in (lower, again, without):
+        await one.load()
+    for hours, lives in (
+        (11, {"usual", "again", "lower", "without"}),
+        (13, {"again", "lower"}),  # where nobody is trusted any more it is as usual
+        (25, {"again"}),  # where the host's number is lower now, that counts
+        (7 * 24 + 1, set()),
+        (-1, set()),  # the clock was set back by more than it may
+    ):
+        monkeypatch.setattr(time, "time", lambda hours=hours: began + hours * 3600)
+        found = {"usual"} if sessions.alive(usual) else set()
+        for name, one in (("again", again), ("lower", lower), ("without", without)):
+            found |= {name} if one.alive(trusted.session) else set()
+        assert found == lives, hours
+
+
+async def test_a_hive_that_trusts_no_browser_refuses_to(room: Room) -> None:
+    sessions = room.sessions(IDS)
+    code = (await sessions.mint_code("test")).code
+    with pytest.raises(HiveError, match="trusts no browser") as caught:
+        await sessions.login(LoginParams(code=code, trusted=True))
+    assert caught.value.code is ErrorCode.FORBIDDEN
+    assert (await sessions.login(LoginParams(code=code))).session
 
 
 async def test_sessions_survive_a_restart_and_secrets_are_not_stored(
