@@ -32,7 +32,7 @@ WARM_BYTES: Final = 1 * GIB
 LOGIN_LINK_S: Final = 10 * 60.0
 """How long a login link works, in seconds."""
 SESSION_S: Final = 12 * 3600.0
-"""How long a session of the dashboard lasts, in seconds; in a trusted browser longer."""
+"""How long a session lasts, in seconds; in a trusted browser it is longer."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,20 @@
 """What an operator sees and clicks, in a real browser before a fake hive."""
 
+from pathlib import Path
+
 import msgspec
 from playwright.sync_api import Page, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
+from checks.kits.net import free_port
 from checks.kits.web import data as data
+from checks.kits.web import hive as fake_hive
+from checks.kits.web.app import hive_web
 from pyglue.api.approvals import ApprovalState
 from pyglue.api.common import AgentState
 from pyglue.api.operations import OperationState
+from pyglue.config import WebConfig
 
 
 def set_state(site: Site, name: str, state: AgentState) -> None:
@@ -37,6 +43,24 @@ def test_a_used_link_says_so(site: Site, dashboard: Dashboard) -> None:
     dashboard.page.goto(f"{site.url}/login?code=used")
     alert = dashboard.page.get_by_role("alert")
     expect(alert).to_contain_text("expired or was already used")
+
+
+def test_a_browser_can_be_trusted_for_days(tmp_path: Path, page: Page) -> None:
+    port = free_port()
+    web = WebConfig(port=port, trusted_days=7)
+    with (
+        fake_hive.running(tmp_path / "operator.sock", port=port) as hive,
+        hive_web(tmp_path, port, web),
+    ):
+        page.goto(hive.link())
+        box = page.get_by_role("checkbox", name="Trust this browser for 7 days")
+        expect(box).not_to_be_checked()
+        expect(page.get_by_role("button", name="Log in")).to_be_focused()
+        box.check()
+        page.keyboard.press("Enter")  # from the box: it is a form
+        expect(page.get_by_test_id("agents")).to_be_visible()
+        (asked,) = hive.called("login")
+        assert asked.trusted
 
 
 # --- live ----------------------------------------------------------------------

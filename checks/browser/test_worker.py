@@ -311,6 +311,79 @@ def test_the_button_subscribes_and_muting_ends_it(
     assert len(own.hive.browsers) == 1
 
 
+# What the browser says when it has replaced a subscription, or ended it.
+_REPLACED = """async (renewed) => {
+  const subscription = (endpoint) => ({
+    endpoint, toJSON: () => ({ endpoint, keys: { p256dh: "BBBB", auth: "BBBB" } }),
+  });
+  PushManager.prototype.getSubscription = async () => null;
+  PushManager.prototype.subscribe = async (options) => {
+    if (!options.userVisibleOnly || options.applicationServerKey.length !== 65)
+      throw new Error("with the hive's key, and visible");
+    return subscription("https://push.example/send/3");
+  };
+  const event = new Event("pushsubscriptionchange");
+  const waits = [];
+  event.waitUntil = (work) => waits.push(work);
+  event.oldSubscription = subscription("https://push.example/send/1");
+  event.newSubscription = renewed ? subscription("https://push.example/send/2") : null;
+  self.dispatchEvent(event);
+  const ends = await Promise.allSettled(waits);
+  return ends.map(({ status, reason }) => (reason ? String(reason) : status));
+}"""
+
+
+def test_a_subscription_that_the_browser_replaced_is_told_to_the_hive(
+    own: Own, context: BrowserContext
+) -> None:
+    own.hive.reset()
+    page = own.open(context)
+    (worker,) = context.service_workers
+    for number, renewed in enumerate((True, False), start=1):
+        assert worker.evaluate(_REPLACED, renewed) == ["fulfilled"]
+        asked = own.hive.called("push_subscribe")
+        assert len(asked) == number
+        assert asked[-1].endpoint == f"https://push.example/send/{number + 1}"
+        assert asked[-1].replaces == "https://push.example/send/1"
+        assert (asked[-1].p256dh, asked[-1].auth) == ("BBBB", "BBBB")
+    page.locator("form[action='/logout'] button").first.click()
+    expect(page.get_by_test_id("login")).to_be_visible()
+    assert worker.evaluate(_REPLACED, True) == ["fulfilled"]  # nobody to tell it to
+    assert len(own.hive.called("push_subscribe")) == 2
+
+
+def test_one_that_was_replaced_is_not_taken_for_removed(
+    own: Own, context: BrowserContext
+) -> None:
+    own.hive.reset()
+    context.add_init_script(_SUBSCRIBED)
+    page = own.open(context)
+    page.goto(f"{own.url}/notifications")
+    page.get_by_role("button", name="Subscribe this browser").click()
+    expect(page.get_by_test_id("push-this")).to_contain_text("is subscribed")
+    page.evaluate(
+        "localStorage.setItem('hive-push', JSON.stringify({"
+        " ...JSON.parse(localStorage.getItem('hive-push')),"
+        " id: 77, endpoint: 'https://push.example/send/0' }))"
+    )
+    page.reload()
+    page.wait_for_function("() => JSON.parse(localStorage['hive-push']).id !== 77")
+    assert own.hive.called("push_subscribe")[-1].replaces.endswith("/send/0")
+    assert page.evaluate("localStorage.getItem('test-push')") is not None
+
+
+def test_the_list_follows_events(own: Own, context: BrowserContext) -> None:
+    own.hive.reset()
+    page = own.open(context)
+    page.goto(f"{own.url}/notifications")
+    Dashboard(page, own.url).live()
+    expect(page.get_by_test_id("browser")).to_have_count(1)
+    expect(page.get_by_test_id("made")).to_have_count(0)
+    own.hive.browsers = []
+    own.hive.emit("notification.changed", None)
+    expect(page.get_by_text("No browser is subscribed.")).to_be_visible()
+
+
 def test_removed_in_the_list_it_stays_removed(
     own: Own, context: BrowserContext
 ) -> None:

@@ -204,6 +204,13 @@ class Notice(Data, frozen=True):
     key: str | None = None
 
 
+class NotificationsChanged(Data, frozen=True):
+    """A notification that leaves the dashboard was queued or tried, or a browser was
+    subscribed or removed."""
+
+    KIND: ClassVar[str] = "notification.changed"
+
+
 class HiveWarning(Data, frozen=True):
     """A warning for the operator, as a sentence."""
 
@@ -229,6 +236,7 @@ Happening = (
     | QuestionAsked
     | QuestionAnswered
     | Notice
+    | NotificationsChanged
     | HiveWarning
 )
 """Every kind of event."""

@@ -63,6 +63,8 @@ class PushSubscribeParams(Params, frozen=True):
     p256dh: Annotated[str, Meta(max_length=128)]
     auth: Annotated[str, Meta(max_length=32)]
     browser: Annotated[str, Meta(max_length=300)]
+    replaces: Annotated[str, Meta(max_length=LENGTH_MAX)] = ""
+    """The endpoint that the browser had before, if its push service changed it."""
 
 
 class PushBrowser(Result, frozen=True):

@@ -19,6 +19,7 @@ export const EVENT = Object.freeze({
   QUESTION_ASKED: "question.asked",
   QUESTION_ANSWERED: "question.answered",
   NOTICE: "notice",
+  NOTIFICATION_CHANGED: "notification.changed",
   HIVE_WARNING: "hive.warning",
 });
 

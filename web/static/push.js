@@ -55,7 +55,8 @@ export async function subscribe() {
   }
   found ??= await push.subscribe({ userVisibleOnly: true, applicationServerKey: bytes(key) });
   const { endpoint, keys } = found.toJSON();
-  const { id } = await post("/api/push", { endpoint, p256dh: keys.p256dh, auth: keys.auth, browser: navigator.userAgent });
+  const replaces = kept()?.endpoint ?? "";
+  const { id } = await post("/api/push", { endpoint, p256dh: keys.p256dh, auth: keys.auth, browser: navigator.userAgent, replaces });
   localStorage.setItem(KEPT, JSON.stringify({ id, endpoint, key }));
   draw();
   return true;
@@ -89,13 +90,21 @@ function draw(problem = "") {
   area.hidden = false;
 }
 
+// What the operator removed in the list is subscribed no more. One that the browser replaced
+// meanwhile is another: the hive hears of it by renew() or by the service worker.
+async function endRemoved() {
+  const before = kept();
+  if (!before || document.querySelector(`[data-push-id="${Number(before.id)}"]`)) return;
+  const found = await (await manager())?.getSubscription();
+  if (found && found.endpoint !== before.endpoint) return;
+  localStorage.removeItem(KEPT);
+  draw();
+  await found?.unsubscribe();
+}
+
 export function watchPush(ask) {
   if (!area) return;
-  const before = kept();
-  if (before && !document.querySelector(`[data-push-id="${Number(before.id)}"]`)) {
-    localStorage.removeItem(KEPT);
-    manager().then((push) => push?.getSubscription()).then((found) => found?.unsubscribe());
-  }
+  endRemoved();
   draw();
   document.addEventListener("hive:swapped", () => draw());
   area.querySelector("button").addEventListener("click", async () => {

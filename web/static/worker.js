@@ -93,6 +93,34 @@ async function open(place) {
 
 self.addEventListener("push", (event) => event.waitUntil(show(event.data)));
 
+// --- the subscription ----------------------------------------------------------------
+
+function found(page, form) {
+  return page.match(form)?.[1] ?? "";
+}
+
+// The browser replaced or ended its subscription: subscribe again, and tell the hive. After a
+// log-out it cannot be told; the next page does it then (push.js).
+async function subscribeAgain({ oldSubscription: before, newSubscription: made }) {
+  const page = await (await fetch("/notifications", { credentials: "same-origin" })).text();
+  const key = found(page, /<body[^>]* data-push="([\w-]+)"/);
+  const csrf = found(page, /<input type="hidden" name="csrf" value="([\w-]+)"/);
+  if (!key || !csrf) return;
+  const bytes = Uint8Array.from(atob(key.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
+  const push = self.registration.pushManager;
+  const now = made ?? (await push.getSubscription()) ?? (await push.subscribe({ userVisibleOnly: true, applicationServerKey: bytes }));
+  const { endpoint, keys } = now.toJSON();
+  const fields = { endpoint, p256dh: keys.p256dh, auth: keys.auth, browser: navigator.userAgent, replaces: before?.endpoint ?? "" };
+  await fetch("/api/push", {
+    method: "POST",
+    credentials: "same-origin",
+    headers: { Accept: "application/json", "X-CSRF-Token": csrf },
+    body: new URLSearchParams(fields),
+  });
+}
+
+self.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(subscribeAgain(event)));
+
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();
   event.waitUntil(open(pageOf(event.notification.data?.path)));

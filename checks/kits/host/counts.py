@@ -3,3 +3,7 @@
 
 def uncounted(_agent: str, _key: str) -> None:
     """Count nothing."""
+
+
+def unsaid() -> None:
+    """Tell nobody that notifications changed."""

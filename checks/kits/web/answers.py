@@ -310,6 +310,8 @@ class Answers(Decisions):
         )
 
     async def _subscribe(self, params: PushSubscribeParams) -> PushBrowser:
+        if params.replaces:  # the newest is the one before
+            return PushBrowser(id=self.browsers[-1].id)
         number = max((one.id for one in self.browsers), default=0) + 1
         self.browsers.append(data.browser(number, browser=params.browser))
         return PushBrowser(id=number)

@@ -7,6 +7,7 @@ browsers subscribe again.
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -67,6 +68,8 @@ class Browsers:
 
     config: HiveConfig
     audit: Audit
+    changed: Callable[[], None]
+    """Called when browsers were added or removed."""
     _sealer: Sealer = field(init=False)
     _last: int = field(default=0, init=False)
     _all: dict[int, Browser] = field(default_factory=dict, init=False)
@@ -136,11 +139,12 @@ class Browsers:
                 ``unavailable`` if it cannot be kept.
         """
         endpoint = push_endpoints.read(params.endpoint)
+        before = push_endpoints.read(params.replaces).url if params.replaces else ""
         private_hosts = self.config.notify.web_push.private_hosts
         push_endpoints.check(endpoint.host, private_hosts)
         Receiver.read(params.p256dh, params.auth)
         async with self._writing:
-            known = self._with(endpoint.url)
+            known = self._with(endpoint.url) or self._with(before)
             if known is None and len(self._all) >= MOST:
                 raise HiveError(
                     ErrorCode.TOO_MANY,
@@ -229,6 +233,7 @@ class Browsers:
             ) from error
         self._all = browsers
         self._last = max((self._last, *browsers))
+        self.changed()
 
     def _write(self, browsers: dict[int, Browser]) -> None:
         kept = _Kept(

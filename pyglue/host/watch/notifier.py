@@ -75,6 +75,8 @@ class Notifier:
     """Those that subscribed; None: Web Push is off."""
     count: Callable[[str, str], None]
     """Counts a metric of an agent (``Counts.add``)."""
+    changed: Callable[[], None]
+    """Called when what ``overview`` returns has changed."""
     problem: str | None = None
     """Why the newest attempt failed; None if it did not."""
     _queue: deque[_Pending] = field(
@@ -160,6 +162,8 @@ class Notifier:
     async def watch(self) -> None:
         """Send what is due; runs as long as hived does."""
         while True:
+            if self._changed.is_set():
+                self.changed()
             self._changed.clear()
             now = time.time()
             for one in self._queue:
@@ -168,6 +172,7 @@ class Notifier:
             due = [one for one in self._queue if one.due_at <= now]
             for one in self._folded(due, now):
                 await self._try(one)
+                self.changed()
             moments = [one.due_at for one in self._queue]
             first = min(moments, default=None)
             await wall_clock.reach(first, self._changed, seen=now)

@@ -1,9 +1,11 @@
 """The services behind the sockets: views, history, archives, doctor and the rest."""
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyglue import calendar_times
+from pyglue.api.events import NotificationsChanged
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.agents.ports import Ports
 from pyglue.host.api.services import Services
@@ -109,6 +111,7 @@ async def _notifier(base: Base) -> Notifier:
         zone=calendar_times.zone_of(base.config.time_zone),
         browsers=await asyncio.to_thread(_browsers, base),
         count=Counts(store=base.store).add,
+        changed=partial(base.store.emit, None, NotificationsChanged()),
     )
     base.bus.listen(notifier.heard)
     return notifier
@@ -184,7 +187,11 @@ def _browsers(base: Base) -> "Browsers | None":
     from pyglue.host.push.browsers import Browsers
 
     try:
-        return Browsers(config=base.config, audit=base.audit)
+        return Browsers(
+            config=base.config,
+            audit=base.audit,
+            changed=partial(base.store.emit, None, NotificationsChanged()),
+        )
     except OSError as error:
         raise HiveError(
             ErrorCode.CONFIG_INVALID,

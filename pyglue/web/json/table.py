@@ -234,6 +234,7 @@ ROUTES: Final = (
             "p256dh": "Its public key, base64url.",
             "auth": "Its secret, base64url.",
             "browser": "How it calls itself.",
+            "replaces": "The address that this one takes the place of, if any.",
         },
     ),
     call(

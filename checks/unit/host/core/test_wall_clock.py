@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from checks.kits.events import raw
-from checks.kits.host.counts import uncounted
+from checks.kits.host.counts import uncounted, unsaid
 from checks.kits.host.messages import WAIT
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.patience import PATIENCE_S
@@ -280,7 +280,9 @@ async def test_notifications_are_not_put_off(
         runtime_dir=str(tmp_path),
         notify=NotifyConfig(url_file="/somewhere"),
     )
-    notifier = Notifier(count=uncounted, config=config, zone=datetime.UTC)
+    notifier = Notifier(
+        count=uncounted, changed=unsaid, config=config, zone=datetime.UTC
+    )
     asked = events.QuestionAsked(question=7, to="operator")
     data = raw(msgspec.to_builtins(asked))
     event = Event(seq=1, at=0, agent="alice", kind=asked.KIND, data=data)

@@ -3,13 +3,16 @@
 import stat
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.push import Device, claims
+from pyglue.api.events import NotificationsChanged
 from pyglue.api.notify import PushOutcome, SentPush
 from pyglue.api.push import Note, PushRemoveParams
 from pyglue.config import HiveConfig, NotifyConfig, WebConfig, WebPushConfig
@@ -35,7 +38,11 @@ def browsers(kit: Kit, room: Path, *, url: str | None = None, **push: Any) -> Br
         web=WebConfig(external_url=url),
         notify=NotifyConfig(web_push=WebPushConfig(enable=True, **push)),
     )
-    return Browsers(config=config, audit=kit.audit)
+    return Browsers(
+        config=config,
+        audit=kit.audit,
+        changed=partial(kit.store.emit, None, NotificationsChanged()),
+    )
 
 
 def kept(room: Path) -> Path:
@@ -96,6 +103,30 @@ async def test_the_same_browser_is_one(kit: Kit, tmp_path: Path) -> None:
     assert first == second and len(ours.views()) == 1
     asked = ours.sealed(second.id, NOTE)
     assert asked is not None and device.note(asked.body)["tag"] == "a"
+
+
+async def test_a_subscription_takes_the_place_of_the_one_before(
+    kit: Kit, tmp_path: Path
+) -> None:
+    ours = browsers(kit, tmp_path)
+    first = await ours.subscribe(Device().subscription(GOOD), "session a")
+    device = Device(auth=b"b" * 16)
+    renewed = msgspec.structs.replace(
+        device.subscription(f"{GOOD}/2"),
+        replaces="https://PUSH.example:443/send/hunter2",
+    )
+    assert await ours.subscribe(renewed, "session b") == first
+    (one,) = ours.views()
+    assert one.by == "session b"
+    asked = ours.sealed(first.id, NOTE)
+    assert asked is not None and asked.endpoint == f"{GOOD}/2"
+    assert device.note(asked.body)["tag"] == "a"
+    strange = msgspec.structs.replace(renewed, replaces=f"{GOOD}/unknown")
+    assert await ours.subscribe(strange, "session b") == first  # by its endpoint
+    wrong = msgspec.structs.replace(renewed, replaces="http://push.example/")
+    with pytest.raises(HiveError) as caught:
+        await ours.subscribe(wrong, "session b")
+    assert caught.value.code is ErrorCode.BAD_REQUEST
 
 
 async def test_there_is_a_limit(kit: Kit, tmp_path: Path) -> None:

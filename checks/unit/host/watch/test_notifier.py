@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from checks.kits.events import raw
-from checks.kits.host.counts import uncounted
+from checks.kits.host.counts import uncounted, unsaid
 from checks.kits.host.store import open_kit
 from checks.kits.patience import PATIENCE_S
 from checks.kits.push import Device
@@ -48,7 +48,7 @@ def notifier(room: Path, *, url: str | None = None, **notify: Any) -> Notifier:
         web=WebConfig(external_url=url),
         notify=NotifyConfig(url_file="/urls", **notify),
     )
-    return Notifier(count=uncounted, config=config, zone=BERLIN)
+    return Notifier(count=uncounted, changed=unsaid, config=config, zone=BERLIN)
 
 
 def event(data: events.Data, agent: str | None = "alice") -> Event:
@@ -177,7 +177,7 @@ def test_what_is_not(tmp_path: Path, data: events.Data) -> None:
 
 def test_without_a_file_nothing_is_kept(tmp_path: Path) -> None:
     config = HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path))
-    ours = Notifier(count=uncounted, config=config, zone=UTC)
+    ours = Notifier(count=uncounted, changed=unsaid, config=config, zone=UTC)
     ours.heard(event(events.ApprovalCreated(approval=3)))
     assert (ours.is_on, ours.pending) == (False, 0)
 
@@ -372,8 +372,10 @@ async def pushing(room: Path, *, urls: bool = False) -> AsyncIterator[Pushing]:
             url_file="/urls" if urls else None, web_push=WebPushConfig(enable=True)
         ),
     )
-    browsers = Browsers(config=config, audit=kit.audit)
-    ours = Notifier(count=uncounted, config=config, zone=BERLIN, browsers=browsers)
+    browsers = Browsers(config=config, audit=kit.audit, changed=unsaid)
+    ours = Notifier(
+        count=uncounted, changed=unsaid, config=config, zone=BERLIN, browsers=browsers
+    )
     devices = {PHONE: Device(), DESK: Device(auth=b"d" * 16)}
     for endpoint, device in devices.items():
         await browsers.subscribe(device.subscription(endpoint), "uid 0")
@@ -415,6 +417,24 @@ async def test_only_the_browser_that_failed_is_tried_again(
         placed = [one for one in it.counter.asked if isinstance(one, SendNotification)]
         assert len(placed) == 1
         assert it.ours.problem is None
+
+
+async def test_each_change_of_what_is_shown_is_told(tmp_path: Path) -> None:
+    async with pushing(tmp_path) as it:
+        seen: list[tuple[int, bool]] = []
+        ours = it.ours
+        ours.changed = lambda: seen.append((ours.pending, ours.problem is not None))
+        it.counter.pushes = {PHONE: [FAILED, SENT]}
+        ours.heard(event(events.ApprovalCreated(approval=3)))
+        async with asyncio.timeout(PATIENCE_S):
+            while ours.problem is None:
+                await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert seen == [(1, False), (1, True)]  # queued, and tried in vain
+        ours._queue[0].due_at = time.time()
+        ours._changed.set()
+        await it.settled()
+        assert seen[-1] == (0, False)
 
 
 async def test_a_service_is_left_alone_as_long_as_it_says(tmp_path: Path) -> None:
@@ -470,6 +490,7 @@ async def test_a_test_comes_at_once_and_only_where_something_is_on(
         assert note["path"] == "/notifications"
     off = Notifier(
         count=uncounted,
+        changed=unsaid,
         config=HiveConfig(state_dir=str(tmp_path), runtime_dir=str(tmp_path)),
         zone=UTC,
     )
