@@ -11,8 +11,9 @@ non-zero exit code is a result, not an error. Used by git, nix, sandbox, host, h
 and cli. All of them are based on ``started``, which git uses directly because it
 handles overruns itself.
 
-A process that starts a session of its own leaves the group; only a pid namespace (see
-``pyglue.sandbox``) contains it.
+A process that starts a session of its own leaves the group, and is killed as long as it
+descends from the program; an orphan in a session of its own is contained by nothing but
+a pid namespace (see ``pyglue.sandbox``).
 
 A module is imported when one of its names is first used: the child that checks an
 agent's pack starts often, and needs ``started`` without asyncio.

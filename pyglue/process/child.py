@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
+from pyglue.process.family import kill_group
 from pyglue.process.limits import Rlimits, RunAs, command_line
 from pyglue.process.logfile import LogFile
 from pyglue.process.once import could_not_start
@@ -146,8 +147,9 @@ class Child:
         return await asyncio.shield(self._ended)
 
     def kill(self) -> None:
-        """Kill it and its group now."""
-        self._signal_group(signal.SIGKILL)
+        """Kill it, its group and its descendants now."""
+        if not self._ended.done():  # Reaped: the number may be reused.
+            kill_group(self.pid)
 
     async def terminate(self, grace_s: float = 5.0) -> int:
         """Ask it to end, kill its group after ``grace_s`` seconds, return its code."""
@@ -159,15 +161,11 @@ class Child:
 
     def _ask(self) -> None:
         if self.signal_pid is None:
-            self._signal_group(signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGTERM)
         else:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self.signal_pid, signal.SIGTERM)
-
-    def _signal_group(self, which: signal.Signals) -> None:
-        if not self._ended.done():  # Reaped: the number may be reused.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, which)
 
     def _on_exit(self) -> None:
         self.kill()  # The rest of its group.

