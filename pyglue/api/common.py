@@ -76,7 +76,7 @@ def data_as(kind: type[T], data: msgspec.Raw | bytes) -> T | None:
 NOT_FOR_MODELS: Final = "x-not-for-models"
 """Marks a field (``extra_json_schema``) that a program sends and no tool offers."""
 
-AgentName = Annotated[str, Meta(max_length=64)]
+AgentName = Annotated[str, Meta(max_length=64, extra={"is": "an agent's name"})]
 """An agent's name as a caller wrote it; ``names.check`` decides if it is one."""
 
 Id = Annotated[int, Meta(ge=1, le=2**53)]

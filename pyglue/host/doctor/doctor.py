@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyglue import diskspace
+from pyglue.api.common import AgentState
+from pyglue.api.control import Blocked
 from pyglue.api.doctor import Check, CheckState, DoctorResult
 from pyglue.errors import HiveError
 from pyglue.host.backends.base import Backend
 from pyglue.host.control.background_tasks import BackgroundTasks
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.disk_space import Space
+from pyglue.host.core.agent import Agent
 from pyglue.host.core.blocked import said_of
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.secret_uses import SecretUses
@@ -130,21 +133,10 @@ class Doctor:
         return [_ok("store", "The store is readable.")]
 
     def _agents(self) -> list[Check]:
-        checks = []
-        for agent in self.registry.all():
-            name = f"agent {agent.name}"
-            if agent.problem is not None:
-                checks.append(_warning(name, agent.problem))
-            elif agent.wanted and agent.harness is None:
-                down = f"{agent.name} should be running but is {agent.state.value}."
-                checks.append(_problem(name, down))
-            elif (found := self.controls.blocked(agent)) is not None and agent.wanted:
-                checks.append(_warning(name, said_of(found)))
-            elif (late := self.steps.late(agent)) is not None:
-                checks.append(_warning(name, late))
-            else:
-                checks.append(_ok(name, f"{agent.name} is {agent.state.value}."))
-        return checks
+        return [
+            agent_check(agent, self.controls.blocked(agent), self.steps.late(agent))
+            for agent in self.registry.all()
+        ]
 
     def _notifications(self) -> list[Check]:
         notifier = self.notifier
@@ -178,6 +170,23 @@ class Doctor:
                     text = f"{one.name}: {one.problem}"
                     checks.append(_problem(f"webhooks of {agent.name}", text))
         return checks
+
+
+def agent_check(agent: Agent, blocked: Blocked | None, late: str | None) -> Check:
+    """Judge one agent, of which it is known what blocks it and what is overdue."""
+    name = f"agent {agent.name}"
+    if agent.problem is not None:
+        return _warning(name, agent.problem)
+    if not agent.wanted:
+        return _ok(name, f"{agent.name} is {agent.state.value}.")
+    if agent.harness is None and agent.state is not AgentState.STARTING:
+        down = f"{agent.name} should be running but is {agent.state.value}."
+        return _problem(name, down)
+    if blocked is not None:
+        return _warning(name, said_of(blocked))
+    if late is not None:
+        return _warning(name, late)
+    return _ok(name, f"{agent.name} is {agent.state.value}.")
 
 
 def _ok(name: str, message: str) -> Check:
