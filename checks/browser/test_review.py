@@ -5,6 +5,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
 from checks.kits.web import data as data
+from checks.kits.web.app import show_diff
 
 
 def _files(page: Page) -> list[Locator]:
@@ -125,3 +126,49 @@ def test_after_a_decision_enter_opens_the_next(
         "data-state", "denied"
     )
     expect(step).to_have_count(0)
+
+
+OLD = "".join(f"line {n}\n" for n in range(1, 101))
+NEW = OLD.replace("line 40\n", "line 40\nnew\n").replace("line 70\n", "")
+
+
+def test_more_lines_are_shown_in_place(site: Site, dashboard: Dashboard) -> None:
+    show_diff(site.hive, data.file_diff("agent.nix", OLD, NEW))
+    page = dashboard.approval(7).page
+    dashboard.live()
+    (file,) = _files(page)
+    file.locator(".no:nth-child(2)").get_by_text("42", exact=True).click()
+    page.keyboard.type("Why?")
+    more = file.get_by_role("link", name="20 lines below")
+    more.first.focus()
+    page.keyboard.press("Enter")
+    line = page.locator("#line-0-45")
+    expect(line).to_be_focused()
+    expect(line).to_contain_text("line 45")
+    assert page.url == f"{site.url}/approvals/7"
+    draft = page.get_by_test_id("draft").get_by_role("textbox")
+    expect(draft).to_have_value("Why?")
+    page.keyboard.press("c")
+    page.keyboard.type("And this.")
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_test_id("draft")).to_have_count(2)
+    file.get_by_role("link", name="all 3 lines").click()
+    expect(page.locator("#line-0-45")).to_be_visible()
+    expect(file.locator(".hunk")).to_have_count(2)
+    expect(page.get_by_test_id("draft")).to_have_count(2)
+    page.keyboard.press("v")
+    expect(_diff(file)).to_be_hidden()
+
+
+def test_more_lines_without_scripts(site: Site, browser: Browser) -> None:
+    show_diff(site.hive, data.file_diff("agent.nix", OLD, NEW))
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(site.link())
+        page.get_by_role("button", name="Log in").click()
+        page.goto(f"{site.url}/approvals/7?view=split")
+        page.get_by_role("link", name="20 lines above").first.click()
+        expect(page.locator("#line-0-18")).to_be_in_viewport()
+        expect(page.locator(".split")).to_be_visible()
+        page.get_by_role("link", name="all 17 lines").click()
+        expect(page.locator("#line-0-1")).to_be_in_viewport()

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from pyglue.api.common import AgentName, HexSha, Id, Params, Result
-from pyglue.api.diff import FileDiff
+from pyglue.api.diff import DiffLine, FileDiff
 from pyglue.api.secrets import SecretUse
 from pyglue.api.system import SystemDetail
 from pyglue.api.wakeups import ScheduleView, WebhookView
@@ -209,6 +209,29 @@ class ApprovalDetail(Result, frozen=True):
     asked: ChangesRequested | None = None
     """The changes to which this proposal may be the answer."""
     secrets: tuple[SecretUse, ...] = ()
+
+
+CONTEXT_MAX: Final = 500
+"""Lines of context that one call returns."""
+
+
+class ContextParams(Params, frozen=True):
+    """Names lines around the changes to a file, by their numbers in the proposed file.
+
+    ``base`` is what the proposal is compared with; the lines must be the same in both.
+    """
+
+    id: Id
+    file: Annotated[str, Meta(min_length=1, max_length=4096)]
+    first: _LineNo
+    last: _LineNo
+    base: DiffBase = DiffBase.RUNNING
+
+
+class ContextResult(Result, frozen=True):
+    """The lines, each with its number in both versions."""
+
+    lines: tuple[DiffLine, ...]
 
 
 class CompareParams(Params, frozen=True):

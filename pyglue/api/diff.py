@@ -47,7 +47,11 @@ class Hunk(Result, frozen=True):
 
 
 class FileDiff(Result, frozen=True):
-    """One file. ``truncated``: lines were left out because of its size."""
+    """One file. ``truncated``: lines were left out because of its size.
+
+    ``lines_after`` is how many lines the newer version has; None if it was not read
+    whole, or is not there.
+    """
 
     path: str
     old_path: str | None
@@ -59,3 +63,4 @@ class FileDiff(Result, frozen=True):
     truncated: bool
     old_executable: bool = False
     new_executable: bool = False
+    lines_after: int | None = None

@@ -15,6 +15,8 @@ from pyglue.api.approvals import (
     ApproveParams,
     CompareParams,
     Comparison,
+    ContextParams,
+    ContextResult,
     DenyParams,
     RequestChangesParams,
 )
@@ -175,6 +177,8 @@ APPROVALS: Final = Method("approvals", ApprovalsParams, ApprovalsResult)
 APPROVAL: Final = Method("approval", ApprovalParams, ApprovalDetail)
 COMPARE: Final = Method("compare", CompareParams, Comparison)
 """Compares two versions of an agent, such as what a rollback would change."""
+CONTEXT: Final = Method("context", ContextParams, ContextResult)
+"""Unchanged lines around the changes that ``approval`` shows."""
 APPROVE: Final = Method("approve", ApproveParams, OperationRef)
 DENY: Final = Method("deny", DenyParams, Done)
 REQUEST_CHANGES: Final = Method("request_changes", RequestChangesParams, Done)

@@ -176,6 +176,7 @@ def _file(
         truncated=text.truncated,
         old_executable=old is not None and old.mode == FileMode.BLOB_EXECUTABLE,
         new_executable=new is not None and new.mode == FileMode.BLOB_EXECUTABLE,
+        lines_after=text.lines_after,
     )
 
 
@@ -199,15 +200,17 @@ class _Text:
     hunks: tuple[Hunk, ...] = ()
     binary: bool = False
     truncated: bool = False
+    lines_after: int | None = None
 
 
 def _text(path: str, before: bytes, after: bytes, budget: _Budget) -> _Text:
     if _is_binary(path, before, after):
         return _Text(binary=True)
-    cut = False
+    cut, lines_after = False, None
     if before and after:
         if not budget.may_compare(before, after):
             return _Text(truncated=True)
+        lines_after = after.count(b"\n") + (not after.endswith(b"\n"))
     else:
         # Only one side: nothing to compare, so show the beginning.
         whole = before or after
@@ -215,7 +218,7 @@ def _text(path: str, before: bytes, after: bytes, budget: _Budget) -> _Text:
         cut = len(part) < len(whole)
         before, after = (part, b"") if before else (b"", part)
     hunks, left_out = _hunks(before, after, budget)
-    return _Text(hunks=hunks, truncated=cut or left_out)
+    return _Text(hunks=hunks, truncated=cut or left_out, lines_after=lines_after)
 
 
 def _is_binary(path: str, before: bytes, after: bytes) -> bool:

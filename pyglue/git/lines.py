@@ -15,6 +15,15 @@ def lines_of(applied: AppliedRepo, commit: str, path: str) -> tuple[str, ...] | 
     Raises:
         HiveError: ``not_found`` if the commit is not in the applied repository.
     """
+    text = text_of(applied, commit, path)
+    if text is None:
+        return None
+    lines = text.split("\n")
+    return tuple(lines[:-1] if lines[-1] == "" else lines)
+
+
+def text_of(applied: AppliedRepo, commit: str, path: str) -> str | None:
+    """Return the content of ``path``, as ``lines_of`` does its lines."""
     with applied.open() as repo:
         tree = repo[parse_commit(read_commit(repo, commit)).tree].peel(pygit2.Tree)
         try:
@@ -23,6 +32,4 @@ def lines_of(applied: AppliedRepo, commit: str, path: str) -> tuple[str, ...] | 
             return None
         if found.filemode not in (FileMode.BLOB, FileMode.BLOB_EXECUTABLE):
             return None
-        text = bytes(repo.odb.read(found.id)[1]).decode("utf-8", "replace")
-    lines = text.split("\n")
-    return tuple(lines[:-1] if lines[-1] == "" else lines)
+        return bytes(repo.odb.read(found.id)[1]).decode("utf-8", "replace")

@@ -222,14 +222,23 @@ function changed() {
   for (const comment of written()) show(comment, false);
 }
 
-if (isPending()) {
-  document.getElementById("how-to-comment")?.removeAttribute("hidden");
-  for (const row of document.querySelectorAll("[data-testid=file] .diff tr")) {
+// The lines of a file are drawn anew when more of them are shown.
+function prepare(file) {
+  for (const row of file.querySelectorAll(".diff tr")) {
     if (!lineOf(row)) continue;
     row.dataset.item = "";
     row.tabIndex = -1;
   }
-  for (const comment of drafts) show(comment, false);
+  for (const comment of drafts) {
+    if (comment.file !== file.dataset.path) continue;
+    show(comment, Boolean(comment.at?.said.querySelector("textarea")));
+  }
+}
+
+if (isPending()) {
+  document.getElementById("how-to-comment")?.removeAttribute("hidden");
+  document.querySelectorAll("[data-testid=file]").forEach(prepare);
+  document.addEventListener("hive:expanded", (event) => prepare(event.target));
   list();
   document.addEventListener("click", (event) => {
     const cell = event.target.closest?.(".diff tr[data-item] > .no");

@@ -249,6 +249,7 @@ def file_diff(path: str, old: str, new: str) -> FileDiff:
         new_size=len(new),
         hunks=tuple(hunks),
         truncated=False,
+        lines_after=len(after) if before and after else None,
     )
 
 

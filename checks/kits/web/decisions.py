@@ -18,6 +18,8 @@ from pyglue.api.approvals import (
     ApproveParams,
     CompareParams,
     Comparison,
+    ContextParams,
+    ContextResult,
     DenyParams,
     QuotedComment,
     RequestChangesParams,
@@ -27,6 +29,7 @@ from pyglue.api.common import (
     NoParams,
     OperationRef,
 )
+from pyglue.api.diff import DiffLine, LineKind
 from pyglue.api.lifecycle import RollbackParams
 from pyglue.api.operations import (
     Operation,
@@ -44,6 +47,7 @@ class Decisions:
 
     def reset(self) -> None:
         """Forget what tests did."""
+        self.unchanged = "line {}"
         self.approvals = {
             7: data.detail(data.summary(7)),
             6: data.detail(
@@ -84,6 +88,7 @@ class Decisions:
             api.APPROVALS: self._approvals,
             api.APPROVAL: self._approval,
             api.COMPARE: self._compare,
+            api.CONTEXT: self._context,
             api.ROLLBACK: self._rollback,
             api.APPROVE: self._approve,
             api.DENY: self._deny,
@@ -110,6 +115,25 @@ class Decisions:
         if found is None:
             raise HiveError(ErrorCode.NOT_FOUND, f"There is no approval {params.id}.")
         return found
+
+    async def _context(self, params: ContextParams) -> ContextResult:
+        """Return lines that read as ``unchanged`` with their number, none refused."""
+        found = await self._approval(ApprovalParams(id=params.id))
+        diff = next(one for one in found.diffs if one.base is params.base)
+        file = next(one for one in diff.files if one.path == params.file)
+        above = [one for one in file.hunks if one.new_start < params.first]
+        shift = sum(one.old_lines - one.new_lines for one in above)
+        return ContextResult(
+            lines=tuple(
+                DiffLine(
+                    kind=LineKind.CONTEXT,
+                    text=self.unchanged.replace("{}", str(number)),
+                    old_no=number + shift,
+                    new_no=number,
+                )
+                for number in range(params.first, params.last + 1)
+            )
+        )
 
     async def _compare(self, params: CompareParams) -> Comparison:
         old = await self._approval(ApprovalParams(id=params.old))

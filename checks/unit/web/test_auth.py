@@ -24,6 +24,7 @@ PAGES = [
     "/messages/30",
     "/fragments/agents",
     "/fragments/approval/7",
+    "/fragments/approval/7/file/0",
     "/fragments/agent/alice",
     "/api/status",
     "/api/agents",

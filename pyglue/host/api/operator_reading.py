@@ -110,6 +110,7 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
     on(api.AGENT, s.views.agent)
     on(api.APPROVALS, rows.approvals)
     on(api.APPROVAL, lambda it: s.approvals.review.detail(it.id))
+    on(api.CONTEXT, s.approvals.review.context)
     on(api.COMPARE, s.versions.compare)
     on(api.OPERATION, lambda it: s.operations.get(it.id, it.wait_seconds))
     on(api.OPERATIONS, rows.operations)

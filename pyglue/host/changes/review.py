@@ -15,13 +15,17 @@ from pyglue.api.approvals import (
     ApprovalKind,
     ApprovalState,
     ChangesRequested,
+    ContextParams,
+    ContextResult,
     DiffBase,
     DiffSet,
     LineComment,
     QuotedComment,
 )
+from pyglue.api.diff import DiffLine
 from pyglue.config import HiveConfig
-from pyglue.errors import HiveError
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.context import context
 from pyglue.git.diff import diff
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.changes import comments
@@ -117,6 +121,27 @@ class Review:
             )
 
         return row, await asyncio.to_thread(quoted)
+
+    async def context(self, params: ContextParams) -> ContextResult:
+        """Return unchanged lines around the changes that the operator reviews.
+
+        Raises:
+            HiveError: ``not_found`` for a file that is not changed, or is not kept;
+                ``bad_request`` for lines that are changed or not there.
+        """
+        row, bases = await self._row(params.id)
+        repo, lines = self._repo(row.agent), range(params.first, params.last + 1)
+        old = bases.of(params.base, row.commit)
+
+        def read() -> tuple[DiffLine, ...]:
+            if not holds(repo, row.commit):
+                raise HiveError(
+                    ErrorCode.NOT_FOUND,
+                    f"The files of approval {row.id} are no longer kept.",
+                )
+            return context(repo, old, row.commit, params.file, lines)
+
+        return ContextResult(lines=await asyncio.to_thread(read))
 
     async def _row(self, number: int) -> tuple[ApprovalRow, _Bases]:
         row, bases = await self.store.read(lambda reader: _with_bases(reader, number))

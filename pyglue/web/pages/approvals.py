@@ -5,29 +5,24 @@ exactly what this page showed. If a change widens permissions, or if the page co
 show all of it, the operator has to confirm that.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from flask import Blueprint, Response, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from pyglue.api.approvals import (
-    BASE_NAMES,
     ApprovalDetail,
-    ApprovalKind,
     ApprovalParams,
     ApprovalsParams,
     ApprovalState,
-    ApprovalSummary,
     ApproveParams,
     DenyParams,
     DiffBase,
-    DiffSet,
     Effect,
     PolicyChange,
     RequestChangesParams,
 )
-from pyglue.api.diff import FileDiff
 from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.operator import (
     APPROVAL,
@@ -39,7 +34,7 @@ from pyglue.api.operator import (
     RETRY,
 )
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.web.pages import comments
+from pyglue.web.pages import comments, proposal_files
 from pyglue.web.pages import diff as diffview
 from pyglue.web.pages.common import (
     agent_names,
@@ -103,21 +98,25 @@ def _listed() -> dict[str, Any]:
 def page(number: int) -> str:
     """Show one proposal: decision, policy diff, files, manifest."""
     detail = _detail(number)
-    chosen = _base(detail)
-    files = diffview.build(chosen.files) if chosen else ()
     return render_template(
         "approval.html",
         status=status(),
         detail=detail,
         policy=by_effect(detail.policy),
-        base=chosen,
-        tabs=_tabs(detail),
-        bases=_bases(detail.approval),
-        view="split" if request.args.get("view") == "split" else "unified",
-        files=files,
-        notes=comments.notes(detail, chosen.base if chosen else None, files),
+        tabs=proposal_files.tabs(detail),
+        bases=proposal_files.bases(detail.approval),
+        **proposal_files.shown(detail),
         **_decision(detail),
     )
+
+
+@blueprint.get("/fragments/approval/<int:number>/file/<int:index>")
+def one_file(number: int, index: int) -> str:
+    """Return one file of the diff, with the lines around its changes asked for."""
+    shown = proposal_files.shown(_detail(number), only=index)
+    if not shown["files"]:
+        raise HiveError(ErrorCode.NOT_FOUND, f"Approval {number} has no file {index}.")
+    return render_template("fragments/one_file.html", file=shown["files"][0], **shown)
 
 
 @blueprint.get("/fragments/approval/<int:number>")
@@ -150,22 +149,8 @@ def system(number: int) -> str:
 @blueprint.get("/approvals/<int:number>/diff.txt")
 def diff_text(number: int) -> Response:
     """Return the whole diff as text without limits, with hidden characters named."""
-    chosen = _base(_detail(number))
-    return raw_diff(chosen.files if chosen else ())
-
-
-def raw_diff(files: Sequence[FileDiff]) -> Response:
-    """Return files as text without limits: all of them, or the requested one."""
-    only = request.args.get("file", type=int)
-    if only is not None:
-        files = files[only : only + 1] if only >= 0 else ()
-
-    def body() -> Iterator[str]:
-        yield from diffview.as_text(files)
-
-    response = Response(body(), content_type="text/plain; charset=utf-8")
-    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    return response
+    chosen = proposal_files.chosen(_detail(number))
+    return proposal_files.raw(chosen.files if chosen else ())
 
 
 @blueprint.post("/approvals/<int:number>/approve")
@@ -212,33 +197,6 @@ def request_changes(number: int) -> BaseResponse:
 
 def _detail(number: int) -> ApprovalDetail:
     return hive().call(APPROVAL, ApprovalParams(id=number))
-
-
-def _base(detail: ApprovalDetail) -> DiffSet | None:
-    """Return the diff against the requested base, else the first."""
-    asked = request.args.get("base")
-    found = [one.files for one in detail.diffs if one.base.value == asked]
-    tabs = _tabs(detail)
-    same = [one for one in tabs if one.files in found]
-    return next(iter([*same, *tabs]), None)
-
-
-def _tabs(detail: ApprovalDetail) -> list[DiffSet]:
-    """Return the diffs without those that repeat an earlier one."""
-    tabs: list[DiffSet] = []
-    for one in detail.diffs:
-        if all(one.files != other.files for other in tabs):
-            tabs.append(one)
-    return tabs
-
-
-def _bases(row: ApprovalSummary) -> dict[DiffBase, str]:
-    """Return the names of the bases of comparison; none of them need be deployed."""
-    if row.state is not ApprovalState.PENDING:
-        return {**BASE_NAMES, DiffBase.RUNNING: "the version deployed then"}
-    if row.kind is ApprovalKind.RESTORE:
-        return {**BASE_NAMES, DiffBase.RUNNING: "the version deployed last"}
-    return BASE_NAMES
 
 
 def by_effect(policy: Sequence[PolicyChange]) -> list[tuple[str, str, list[Any]]]:

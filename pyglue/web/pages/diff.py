@@ -47,11 +47,25 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """Unchanged lines that are not shown, by their numbers in the newer version.
+
+    ``after`` and ``before``: a hunk is shown above them, and below them.
+    """
+
+    first: int
+    last: int
+    after: bool
+    before: bool
+
+
+@dataclass(frozen=True)
 class HunkView:
-    """A run of lines under its header."""
+    """A run of lines under its header; ``gap`` is what is left out above it."""
 
     header: str
     cells: tuple[Cell, ...]
+    gap: Gap | None
 
     @property
     def rows(self) -> Iterator[Row]:
@@ -75,7 +89,10 @@ class HunkView:
 
 @dataclass(frozen=True, kw_only=True)
 class FileView:
-    """One file of the diff. ``note`` names what is not shown, and why."""
+    """One file of the diff. ``note`` names what is not shown, and why.
+
+    ``tail`` is the gap after the last hunk.
+    """
 
     index: int
     path: str
@@ -85,16 +102,25 @@ class FileView:
     added: int
     removed: int
     hunks: tuple[HunkView, ...]
+    tail: Gap | None
     note: str | None
     complete: bool
 
 
-def build(files: Sequence[FileDiff]) -> tuple[FileView, ...]:
-    """Return the views of all files, within the limits of one page."""
+def line_count(*files: FileDiff) -> int:
+    """Return the lines of all hunks."""
+    return sum(len(hunk.lines) for file in files for hunk in file.hunks)
+
+
+def build(
+    files: Sequence[FileDiff], *, only: int | None = None
+) -> tuple[FileView, ...]:
+    """Return the views of all files, or ``only`` of one, within one page's limits."""
     budget = Budget()
     return tuple(
         _file(index, file, shown, budget)
         for index, (file, shown) in enumerate(_limited(files))
+        if only in (None, index)
     )
 
 
@@ -107,8 +133,7 @@ def _limited(files: Sequence[FileDiff]) -> Iterator[tuple[FileDiff, int]]:
     """Yield every file with the number of its lines that fit on the page."""
     left = PAGE_LINES
     for file in files:
-        lines = sum(len(hunk.lines) for hunk in file.hunks)
-        shown = min(lines, FILE_LINES, left)
+        shown = min(line_count(file), FILE_LINES, left)
         left -= shown
         yield file, shown
 
@@ -139,10 +164,12 @@ def _one_line(path: str) -> str:
 def _file(index: int, file: FileDiff, limit: int, budget: Budget) -> FileView:
     lines = [item for hunk in file.hunks for item in hunk.lines]
     shown, hunks = 0, []
-    for hunk in file.hunks:
+    *gaps, tail = _gaps(file, limit)
+    for hunk, gap in zip(file.hunks, gaps, strict=True):
         take = hunk.lines[: limit - shown]
         if take:
-            hunks.append(HunkView(_header(hunk), _cells(file, hunk, take, budget)))
+            cells = _cells(file, hunk, take, budget)
+            hunks.append(HunkView(_header(hunk), cells, gap))
         shown += len(take)
     notes = list(_notes(file, limit))
     return FileView(
@@ -154,9 +181,32 @@ def _file(index: int, file: FileDiff, limit: int, budget: Budget) -> FileView:
         added=sum(item.kind is LineKind.ADDED for item in lines),
         removed=sum(item.kind is LineKind.REMOVED for item in lines),
         hunks=tuple(hunks),
+        tail=tail,
         note=" ".join(notes) or None,
         complete=not notes,
     )
+
+
+def _gaps(file: FileDiff, shown: int) -> Iterator[Gap | None]:
+    """Yield what is left out above each hunk, and after the last.
+
+    None of a file whose lines are not known, or not all of whose hunks are shown.
+    """
+    is_known = file.lines_after is not None and not file.truncated
+    if not is_known or shown < line_count(file):
+        yield from (None for _ in range(len(file.hunks) + 1))
+        return
+    begin = 1
+    for hunk in file.hunks:
+        yield _gap(begin, hunk.new_start - 1, after=begin > 1, before=True)
+        begin = hunk.new_start + hunk.new_lines
+    has_hunks = bool(file.hunks)
+    end = (file.lines_after or 0) if has_hunks else 0
+    yield _gap(begin, end, after=has_hunks, before=False)
+
+
+def _gap(first: int, last: int, *, after: bool, before: bool) -> Gap | None:
+    return Gap(first, last, after, before) if first <= last else None
 
 
 def _notes(file: FileDiff, shown: int) -> Iterator[str]:

@@ -22,7 +22,8 @@ from pyglue.api.operator import AGENT, COMPARE, ROLLBACK
 from pyglue.api.overview import AgentDetail
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages import diff as diffview
-from pyglue.web.pages.approvals import by_effect, raw_diff
+from pyglue.web.pages import proposal_files
+from pyglue.web.pages.approvals import by_effect
 from pyglue.web.pages.common import done, status
 from pyglue.web.rpc import hive
 
@@ -55,7 +56,7 @@ def page(name: str) -> str:
 def diff_text(name: str) -> Response:
     """Return the differences as text without limits, with hidden characters named."""
     found = _compared(name, _asked("old") or 0, _asked("new") or 0)
-    return raw_diff((*found.files, found.manifest))
+    return proposal_files.raw((*found.files, found.manifest))
 
 
 @blueprint.get("/agents/<name>/rollback/<int:approval>")

@@ -71,7 +71,7 @@ MAKES: Final = {
 }
 READS: Final = {
     *("agent", "agent_logs", "agent_ports", "agents", "approval", "approvals"),
-    "compare",
+    *("compare", "context"),
     *("audit_export", "audit_verify", "doctor", "drafts", "exposure", "history"),
     *("file", "files", "thread"),
     *(

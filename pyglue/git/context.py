@@ -1,0 +1,71 @@
+"""Unchanged lines around the changes of a diff, numbered in both versions.
+
+The operator asks for them while reviewing. What is not certainly unchanged is refused:
+it belongs to a change that the diff shows as one, or left out for its size.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pyglue.api.approvals import CONTEXT_MAX
+from pyglue.api.diff import DiffLine, FileDiff, LineKind
+from pyglue.display import said
+from pyglue.errors import ErrorCode, HiveError
+from pyglue.git.diff import diff
+from pyglue.git.lines import text_of
+from pyglue.git.repos import AppliedRepo
+
+_PATH_MAX: Final = 400
+
+
+def context(
+    applied: AppliedRepo, old: str | None, new: str, path: str, lines: range
+) -> tuple[DiffLine, ...]:
+    """Return unchanged lines of ``path``, by their numbers in ``new``. Blocking.
+
+    Raises:
+        HiveError: ``not_found`` if the file does not differ between the commits, or a
+            commit is not there; ``bad_request`` for lines that are not unchanged ones,
+            none, or too many.
+    """
+    if not 0 < len(lines) <= CONTEXT_MAX:
+        raise _bad(path, lines, f"ask for 1 to {CONTEXT_MAX} lines")
+    found = [one for one in diff(applied, old, new, only=path) if one.path == path]
+    text = text_of(applied, new, path) if found else None
+    if text is None:
+        raise HiveError(
+            ErrorCode.NOT_FOUND,
+            f"No file {said(path, limit=_PATH_MAX)} is changed in this diff.",
+        )
+    shifts = [
+        shift for gap, shift in _gaps(found[0]) if lines[0] in gap and lines[-1] in gap
+    ]
+    if not shifts:
+        raise _bad(path, lines, "not all of these lines are there and unchanged")
+    numbered = text.split("\n")
+    return tuple(
+        DiffLine(
+            kind=LineKind.CONTEXT,
+            text=numbered[number - 1],
+            old_no=number + shifts[0],
+            new_no=number,
+            no_newline=number == len(numbered),
+        )
+        for number in lines
+    )
+
+
+def _gaps(file: FileDiff) -> Iterator[tuple[range, int]]:
+    """Yield the lines between hunks, and what leads to their old numbers."""
+    begin, shift = 1, 0
+    for hunk in file.hunks:
+        yield range(begin, hunk.new_start), shift
+        begin = hunk.new_start + hunk.new_lines
+        shift += hunk.old_lines - hunk.new_lines
+    if file.hunks and file.lines_after is not None and not file.truncated:
+        yield range(begin, file.lines_after + 1), shift
+
+
+def _bad(path: str, lines: range, why: str) -> HiveError:
+    place = said(f"{path}:{lines.start}-{lines.stop - 1}", limit=_PATH_MAX)
+    return HiveError(ErrorCode.BAD_REQUEST, f"Invalid lines {place}: {why}.")
