@@ -193,7 +193,7 @@ def _status(delta: pygit2.DiffDelta) -> FileStatus:
     return FileStatus.MODIFIED
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Text:
     """The part of one file that is shown."""
 

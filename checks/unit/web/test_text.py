@@ -78,7 +78,7 @@ NIX = """{ pkgs, ... }: # a <comment>
 
 def test_nix_keeps_its_lines_and_its_text() -> None:
     lines = NIX.split("\n")
-    shown = highlight.nix_lines(lines, highlight.Budget(), whole=True)
+    shown = highlight.coloured("a.nix", lines, highlight.Budget(), whole=True)
     assert [html.striptags() for html in shown] == [
         " ".join(line.split()) for line in lines
     ]
@@ -88,7 +88,7 @@ def test_nix_keeps_its_lines_and_its_text() -> None:
 
 def test_a_hunk_that_begins_in_a_string_is_seen_to() -> None:
     lines = ["    You are bob; let x = 1", "  '';", "  n = 2;"]
-    shown = highlight.nix_lines(lines, highlight.Budget())
+    shown = highlight.coloured("a.nix", lines, highlight.Budget())
     assert str(shown[0]) == f'<span class="s">{lines[0]}</span>'
 
 
@@ -99,11 +99,11 @@ HOSTILE_NIX = ["+" * 390, "." * 390, "''" * 190, "${" * 190, '"' * 390, "é" * 3
 def test_colouring_stops_by_the_clock(unit: str) -> None:
     budget = highlight.Budget(0.02)
     lines = [unit] * 100
-    shown = highlight.nix_lines(lines, budget)
+    shown = highlight.coloured("a.nix", lines, budget)
     assert len(shown) == len(lines)
     assert all(html.unescape() for html in shown)
 
 
 def test_a_spent_budget_leaves_lines_uncoloured() -> None:
     budget = highlight.Budget(0)
-    assert highlight.nix_lines(["let x = 1;"], budget) == ["let x = 1;"]
+    assert highlight.coloured("a.nix", ["let x = 1;"], budget) == ["let x = 1;"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyglue.api.diff import DiffLine, LineKind
-from pyglue.web.pages.highlight import Budget, line, nix_lines
+from pyglue.web.pages.highlight import Budget, coloured, line
 from pyglue.web.pages.word_diff import Span, changed_words, compare
 
 
@@ -72,8 +72,8 @@ def test_lines_are_compared_with_the_ones_beside_them() -> None:
 @pytest.mark.parametrize("mark", [Span(0, 3), Span(6, 9), Span(14, 40), Span(0, 40)])
 def test_marking_changes_no_text(mark: Span) -> None:
     texts = ['  x = "<b>&\u202e";', "  y = ''", "    in ${z} </mark>", "  '';"]
-    marked = nix_lines(texts, Budget(), whole=True, marks=[mark] * len(texts))
-    plain = nix_lines(texts, Budget(), whole=True)
+    marked = coloured("a.nix", texts, Budget(), whole=True, marks=[mark] * len(texts))
+    plain = coloured("a.nix", texts, Budget(), whole=True)
     tags = re.compile(r"</?mark>|</?span[^>]*>")
     for text, with_marks, without in zip(texts, marked, plain, strict=True):
         assert tags.sub("", with_marks) == tags.sub("", without)

@@ -18,7 +18,7 @@ from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages.command import completions
 from pyglue.web.pages.common import Part, done, field, log_units, needed, part, status
-from pyglue.web.pages.highlight import Budget, nix_lines
+from pyglue.web.pages.highlight import Budget, coloured
 from pyglue.web.pages.moved import or_moved
 from pyglue.web.pages.queue import queued
 from pyglue.web.rpc import hive
@@ -200,4 +200,5 @@ def _open_questions(name: str) -> tuple[QuestionView, ...]:
 def _nix(detail: AgentDetail) -> list[Markup]:
     if detail.agent_nix is None:
         return []
-    return nix_lines(detail.agent_nix.split("\n"), Budget(), whole=True)
+    lines = detail.agent_nix.split("\n")
+    return coloured("agent.nix", lines, Budget(), whole=True)

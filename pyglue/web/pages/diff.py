@@ -14,7 +14,14 @@ from markupsafe import Markup
 
 from pyglue.api.diff import DiffLine, FileDiff, FileStatus, Hunk, LineKind
 from pyglue.display import named
-from pyglue.web.pages.highlight import LINE_SHOWN, Budget, line, nix_lines
+from pyglue.web.pages.gaps import Gap, gaps, line_count
+from pyglue.web.pages.highlight import (
+    LINE_SHOWN,
+    Budget,
+    coloured,
+    is_coloured,
+    line,
+)
 from pyglue.web.pages.word_diff import changed_words
 
 FILE_LINES: Final = 2000
@@ -44,19 +51,6 @@ class Row:
 
     left: Cell | None
     right: Cell | None
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Unchanged lines that are not shown, by their numbers in the newer version.
-
-    ``after`` and ``before``: a hunk is shown above them, and below them.
-    """
-
-    first: int
-    last: int
-    after: bool
-    before: bool
 
 
 @dataclass(frozen=True)
@@ -105,11 +99,6 @@ class FileView:
     tail: Gap | None
     note: str | None
     complete: bool
-
-
-def line_count(*files: FileDiff) -> int:
-    """Return the lines of all hunks."""
-    return sum(len(hunk.lines) for file in files for hunk in file.hunks)
 
 
 def build(
@@ -164,8 +153,8 @@ def _one_line(path: str) -> str:
 def _file(index: int, file: FileDiff, limit: int, budget: Budget) -> FileView:
     lines = [item for hunk in file.hunks for item in hunk.lines]
     shown, hunks = 0, []
-    *gaps, tail = _gaps(file, limit)
-    for hunk, gap in zip(file.hunks, gaps, strict=True):
+    *above, tail = gaps(file, limit)
+    for hunk, gap in zip(file.hunks, above, strict=True):
         take = hunk.lines[: limit - shown]
         if take:
             cells = _cells(file, hunk, take, budget)
@@ -185,28 +174,6 @@ def _file(index: int, file: FileDiff, limit: int, budget: Budget) -> FileView:
         note=" ".join(notes) or None,
         complete=not notes,
     )
-
-
-def _gaps(file: FileDiff, shown: int) -> Iterator[Gap | None]:
-    """Yield what is left out above each hunk, and after the last.
-
-    None of a file whose lines are not known, or not all of whose hunks are shown.
-    """
-    is_known = file.lines_after is not None and not file.truncated
-    if not is_known or shown < line_count(file):
-        yield from (None for _ in range(len(file.hunks) + 1))
-        return
-    begin = 1
-    for hunk in file.hunks:
-        yield _gap(begin, hunk.new_start - 1, after=begin > 1, before=True)
-        begin = hunk.new_start + hunk.new_lines
-    has_hunks = bool(file.hunks)
-    end = (file.lines_after or 0) if has_hunks else 0
-    yield _gap(begin, end, after=has_hunks, before=False)
-
-
-def _gap(first: int, last: int, *, after: bool, before: bool) -> Gap | None:
-    return Gap(first, last, after, before) if first <= last else None
 
 
 def _notes(file: FileDiff, shown: int) -> Iterator[str]:
@@ -244,7 +211,7 @@ def _html(
 ) -> list[Markup]:
     """Highlight each side separately: only then are strings and comments right."""
     marks = changed_words(lines)
-    if not path.endswith(".nix"):
+    if not is_coloured(path):
         return [line(item.text, marks.get(n)) for n, item in enumerate(lines)]
     result: dict[int, Markup] = {}
     for other, start in (
@@ -252,13 +219,14 @@ def _html(
         (LineKind.REMOVED, hunk.new_start),
     ):
         numbers = [n for n, item in enumerate(lines) if item.kind is not other]
-        coloured = nix_lines(
+        shown = coloured(
+            path,
             [lines[n].text for n in numbers],
             budget,
             whole=start <= 1,
             marks=[marks.get(n) for n in numbers],
         )
-        result.update(zip(numbers, coloured, strict=True))
+        result.update(zip(numbers, shown, strict=True))
     return [result[number] for number in range(len(lines))]
 
 

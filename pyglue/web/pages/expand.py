@@ -17,7 +17,8 @@ from flask import request
 from pyglue.api.approvals import CONTEXT_MAX, ContextParams, DiffBase
 from pyglue.api.diff import DiffLine, FileDiff, Hunk
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.web.pages.diff import FILE_LINES, PAGE_LINES, Gap, line_count
+from pyglue.web.pages.diff import FILE_LINES, PAGE_LINES
+from pyglue.web.pages.gaps import Gap, line_count
 
 _STEP: Final = 20
 """Lines that one link shows."""

@@ -1,17 +1,26 @@
-"""Nix source as escaped HTML lines, coloured by Pygments.
+"""Source code as escaped HTML lines, coloured by Pygments.
 
-Used for the approval page's diffs and an agent's ``agent.nix``. The lexer's
+Used for the approval page's diffs and an agent's ``agent.nix``. The lexers'
 regular expressions need quadratic time for some inputs, and a running one holds the
 interpreter: so long lines and long texts stay uncoloured, and one ``Budget`` a page
-stops it by the clock. Colour is decoration; every line is shown with or without.
+stops it by the clock. Colour is decoration; every line is shown with or without, and
+without if a lexer does not return every character of it.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from markupsafe import Markup, escape
+from pygments.lexer import Lexer
+from pygments.lexers.configs import TOMLLexer
+from pygments.lexers.data import JsonLexer, YamlLexer
+from pygments.lexers.javascript import JavascriptLexer
+from pygments.lexers.markup import MarkdownLexer
 from pygments.lexers.nix import NixLexer
+from pygments.lexers.python import PythonLexer
+from pygments.lexers.shell import BashLexer
 from pygments.token import Token
 
 from pyglue.display import HIDDEN_IN_TEXT, name_of
@@ -28,12 +37,50 @@ _CLASSES: Final[dict[Any, str]] = {
     Token.Keyword: "k",
     Token.Name.Builtin: "b",
     Token.Name.Constant: "n",
+    Token.Name.Decorator: "b",
+    Token.Name.Tag: "a",
+    Token.Name.Variable: "a",
+    Token.Generic.Heading: "k",
+    Token.Generic.Subheading: "k",
     Token.Literal.String.Symbol: "a",
     Token.Literal.String.Interpol: "i",
     Token.Literal.String.Escape: "i",
     Token.Literal.String: "s",
+    Token.Literal.Scalar: "s",
     Token.Literal: "n",
 }
+
+
+@dataclass(frozen=True)
+class _Language:
+    """``pairs`` begin and end what may go over several lines."""
+
+    lexer: Callable[[], Lexer]
+    pairs: tuple[str, ...] = ()
+
+
+def _plain_markdown() -> Lexer:
+    """Return a lexer without those of code blocks: any of hundreds could be named."""
+    made: Lexer = MarkdownLexer(handlecodeblocks=False)  # type: ignore[no-untyped-call]
+    return made
+
+
+_NIX: Final = _Language(NixLexer)
+_QUOTES: Final = ('"""', "'''")
+_LANGUAGES: Final[Mapping[str, _Language]] = {
+    "nix": _NIX,
+    "py": _Language(PythonLexer, _QUOTES),
+    "sh": _Language(BashLexer),
+    "bash": _Language(BashLexer),
+    "json": _Language(JsonLexer),
+    "md": _Language(_plain_markdown, ("```", "~~~")),
+    "toml": _Language(TOMLLexer, _QUOTES),
+    "yaml": _Language(YamlLexer),
+    "yml": _Language(YamlLexer),
+    "js": _Language(JavascriptLexer, ("`",)),
+    "mjs": _Language(JavascriptLexer, ("`",)),
+}
+"""By the end of a file's name."""
 
 
 class Budget:
@@ -71,53 +118,83 @@ def line(text: str, mark: Span | None = None) -> Markup:
     return plain(text[:LINE_SHOWN]) + note.format(len(text) - LINE_SHOWN)
 
 
-def nix_lines(
+def is_coloured(path: str) -> bool:
+    """Return whether files of this name are coloured."""
+    return _language(path) is not None
+
+
+def coloured(
+    path: str,
     lines: Sequence[str],
     budget: Budget,
     *,
     whole: bool = False,
     marks: Sequence[Span | None] = (),
 ) -> list[Markup]:
-    """Return the lines of one stretch of Nix as HTML, one for each given.
+    """Return the lines of one stretch of a file as HTML, one for each given.
 
-    ``whole`` says that the stretch begins where the file does; ``marks`` has for each
-    line what is marked in it.
+    ``whole`` says that the stretch begins where the file does, else the colours are a
+    guess; ``marks`` has for each line what is marked in it.
     """
     marks = marks or (None,) * len(lines)
+    language = _language(path)
     size = sum(len(text) + 1 for text in lines)
     longest = max((len(text) for text in lines), default=0)
-    if longest > _LINE_COLOURED or size > _TEXT_COLOURED or budget.left <= 0:
+    is_large = longest > _LINE_COLOURED or size > _TEXT_COLOURED
+    if language is None or is_large or budget.left <= 0:
         return [line(text, mark) for text, mark in zip(lines, marks, strict=True)]
     started = time.monotonic()
-    in_string = not whole and _starts_in_string(lines)
-    coloured = _coloured(lines, marks, in_string, started + budget.left)
+    tokens = _tokens(language, lines, whole=whole)
+    found = _coloured(tokens, lines, marks, started + budget.left)
     budget.left -= time.monotonic() - started
-    return coloured or [line(*one) for one in zip(lines, marks, strict=True)]
+    return found or [line(*one) for one in zip(lines, marks, strict=True)]
+
+
+def _language(path: str) -> _Language | None:
+    _, dot, end = path.rpartition(".")
+    return _LANGUAGES.get(end.lower()) if dot else None
+
+
+def _tokens(
+    language: _Language, lines: Sequence[str], *, whole: bool
+) -> Iterator[tuple[Any, str]]:
+    """Yield the kind and the text of each token; none if where it begins is unclear."""
+    text = "\n".join(lines)
+    if not whole and any(text.count(pair) % 2 for pair in language.pairs):
+        return
+    begins: tuple[Any, ...] = ()
+    if language is _NIX and not whole and _starts_in_string(lines):
+        begins = (("root", "multiline"),)
+    for _, kind, value in language.lexer().get_tokens_unprocessed(text, *begins):
+        yield kind, value
 
 
 def _coloured(
+    tokens: Iterator[tuple[Any, str]],
     lines: Sequence[str],
     marks: Sequence[Span | None],
-    in_string: bool,
     deadline: float,
 ) -> list[Markup] | None:
-    """Return coloured lines, or None if the time ran out."""
-    stack = ("root", "multiline") if in_string else ("root",)
+    """Return coloured lines; None without time, or if the tokens are not the text."""
     out: list[list[str]] = [[]]
     column = 0
-    text = "\n".join(lines)
-    for _, kind, value in NixLexer().get_tokens_unprocessed(text, stack):
+    for kind, value in tokens:
         if time.monotonic() > deadline:
             return None
         css = _class_of(kind)
         for number, piece in enumerate(value.split("\n")):
             if number:
+                if column != len(lines[len(out) - 1]) or len(out) == len(lines):
+                    return None
                 out.append([])
                 column = 0
-            if piece and len(out) <= len(lines):
-                out[-1].append(_piece(piece, css, column, marks[len(out) - 1]))
+            at = len(out) - 1
+            if not lines[at].startswith(piece, column):
+                return None
+            if piece:
+                out[-1].append(_piece(piece, css, column, marks[at]))
                 column += len(piece)
-    if len(out) != len(lines):
+    if len(out) != len(lines) or column != len(lines[-1]):
         return None
     return [Markup("".join(parts)) for parts in out]  # noqa: S704 - escaped parts
 

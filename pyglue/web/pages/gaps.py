@@ -1,0 +1,51 @@
+"""What a diff leaves out: unchanged lines between its hunks, which the page can show.
+
+``diff`` puts links where they are missing, and ``expand`` shows them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pyglue.api.diff import FileDiff
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """Unchanged lines that are not shown, by their numbers in the newer version.
+
+    ``after`` and ``before``: a hunk is shown above them, and below them.
+    """
+
+    first: int
+    last: int
+    after: bool
+    before: bool
+
+
+def line_count(*files: FileDiff) -> int:
+    """Return the lines of all hunks."""
+    return sum(len(hunk.lines) for file in files for hunk in file.hunks)
+
+
+def gaps(file: FileDiff, shown: int) -> Iterator[Gap | None]:
+    """Yield what is left out above each hunk, and after the last.
+
+    None of a file whose lines are not known, or not all of whose hunks are shown.
+    """
+    is_known = file.lines_after is not None and not file.truncated
+    if not is_known or shown < line_count(file):
+        yield from (None for _ in range(len(file.hunks) + 1))
+        return
+    begin = 1
+    for hunk in file.hunks:
+        yield _gap(begin, hunk.new_start - 1, after=begin > 1, before=True)
+        begin = hunk.new_start + hunk.new_lines
+    has_hunks = bool(file.hunks)
+    end = (file.lines_after or 0) if has_hunks else 0
+    yield _gap(begin, end, after=has_hunks, before=False)
+
+
+def _gap(first: int, last: int, *, after: bool, before: bool) -> Gap | None:
+    if first > last:
+        return None
+    return Gap(first=first, last=last, after=after, before=before)
