@@ -28,6 +28,7 @@ from pyglue.host.core.agent import Holder
 from pyglue.host.core.warnings import Warnings
 from pyglue.host.model.egress import EgressHub
 from pyglue.host.model.relay import RelayHub
+from pyglue.host.watch.spending import Spending
 from pyglue.host.watch.telemetry import Telemetry
 from pyglue.host.watch.views import Views
 from pyglue.paths import Layout
@@ -213,6 +214,7 @@ def views(kit: Kit, directory: Path) -> Views:
         model_choices=kit.model_choices,
         steps=kit.steps,
         warmth=kit.warmth,
+        spending=Spending(store=kit.store, bus=kit.bus),
         bus=kit.bus,
         backend=LocalBackend(config),
         relay=RelayHub(
@@ -280,4 +282,13 @@ def fill_hive(tx: Tx) -> None:
         tx,
         "INSERT INTO stats_row VALUES (?, ?, ?)",
         [(s, now - n * 800, n) for s in range(1, 5001) for n in range(200)],
+    )
+    _many(
+        tx,
+        "INSERT INTO stats_bucket VALUES (3600, ?, ?, 5, ?, 1)",
+        [
+            (s, now // 3600 * 3600 - n * 3600, 0.01 * (s % 7 + n))
+            for s in range(1, 5001)
+            for n in range(48)
+        ],
     )

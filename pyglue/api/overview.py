@@ -155,6 +155,13 @@ class AgentView(Result, frozen=True):
     """Which account pays for it, if the hive has several."""
     is_estimate: bool = False
     """Whether a subscription pays, so that its cost is only an estimate."""
+    cost_limit_usd: float | None = None
+    """What it may cost today, with what was added for today; None: any amount."""
+    cost_hour_usd: float = 0.0
+    """What its requests of the last 60 minutes cost, as far as they are finished."""
+    cost_hours: tuple[float, ...] = ()
+    """What its turns cost in each of the last 24 hours of the clock, the oldest first;
+    empty: nothing. A turn counts in the hour in which it ends."""
     warm_bytes: int = 0
     """Memory of the CLI that waits for its next turn; 0: that turn starts one."""
     hosts: tuple[str, ...] = ()

@@ -124,6 +124,22 @@ def series(reader: Reader, window: Window) -> tuple[StatSeries, ...]:
     )
 
 
+def costs(
+    reader: Reader, *, since: float, step: int
+) -> tuple[tuple[str, float, float], ...]:
+    """Return agent, time and dollars of all buckets of ``step`` seconds (``STEPS``).
+
+    One query for all agents: the overview shows it of each of them.
+    """
+    rows = reader.execute(
+        "SELECT s.agent, b.ts, b.total FROM stats_series AS s CROSS JOIN stats_bucket "
+        "AS b ON b.step = ? AND b.series = s.id AND b.ts >= ? WHERE s.key = 'cost_usd'",
+        step,
+        since,
+    )
+    return tuple(rows.fetchall())
+
+
 def oldest(reader: Reader, agent: str | None) -> float:
     """Return the time of the oldest value, of one agent or all; 0 if there is none."""
     longest = STEPS[-1]

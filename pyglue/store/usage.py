@@ -46,6 +46,20 @@ def spent_by_agent(reader: Reader, day: float) -> dict[str, float]:
     return {str(agent): round(cost, _DIGITS) for agent, cost in rows.fetchall()}
 
 
+def spent_between(reader: Reader, since: float, until: float) -> dict[str, float]:
+    """Return the dollars of every agent's finished requests that began in between.
+
+    What is only reserved does not count: it is far more than most requests cost.
+    """
+    rows = reader.execute(
+        "SELECT agent, sum(cost_usd) FROM usage INDEXED BY usage_by_time "
+        "WHERE at >= ? AND at <= ? AND settled = 1 GROUP BY agent",
+        since,
+        until,
+    )
+    return {str(agent): round(cost, _DIGITS) for agent, cost in rows.fetchall()}
+
+
 def spent_by_account(reader: Reader, day: float) -> dict[str | None, float]:
     """Return the dollars of every account on the day since ``day``.
 

@@ -64,6 +64,13 @@ def limits_of(agent: Agent, config: HiveConfig, *, lifted: bool = True) -> Limit
     )
 
 
+def cost_limit(agent: Agent, config: HiveConfig) -> float | None:
+    """Return what an agent may cost today; None: any amount, or nothing runs yet."""
+    if agent.applied is None and agent.record is None:
+        return None
+    return limits_of(agent, config).cost_usd
+
+
 def lower(
     own: _Number | None, default: _Number | None, operators: _Number | None
 ) -> _Number | None:

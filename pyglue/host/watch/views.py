@@ -33,7 +33,7 @@ from pyglue.host.control.model_choices import ModelChoices
 from pyglue.host.control.warmth import Warmth
 from pyglue.host.core.accounts import account_of, has_estimates, is_estimate
 from pyglue.host.core.agent import Agent
-from pyglue.host.core.day_limits import start_of_day
+from pyglue.host.core.day_limits import cost_limit, start_of_day
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.secret_uses import SecretUses
@@ -42,6 +42,7 @@ from pyglue.host.messages import schedules
 from pyglue.host.messages.webhooks import Webhooks
 from pyglue.host.model.egress import EgressHub
 from pyglue.host.model.relay import RelayHub
+from pyglue.host.watch.spending import Recent, Spending
 from pyglue.host.watch.steps import Steps
 from pyglue.names import OPERATOR
 from pyglue.process.usage import usage_of
@@ -66,10 +67,12 @@ class _Counts:
     cost: dict[str, float]
     pending: dict[str, int]
     outdated: frozenset[str]
+    recent: Recent
 
 
-def _counts_of_agents(reader: Reader, systems: Systems | None) -> _Counts:
+def _count_agents(reader: Reader, systems: Systems | None, recent: Recent) -> _Counts:
     return _Counts(
+        recent=recent,
         outdated=frozenset() if systems is None else systems.outdated(reader),
         inbox=inboxes.waiting_counts(reader),
         turns=agents.turn_summaries(reader),
@@ -93,6 +96,7 @@ class Views:
     model_choices: ModelChoices
     steps: Steps
     warmth: Warmth
+    spending: Spending
     config: HiveConfig
     systems: Systems | None = None
     ports: Ports | None = None
@@ -166,9 +170,7 @@ class Views:
 
     async def agents(self, _params: NoParams) -> AgentsView:
         """Return every agent."""
-        counted = await self.store.read(
-            lambda reader: _counts_of_agents(reader, self.systems)
-        )
+        counted = await self._counted()
         return AgentsView(
             agents=tuple(self._view(agent, counted) for agent in self.registry.all())
         )
@@ -206,9 +208,7 @@ class Views:
             HiveError: ``not_found``.
         """
         agent = self.registry.get(params.agent)
-        counted = await self.store.read(
-            lambda reader: _counts_of_agents(reader, self.systems)
-        )
+        counted = await self._counted()
         history = await self.store.read(
             lambda reader: approvals.search(reader, agent=agent.name, limit=20)
         )
@@ -226,6 +226,12 @@ class Views:
             secrets=await self._secrets(agent),
             hosts=self.egress.hosts(agent.name),
             accounts=self._accounts(),
+        )
+
+    async def _counted(self) -> _Counts:
+        recent = await self.spending.read()
+        return await self.store.read(
+            lambda reader: _count_agents(reader, self.systems, recent)
         )
 
     def _accounts(self) -> tuple[str, ...]:
@@ -276,6 +282,9 @@ class Views:
             last_turn_outcome=turns.last_outcome,
             context_fill=turns.context_fill,
             cost_today_usd=counted.cost.get(agent.name, 0.0),
+            cost_limit_usd=cost_limit(agent, self.config),
+            cost_hour_usd=counted.recent.hour.get(agent.name, 0.0),
+            cost_hours=counted.recent.hours.get(agent.name, ()),
             problem=agent.problem,
             needs_update=agent.name in counted.outdated,
             port=None if ports is None else ports.port(agent.name),

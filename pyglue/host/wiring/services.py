@@ -23,6 +23,7 @@ from pyglue.host.watch.history import History
 from pyglue.host.watch.journal import Journal
 from pyglue.host.watch.live_text import LiveTexts
 from pyglue.host.watch.notifier import Notifier
+from pyglue.host.watch.spending import Spending
 from pyglue.host.watch.steps import Steps
 from pyglue.host.watch.telemetry import Telemetry
 from pyglue.host.watch.terminals import Terminals
@@ -135,6 +136,7 @@ def _views(
         model_choices=control.model_choices,
         warmth=control.warmth,
         steps=steps,
+        spending=Spending(store=base.store, bus=base.bus),
         systems=changes.systems,
         store=base.store,
         registry=base.registry,
