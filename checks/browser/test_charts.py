@@ -17,14 +17,14 @@ from pyglue.api.telemetry import StatSeries, StatsParams, StatsResult
 STEP = 300
 
 
-def serve(site: Site, agents: int, *keys: str) -> None:
+def serve(site: Site, agents: int, *keys: str, unit: float = 1.0) -> None:
     """Let each agent work, rest for long, and work again."""
 
     async def stats(params: StatsParams) -> StatsResult:
         since = params.since or 0.0
         at = tuple(since + STEP * n for n in (*range(1, 5), *range(20, 24)))
         series = tuple(
-            StatSeries(agent=f"a-{n}", key=key, at=at, values=(float(n + 1),) * 8)
+            StatSeries(agent=f"a-{n}", key=key, at=at, values=(unit * (n + 1),) * 8)
             for n in range(agents)
             for key in keys or ("cost_usd",)
         )
@@ -66,6 +66,29 @@ def test_the_largest_have_lines_and_the_others_are_one(
     expect(first.locator("figcaption")).to_have_text(
         f"Cost by agent per 5 min, ${total}.00 in all"
     )
+
+
+@pytest.mark.parametrize(("unit", "digits"), [(0.02, 3), (0.004, 4), (0.5, 2)])
+def test_all_money_of_a_chart_has_as_many_digits(
+    site: Site, dashboard: Dashboard, unit: float, digits: int
+) -> None:
+    page = dashboard.page
+    page.add_init_script("""
+      window.drawn = new Set();
+      const draw = CanvasRenderingContext2D.prototype.fillText;
+      CanvasRenderingContext2D.prototype.fillText = function (text, ...where) {
+        window.drawn.add(text);
+        draw.call(this, text, ...where);
+      };
+    """)
+    serve(site, 3, unit=unit)
+    page.goto(f"{site.url}/charts")
+    first = chart(page)
+    said = first.inner_text()
+    axis = [one for one in page.evaluate("[...drawn]") if one.startswith("$")]
+    assert len(axis) >= 3 and len(set(axis)) == len(axis)
+    amounts = re.findall(r"\$\d+\.(\d+)", " ".join((said, *axis)))
+    assert {len(one) for one in amounts} == {digits}
 
 
 def test_a_rest_is_a_gap(site: Site, dashboard: Dashboard) -> None:

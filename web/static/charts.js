@@ -4,14 +4,13 @@
 
 import { EVENT } from "./events.js";
 import { make, plot, resize } from "./plot.js";
-import { largest, matching, sum } from "./series.js";
+import { dollars, highest, largest, matching, sum } from "./series.js";
 import { absolute } from "./times.js";
 
 const BOX = document.getElementById("charts");
 const RANGES = { "1h": 3600, "6h": 6 * 3600, "24h": 86400, "7d": 7 * 86400, "30d": 30 * 86400 };
 const WAIT_MS = 3000;
 
-const money = (value) => (value === null ? "" : value === 0 ? "$0" : `$${value.toFixed(value < 0.1 ? 4 : 2)}`);
 const seconds = (value) => (value === null ? "" : `${(value / 1000).toFixed(1)} s`);
 const share = (value) => (value === null ? "" : `${Number((value * 100).toFixed(1))} %`);
 const number = (value) => (value === null ? "" : Number(value.toFixed(2)).toLocaleString("en"));
@@ -31,12 +30,12 @@ const AGENT = [
   { title: "Webhook deliveries by outcome", keys: ["webhook:"], sums: true, say: number },
   { title: "Tokens", keys: ["tokens_in", "tokens_out", "tokens_cache_read", "tokens_cache_write"], sums: true, say: number },
   { title: "Context used", keys: ["context_fill"], say: share },
-  { title: "Cost", keys: ["cost_usd"], sums: true, say: money },
+  { title: "Cost", keys: ["cost_usd"], sums: true, isMoney: true },
   { title: "Size of notes", keys: ["notes_bytes"], say: bytes },
   { title: "Idle time before a turn", keys: ["since_last_turn_s"], say: span },
 ];
 const HIVE = [
-  { title: "Cost by agent", keys: ["cost_usd"], byAgent: true, sums: true, stack: true, say: money },
+  { title: "Cost by agent", keys: ["cost_usd"], byAgent: true, sums: true, stack: true, isMoney: true },
   { title: "Output tokens by agent", keys: ["tokens_out"], byAgent: true, sums: true, stack: true, say: number },
   { title: "Turns by agent", keys: ["turns"], byAgent: true, sums: true, stack: true, say: number },
   { title: "Queued messages by agent", keys: ["inbox"], byAgent: true, say: number },
@@ -98,9 +97,10 @@ function step(seconds) {
   return seconds < 3600 ? `${Math.round(seconds / 60)} min` : `${Number((seconds / 3600).toFixed(1))} h`;
 }
 
-function draw(chart, result, marks) {
-  const all = matching(result.series, chart, whole);
-  const found = largest(all, chart);
+function draw(kind, result, marks) {
+  const all = matching(result.series, kind, whole);
+  const found = largest(all, kind);
+  const chart = kind.isMoney ? { ...kind, say: dollars(highest(found, kind.stack)) } : kind;
   const figure = make("figure", chart.stack ? "chart card stacked" : "chart card");
   figure.dataset.testid = "chart";
   const title = make("figcaption", "", chart.title);
@@ -118,8 +118,9 @@ function summary({ series }) {
   const of = (key) => series.filter((one) => one.key === key && one.agent !== "hive").flatMap((one) => one.values);
   const turns = sum(of("turns"));
   const slowest = of("duration_p95_ms").reduce((most, one) => Math.max(most, one), 0);
+  const cost = sum(of("cost_usd"));
   const figures = [
-    ["Cost", money(sum(of("cost_usd")))],
+    ["Cost", dollars(cost)(cost)],
     ["Turns", number(turns)],
     ["Failed turns", turns ? share(sum(of("exit:failed")) / turns) : "–"],
     ["Slowest 95th percentile", slowest ? seconds(slowest) : "–"],

@@ -62,6 +62,22 @@ export function stacked([times, ...values]) {
   return [times, ...values.map((column) => column.map((value, at) => (under[at] += value ?? 0)))];
 }
 
+// The highest point of a chart.
+export function highest(found, isStacked) {
+  if (!isStacked) return found.flatMap((one) => one.values).reduce((most, value) => Math.max(most, value ?? 0), 0);
+  const under = new Map();
+  for (const { at, values } of found) at.forEach((time, n) => under.set(time, (under.get(time) ?? 0) + (values[n] ?? 0)));
+  return Math.max(0, ...under.values());
+}
+
+// Says dollars, all with as many digits as tell the ticks of an axis up to `most` apart:
+// cents, and more below a dollar.
+export function dollars(most) {
+  const digits = most > 0 ? Math.min(6, Math.max(2, 2 - Math.floor(Math.log10(most)))) : 2;
+  const least = 10 ** -digits;
+  return (value) => (value === null ? "" : value > 0 && value < least / 2 ? `<$${least.toFixed(digits)}` : `$${value.toFixed(digits)}`);
+}
+
 // How much more, or less, there was in the second half than in the first.
 export function trend({ at, values }, { since, until }) {
   const middle = (since + until) / 2;
