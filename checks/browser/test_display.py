@@ -1,6 +1,7 @@
 """How the dashboard is shown: its colours and the zone of its times."""
 
 import re
+import time
 
 from playwright.sync_api import Browser, Page, expect
 
@@ -60,6 +61,15 @@ def test_times_in_the_zone_of_the_browser(
         assert minutes == 30
         page.reload()
         expect(proposed).to_have_text(re.compile(r"GMT\+5:30$"))
+        now = time.time()  # a forecast must be of this day (UTC)
+        left = (now // 86400 + 1) * 86400 - now
+        rate = {"cost_limit_usd": 1.0, "cost_hour_usd": 2 * 0.58 / (left / 3600)}
+        site.hive.agents = [data.agent("alice", **rate)]
+        page.goto(site.url + "/agents/alice")
+        forecast = page.get_by_test_id("forecast")
+        said = re.compile(r"^reaches its limit at \d\d:\d\d GMT\+5:30 at this rate$")
+        expect(forecast).to_have_text(said)
+        page.goto(site.url + "/approvals/7")
         title = page.locator("time:not(.clock)").first
         expect(title).to_have_attribute("title", re.compile(r"GMT\+5:30$"))
     finally:

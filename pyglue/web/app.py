@@ -43,7 +43,9 @@ from pyglue.web.pages import (
     waiting,
 )
 from pyglue.web.pages.agent_filter import resumable
+from pyglue.web.pages.budget import budget
 from pyglue.web.pages.markdown import markdown
+from pyglue.web.pages.sparkline import sparkline
 from pyglue.web.pages.text import clip, finalize, is_clipped
 
 
@@ -120,7 +122,7 @@ def _templates(app: Flask) -> None:
     env.undefined = StrictUndefined
     env.trim_blocks = True
     env.lstrip_blocks = True
-    env.globals.update(now=time.time, waiting_now=waiting.now)
+    env.globals.update(now=time.time, waiting_now=waiting.now, budget=budget)
     env.filters.update(
         clip=clip,
         when=formats.when,
@@ -132,6 +134,8 @@ def _templates(app: Flask) -> None:
         markdown=markdown,
         badge=formats.badge,
         clock=formats.clock,
+        hour=formats.hour,
+        sparkline=sparkline,
         usd=formats.usd,
         sha=formats.short_sha,
         words=formats.words,

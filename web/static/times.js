@@ -32,7 +32,9 @@ export function ages() {
   for (const one of document.querySelectorAll("time[datetime]")) {
     const at = Date.parse(one.dateTime);
     const title = absolute(at);
-    const text = one.classList.contains("clock") ? title : away(at, one.classList.contains("lasting"));
+    const text = one.classList.contains("clock") ? title
+      : one.classList.contains("hour") ? title.slice(11, 16) + title.slice(19) // and the zone
+        : away(at, one.classList.contains("lasting"));
     if (one.textContent !== text) one.textContent = text;
     if (one.title !== title) one.title = title;
   }

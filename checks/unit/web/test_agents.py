@@ -250,7 +250,7 @@ def test_another_account_is_chosen_on_the_agent_s_page(operator: Operator) -> No
 
 def test_the_default_account_is_the_choice_of_none(operator: Operator) -> None:
     several(operator, "team")
-    assert "about $" in operator.get("/agents/alice").text
+    assert "≈ $" in operator.get("/agents/alice").text
     assert "≈ $" in operator.get("/").text
     operator.post("/agents/alice/account", {"account": "main"})
     assert operator.hive.called("set_account") == [SetAccountParams(agent="alice")]

@@ -84,6 +84,11 @@ def clock(at: float) -> Markup:
     return _time(at, f"{text} UTC", ' class="clock"')
 
 
+def hour(at: float) -> Markup:
+    """Return a time of this day as markup that says ``16:40 UTC``."""
+    return _time(at, f"{_datetime(at):%H:%M} UTC", ' class="hour"')
+
+
 def ago(at: float) -> str:
     """Return how long ago a time was, in its largest unit."""
     seconds = time.time() - at
