@@ -1,16 +1,31 @@
-// The overview's search as one types, and the order of the table. The list is the server's: this changes the address
-// of its fragment (and the page's, so that a reload keeps it), and reads it anew. Without
-// this script the form does the same by loading the page.
+// The overview's search as one types, the order of the table, and the counts above it. The
+// lists are the server's: this changes the addresses of their fragments (and the page's, so
+// that a reload keeps them), and reads them anew. Without this script the form and the
+// links do the same by loading the page.
 
 const WAIT_MS = 150;
 
 const form = document.getElementById("agents-filter");
 const rows = document.getElementById("agents-rows");
+const chips = document.getElementById("agents-chips");
+const views = document.getElementById("views");
 let timer = 0;
 
-function query() {
-  const given = [...new FormData(form)].filter(([, value]) => value.trim());
+export const FIELDS = ["q", "state", "sort"];
+
+// What is asked for, as the query of the page's address.
+export function query(fields = Object.fromEntries(new FormData(form))) {
+  const given = FIELDS.map((key) => [key, (fields[key] ?? "").trim()]).filter(([, value]) => value);
   return given.length ? `?${new URLSearchParams(given)}` : "";
+}
+
+// What of the form a link changes: a heading the order, a count the state, a view all.
+function changes(link) {
+  const asked = new URL(link.href).searchParams;
+  if (link.matches("[data-sort]")) return { sort: asked.get("sort") ?? "" };
+  if (link.matches("[data-state]")) return { state: link.dataset.state };
+  if (link.matches("[data-view]")) return Object.fromEntries(FIELDS.map((key) => [key, asked.get(key) ?? ""]));
+  return null;
 }
 
 export function watchFilter(refresh) {
@@ -18,11 +33,13 @@ export function watchFilter(refresh) {
   const search = () => {
     clearTimeout(timer);
     const asked = query();
-    const place = `/fragments/agents${asked}`;
-    if (rows.dataset.fragment === place) return;
-    rows.dataset.fragment = place;
+    if (rows.dataset.fragment === `/fragments/agents${asked}`) return;
+    rows.dataset.fragment = `/fragments/agents${asked}`;
+    chips.dataset.fragment = `/fragments/chips${asked}`;
     history.replaceState(null, "", `/${asked}`);
     refresh(rows);
+    refresh(chips);
+    document.dispatchEvent(new Event("hive:filter"));
   };
   form.addEventListener("input", () => {
     clearTimeout(timer);
@@ -32,11 +49,13 @@ export function watchFilter(refresh) {
     event.preventDefault();
     search();
   });
-  rows.addEventListener("click", (event) => {
-    const head = event.target.closest?.("a[data-sort]");
-    if (!head || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    form.elements.sort.value = new URL(head.href).searchParams.get("sort");
-    search();
-  });
+  for (const place of [rows, chips, views])
+    place.addEventListener("click", (event) => {
+      const link = event.target.closest?.("a");
+      const changed = link && changes(link);
+      if (!changed || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      for (const [key, value] of Object.entries(changed)) form.elements[key].value = value;
+      search();
+    });
 }

@@ -394,7 +394,7 @@ def test_sections_that_show_the_agents_are_read_together(operator: Operator) -> 
         r'data-fragment="([^"]*)" data-on="[^"]*" data-always data-together', page
     )
     asked = [html.unescape(one) for one in places]
-    assert len(asked) == 4
+    assert len(asked) == 5
     operator.hive.calls.clear()
     answer = operator.get(
         "/fragments/together?" + urlencode([("of", x) for x in asked])

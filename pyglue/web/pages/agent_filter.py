@@ -1,9 +1,10 @@
-"""The overview's agent filter: by text and by state, in an order.
+"""The overview's agent filter: by text and by state or group of states, in an order.
 
 The query is the page's own (``?q=&state=&sort=``), so it works without scripts, and
 every link and fragment of the list carries it on.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlencode
@@ -15,7 +16,19 @@ from pyglue.web.pages import agent_order
 
 ATTENTION: Final = "attention"
 """Not a state of its own: every agent that needs attention."""
-CHOICES: Final = (ATTENTION, *AgentState)
+NEEDS_YOU: Final = "needs-you"
+"""Not a state either: every agent that the queue "Needs you" names."""
+WORKING: Final = "working"
+"""Nor this: every agent that is busy."""
+CHOICES: Final = (NEEDS_YOU, ATTENTION, WORKING, *AgentState)
+_BUSY: Final = frozenset(
+    {
+        AgentState.THINKING,
+        AgentState.COMPACTING,
+        AgentState.STARTING,
+        AgentState.STOPPING,
+    }
+)
 _TROUBLE: Final = frozenset(
     {
         AgentState.FAILED,
@@ -76,23 +89,33 @@ class AgentFilter:
         """Return how ``column`` is sorted, as a value of ``aria-sort``."""
         return agent_order.direction(column, self.sort)
 
-    def choose(self, agents: tuple[AgentView, ...]) -> tuple[AgentView, ...]:
-        """Return the agents that match every word and the state, in order."""
+    def choose(
+        self, agents: tuple[AgentView, ...], needy: Collection[str] = ()
+    ) -> tuple[AgentView, ...]:
+        """Return the agents that match every word and the state, in order.
+
+        ``needy`` are the names of those that need the operator.
+        """
         words = self.q.casefold().split()[:_WORDS_MAX]
         found = tuple(
             one
             for one in agents
-            if self._is_in_state(one)
+            if self.is_in_state(one, needy)
             and (not words or all(word in _text(one) for word in words))
         )
         return agent_order.ordered(found, self.sort)
 
-    def _is_in_state(self, agent: AgentView) -> bool:
+    def is_in_state(self, agent: AgentView, needy: Collection[str]) -> bool:
+        """Return whether ``agent`` matches the state."""
         match self.state:
             case "":
                 return True
+            case "needs-you":
+                return agent.name in needy
             case "attention":
                 return needs_attention(agent)
+            case "working":
+                return agent.state in _BUSY
             case "paused":
                 return agent.paused or agent.state is AgentState.PAUSED
         return agent.state == self.state

@@ -65,6 +65,17 @@ class Need:
     trouble: Trouble | None = None
     message: ShownMessage | None = None
 
+    @property
+    def agent(self) -> str:
+        """The agent that it is about; for a message, its sender."""
+        if self.approval is not None:
+            return self.approval.agent
+        if self.question is not None:
+            return self.question.asker
+        if self.trouble is not None:
+            return self.trouble.agent
+        return "" if self.message is None else self.message.sender
+
 
 @dataclass(frozen=True)
 class Queue:
@@ -72,6 +83,15 @@ class Queue:
 
     items: tuple[Need, ...]
     problems: tuple[str, ...]
+
+    @property
+    def agents(self) -> frozenset[str]:
+        """The agents that need the operator; a message of no urgency does not count."""
+        return frozenset(
+            one.agent
+            for one in self.items
+            if one.message is None or one.urgency is not Urgency.LOW
+        )
 
 
 def everyone() -> tuple[AgentView, ...]:

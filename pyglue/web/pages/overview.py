@@ -36,8 +36,9 @@ from pyglue.api.overview import AgentView
 from pyglue.api.questions import AnswerParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages import agent_order, needs, waiting
-from pyglue.web.pages.agent_filter import CHOICES, AgentFilter
+from pyglue.web.pages.agent_filter import CHOICES, NEEDS_YOU, AgentFilter
 from pyglue.web.pages.bulk import FIRST, MORE
+from pyglue.web.pages.chips import Chip, chips
 from pyglue.web.pages.common import Part, done, field, log_units, part, status
 from pyglue.web.pages.doing import activity
 from pyglue.web.pages.first_steps import first_steps
@@ -74,7 +75,8 @@ def page() -> str:
         orders=agent_order.CHOICES,
         bulk_first=FIRST,
         bulk_more=MORE,
-        agents=Part(roster.choose(found), everyone.problem),
+        chips=_chips(roster, everyone, queue),
+        agents=Part(roster.choose(found, queue.agents), everyone.problem),
         activity=activity(questions.data or ()),
         units=log_units(frame),
         first=first_steps(found, request.args.get("example", "")),
@@ -107,11 +109,14 @@ def together() -> Response:
                 fields = {"today": Part(today(found), everyone.problem)}
             case "needs" as name:
                 fields = {"needs": queue, "needs_shown": needs.SHOWN}
+            case "chips" as name:
+                fields = {"chips": _chips(_roster(asked), everyone, queue)}
             case "agents" as name:
                 roster = _roster(asked)
+                chosen = roster.choose(found, queue.agents)
                 fields = {
                     "roster": roster,
-                    "agents": Part(roster.choose(found), everyone.problem),
+                    "agents": Part(chosen, everyone.problem),
                     "activity": activity(questions.data or ()),
                 }
             case other:
@@ -137,6 +142,11 @@ def fragment(section: str) -> str:
     if section == "needs":
         queue, shown = needs.now(_MAIL_CLIP), needs.SHOWN
         return render_template("fragments/needs.html", needs=queue, needs_shown=shown)
+    if section == "chips":
+        found = part(needs.everyone)
+        queue = needs.queue(found, part(needs.questions), part(lambda: needs.unread(1)))
+        row = _chips(_roster(), found, queue)
+        return render_template("fragments/chips.html", chips=row)
     read = readers.get(section)
     if read is None:
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no section {section[:40]!r}.")
@@ -171,7 +181,16 @@ def _roster(query: Mapping[str, str] | None = None) -> AgentFilter:
 
 
 def _agents() -> tuple[AgentView, ...]:
-    return _roster().choose(needs.everyone())
+    roster = _roster()
+    needy = needs.now(1).agents if roster.state == NEEDS_YOU else frozenset()
+    return roster.choose(needs.everyone(), needy)
+
+
+def _chips(
+    roster: AgentFilter, everyone: Part[tuple[AgentView, ...]], queue: needs.Queue
+) -> tuple[Chip, ...]:
+    """Return the counts above the table; none while the agents cannot be read."""
+    return () if everyone.data is None else chips(roster, everyone.data, queue.agents)
 
 
 def _inbox() -> tuple[InboxMessage, ...]:

@@ -1,0 +1,75 @@
+// Saved views: a filter and an order of the table of agents under a name, as links beside
+// the counts. This browser keeps them; what is read back is checked, and only ever text.
+
+import { FIELDS, query } from "./filter.js";
+
+const KEY = "hive-views";
+const MOST = 20;
+const NAME_MAX = 30;
+
+const place = document.getElementById("views");
+const folded = document.getElementById("save-view");
+
+const make = (tag, className, textContent) => Object.assign(document.createElement(tag), { className, textContent });
+const clean = (text) => query(Object.fromEntries([...new URLSearchParams(text)].filter(([key]) => FIELDS.includes(key))));
+
+function stored() {
+  let found = null;
+  try {
+    found = JSON.parse(localStorage.getItem(KEY));
+  } catch {
+    // somebody else's: none
+  }
+  if (!Array.isArray(found)) return [];
+  return found.filter((one) => typeof one?.name === "string" && typeof one.query === "string")
+    .map((one) => ({ name: one.name.slice(0, NAME_MAX), query: clean(one.query) }))
+    .filter((one) => one.name.trim() && one.query).slice(0, MOST);
+}
+
+function keep(views) {
+  localStorage.setItem(KEY, JSON.stringify(views.slice(-MOST)));
+  show();
+}
+
+function chip(view, now) {
+  const box = make("span", "chip view");
+  const link = make("a", "", view.name);
+  link.href = `/${view.query}#agents`;
+  link.dataset.view = "";
+  if (view.query === now) link.setAttribute("aria-current", "true");
+  const button = make("button", "quiet", "✕");
+  button.type = "button";
+  button.setAttribute("aria-label", `Remove the view ${view.name}`);
+  button.addEventListener("click", () => {
+    keep(stored().filter((one) => one.name !== view.name));
+    folded.hidden ? place.querySelector("a")?.focus() : folded.firstElementChild.focus();
+  });
+  box.append(link, button);
+  return box;
+}
+
+// What is shown now can be saved, unless it is everything, or is saved already.
+function show() {
+  const [views, now] = [stored(), clean(location.search)];
+  place.replaceChildren(...views.map((one) => chip(one, now)), folded);
+  folded.hidden = !now || views.some((one) => one.query === now);
+  place.hidden = folded.hidden && !views.length;
+}
+
+export function watchViews() {
+  if (!place) return;
+  const form = folded.querySelector("form");
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const name = form.querySelector("input").value.trim();
+    if (!name) return;
+    keep([...stored().filter((one) => one.name !== name), { name, query: clean(location.search) }]);
+    form.reset();
+    folded.open = false;
+    place.querySelector("[aria-current]")?.focus();
+  });
+  folded.addEventListener("toggle", () => { if (folded.open) form.querySelector("input").focus(); });
+  document.addEventListener("hive:filter", show);
+  addEventListener("storage", ({ key }) => { if (key === KEY) show(); });
+  show();
+}
