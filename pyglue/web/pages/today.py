@@ -9,7 +9,7 @@ from pyglue.api.overview import AgentView
 _DEAREST: Final = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Today:
     """The cost of this day (UTC), and the agents that cost most, highest first.
 
