@@ -279,3 +279,79 @@ def test_the_icon_with_a_count_is_drawn(dashboard: Dashboard) -> None:
     drawn = "(at) => { const one = new Image(); one.src = at; return one.decode(); }"
     for number in (1, 9, 10, 5000):
         page.evaluate(drawn, f"/favicon/{number}.svg")
+
+
+def test_the_count_of_a_page_is_whole_beside_the_page_that_is_open(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    page.goto(f"{site.url}/approvals")
+    dashboard.live()
+    covered = """(all) => all.filter((one) => one.checkVisibility()).map((one) => {
+      const { left, right, top, bottom } = one.getBoundingClientRect();
+      const middle = (top + bottom) / 2;
+      const at = [left + 2, right - 2].map((x) => document.elementFromPoint(x, middle));
+      return at.every((found) => one === found);
+    })"""
+    for width in (800, 1280, 1440):
+        page.set_viewport_size({"width": width, "height": HEIGHT})
+        counts = page.locator(".top nav .count")
+        found = counts.evaluate_all(covered)
+        assert found and all(found), width
+
+
+def test_approve_looks_ready_only_once_its_box_is_ticked(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    colour = "(it) => getComputedStyle(it).backgroundColor"
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.goto(f"{site.url}/approvals/7")
+        button = page.get_by_test_id("approve")
+        before = button.evaluate(colour)
+        button.click()  # the browser says what is missing
+        assert not site.hive.called("approve")
+        page.get_by_test_id("confirm").check()
+        assert button.evaluate(colour) != before
+
+
+def test_what_is_done_with_an_agent_is_one_row(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    for width, rows in ((1440, 1), (1280, 1), (800, 2)):
+        page.set_viewport_size({"width": width, "height": HEIGHT})
+        page.goto(f"{site.url}/agents/alice")
+        tops = page.locator(".split-row :is(button, .button)").evaluate_all(
+            "(all) => all.map((one) => one.getBoundingClientRect().top)"
+        )
+        assert len(tops) == 9
+        assert len(set(tops)) == rows, width
+
+
+def test_cards_of_what_is_not_running_stand_in_rows(
+    site: Site, dashboard: Dashboard
+) -> None:
+    page = dashboard.page
+    site.hive.kept = [data.kept(f"k{number}") for number in range(4)]
+    site.hive.drafts = [data.draft(f"d{number}") for number in range(4)]
+    page.set_viewport_size({"width": 1440, "height": HEIGHT})
+    page.reload()
+    for name in ("kept-state", "draft"):
+        boxes = [box(one) for one in page.get_by_test_id(name).all()]
+        assert [one["y"] for one in boxes[::2]] == [one["y"] for one in boxes[1::2]]
+        gap = boxes[2]["y"] - boxes[0]["y"] - boxes[0]["height"]
+        assert gap == boxes[1]["x"] - boxes[0]["x"] - boxes[0]["width"] == 12
+
+
+def test_a_terminal_has_an_edge_in_the_dark(site: Site, dashboard: Dashboard) -> None:
+    page = dashboard.page
+    page.emulate_media(color_scheme="dark")
+    page.goto(f"{site.url}/agents/alice/terminal")
+    terminal = page.get_by_test_id("terminal")
+    expect(terminal).to_have_css("border-top-style", "solid")
+    expect(terminal).not_to_have_css("border-top-color", "rgb(0, 0, 0)")
+    after = box(page.locator("#terminal-after"))
+    frame = box(terminal)
+    assert after["y"] >= frame["y"] + frame["height"] + 8

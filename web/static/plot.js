@@ -142,7 +142,8 @@ function totals(plot, found, chart, result) {
 export function plot(figure, chart, found, result, { zoom, marks }) {
   const days = result.until - result.since > 2 * 86400;
   const clock = (at) => (days ? minute(at).slice(5, 10) : minute(at).slice(11, 16));
-  const axis = { stroke: colour(COLOURS), grid: { stroke: "rgb(128 128 128 / .2)" }, ticks: { show: false } };
+  const font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  const axis = { font, stroke: colour(COLOURS), grid: { stroke: "rgb(128 128 128 / .2)" }, ticks: { show: false } };
   const own = columns(found, result, chart.stack);
   const labels = found.map((one) => one.label ?? name(one, chart));
   const drawnAs = (index) => (chart.stack

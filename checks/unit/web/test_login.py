@@ -63,6 +63,19 @@ def test_a_log_in_leads_to_the_page_that_asked_for_it(stranger: Operator) -> Non
 
 
 @pytest.mark.parametrize(
+    ("site", "asks"), [("none", False), ("same-origin", False), ("cross-site", True)]
+)
+def test_who_was_not_led_here_is_not_asked_to_reload(
+    stranger: Operator, site: str, asks: bool
+) -> None:
+    sent = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}
+    page = stranger.get("/approvals/7", **sent)
+    assert page.status_code == 401
+    assert ("Already logged in?" in page.text) is asks
+    assert "The dashboard of a hive of Claude Code agents." in page.text
+
+
+@pytest.mark.parametrize(
     "place",
     ["//evil.example", "/\\evil.example", "https://evil.example", "", "x", "/a\n"],
 )
