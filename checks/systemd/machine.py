@@ -188,6 +188,8 @@ def booted(tree: Path, room: Path, name: str) -> Iterator[Machine]:
         )
         try:
             machine = Machine(_leader(ready, process, room), room)
+            # nspawn goes on telling: it and then PID 1 would wait for a reader.
+            ready.close()
             settle(machine)
             yield machine
             _stop(machine, process)
