@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import pytest
-
-PACKAGE: Final = Path(__file__).resolve().parents[3] / "pyglue"
+from checks.kits.sources import PACKAGE, SOURCES, each, place
 
 _SHARED: Final = frozenset(
     {
@@ -114,12 +112,6 @@ _MAY_START: Final = (
     "process/login_shell.py",
 )
 
-SOURCES: Final = sorted(PACKAGE.rglob("*.py"))
-
-
-def place(path: Path) -> str:
-    return path.relative_to(PACKAGE).as_posix()
-
 
 def part(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
@@ -131,13 +123,14 @@ def lives_in(path: Path, homes: tuple[str, ...]) -> bool:
 
 
 @functools.cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Return all that a file consists of, the module first."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def imports(path: Path) -> Iterator[str]:
     """Yield every module that a file imports, by its full name."""
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -147,7 +140,14 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=place)
+def root(node: ast.expr) -> str | None:
+    """Return the name that a chain of attributes begins with."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
+@each(SOURCES)
 def test_direction(path: Path) -> None:
     own = part(path)
     assert own in MAY_IMPORT, f"give {own} a layer in {__file__}"
@@ -159,7 +159,7 @@ def test_direction(path: Path) -> None:
         assert wanted in MAY_IMPORT[own], f"{own} must not import pyglue.{wanted}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=place)
+@each(SOURCES)
 def test_libraries_have_one_home(path: Path) -> None:
     for name in imports(path):
         for library, homes in HOMES.items():
@@ -167,9 +167,9 @@ def test_libraries_have_one_home(path: Path) -> None:
                 assert lives_in(path, homes), f"{library} is not for {place(path)}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=place)
+@each(SOURCES)
 def test_programs_are_started_in_one_place(path: Path) -> None:
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if not isinstance(node, ast.Call):
             continue
         for keyword in node.keywords:
@@ -193,11 +193,13 @@ _DECODERS: Final = re.compile(
 )
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=place)
+@each(SOURCES)
 def test_json_is_decoded_in_one_place(path: Path) -> None:
     """What decoders raise differs by library and version: one module knows it all."""
-    for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.Attribute) and _DECODERS.match(ast.unparse(node)):
+    for node in nodes(path):
+        if not isinstance(node, ast.Attribute) or root(node) not in ("json", "msgspec"):
+            continue
+        if _DECODERS.match(ast.unparse(node)):
             assert lives_in(path, _MAY_DECODE), (
                 f"{place(path)}: use pyglue.strict_json, not {ast.unparse(node)}"
             )
@@ -212,12 +214,12 @@ _MAY_NAME_BACKENDS: Final = (
 _BACKEND_NAMES: Final = frozenset({"local", "nixos-container"})
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=place)
+@each(SOURCES)
 def test_what_a_backend_knows_is_a_member_of_it(path: Path) -> None:
     """Nobody else asks which backend it is: a third one would be forgotten there."""
     if lives_in(path, _MAY_NAME_BACKENDS):
         return
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         parts: list[ast.expr] = []
         if isinstance(node, ast.Compare):
             parts = [node.left, *node.comparators]
@@ -257,7 +259,7 @@ def floor_of(package: str) -> int:
     return found[0]
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "host").rglob("*.py")), ids=place)
+@each((PACKAGE / "host").rglob("*.py"))
 def test_floors_of_host(path: Path) -> None:
     own = path.relative_to(PACKAGE / "host").parts[0].removesuffix(".py")
     for name in imports(path):
@@ -274,9 +276,9 @@ def test_floors_name_only_what_there_is() -> None:
     assert frozenset().union(*FLOORS) <= here
 
 
-@pytest.mark.parametrize(
-    "path", sorted(PACKAGE.rglob("__init__.py")), ids=lambda path: place(path.parent)
-)
+@each(PACKAGE.rglob("__init__.py"))
 def test_every_package_says_what_it_owns(path: Path) -> None:
-    said = ast.get_docstring(parsed(path))
+    module = nodes(path)[0]
+    assert isinstance(module, ast.Module)
+    said = ast.get_docstring(module)
     assert said, f"{place(path)}: say in a docstring what this package owns"

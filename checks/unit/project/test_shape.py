@@ -5,10 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import pytest
-
-PACKAGE: Final = Path(__file__).resolve().parents[3] / "pyglue"
-SOURCES: Final = sorted(PACKAGE.rglob("*.py"))
+from checks.kits.sources import PACKAGE, SOURCES, each, place
 
 _MODULE_MAX: Final = 300
 _FUNCTION_MAX: Final = 60
@@ -16,10 +13,6 @@ _FUNCTION_MAX: Final = 60
 GENERATED: Final = frozenset({"manifest_types.py"})
 LONG_MODULES: Final[dict[str, str]] = {}
 """Modules that may be longer, each with the reason why it has no seam."""
-
-
-def place(path: Path) -> str:
-    return path.relative_to(PACKAGE).as_posix()
 
 
 def long_functions(source: str) -> Iterator[tuple[str, int]]:
@@ -32,7 +25,7 @@ def long_functions(source: str) -> Iterator[tuple[str, int]]:
                 yield node.name, lines
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=place)
+@each(SOURCES)
 def test_no_module_is_long(path: Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
     assert lines <= _MODULE_MAX or place(path) in {*LONG_MODULES, *GENERATED}, (
@@ -40,7 +33,7 @@ def test_no_module_is_long(path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=place)
+@each(SOURCES)
 def test_every_function_fits_a_screen(path: Path) -> None:
     assert list(long_functions(path.read_text(encoding="utf-8"))) == []
 
