@@ -26,7 +26,13 @@ from checks.kits.net import free_port
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Operator, hive_web, make_app
 from checks.kits.web.hive import FakeHive
-from pyglue.api.inbox import InboxParams, InboxResult, MessagesParams, MessagesResult
+from pyglue.api.inbox import (
+    InboxFilter,
+    InboxParams,
+    InboxResult,
+    MessagesParams,
+    MessagesResult,
+)
 from pyglue.api.overview import HiveStatus
 from pyglue.names import OPERATOR
 from pyglue.store import inboxes
@@ -88,7 +94,7 @@ def _answer(hive: FakeHive, kit: Kit, directory: Path) -> None:
             lambda reader: inboxes.inbox(
                 reader,
                 OPERATOR,
-                unread_only=False,
+                show=InboxFilter.OPEN,
                 limit=params.limit,
                 clip=params.clip,
             )

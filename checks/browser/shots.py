@@ -58,6 +58,8 @@ def _pages(page: Page, base: str) -> dict[str, str]:
         "approvals": "/approvals",
         "agent": "/agents/manager",
         "messages": "/messages",
+        "pairs": "/messages/pairs",
+        "inbox": "/inbox",
         "charts": "/charts",
         "activity": "/activity",
         "operations": "/operations",

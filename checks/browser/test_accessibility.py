@@ -31,6 +31,8 @@ PAGES: Final = [
     "/agents/alice/terminal",
     "/agents/alice/versions?old=6&new=7",
     "/messages",
+    "/messages/pairs",
+    "/inbox",
     "/messages/31",
     "/activity",
     "/operations",

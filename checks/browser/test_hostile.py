@@ -20,6 +20,8 @@ PATHS = (
     "/agents/alice",
     "/agents/alice/files",
     "/messages",
+    "/messages/pairs",
+    "/inbox",
     "/charts",
     "/activity",
     "/operations",

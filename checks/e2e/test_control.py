@@ -97,6 +97,24 @@ async def test_one_agent_is_paused_and_the_others_work(hive: Hive) -> None:
     await hive.answer("alice", "resumed")
 
 
+async def test_a_reply_marks_what_it_answers_done(hive: Hive) -> None:
+    await hive.send("alice", answer("a report"))
+    number = (await hive.answer("alice", "a report")).id
+
+    async def shown(mark: str) -> bool:
+        code, said = await command(hive, "inbox", "--show", mark)
+        assert code == 0
+        return f"[{number}] alice" in said
+
+    assert await shown("unread") and not await shown("done")
+    words = ("alice", answer("welcome"), "--reply-to", str(number))
+    assert (await command(hive, "send", *words))[0] == 0
+    assert await shown("done") and not await shown("open")
+    assert (await command(hive, "inbox", "unread", str(number)))[0] == 0
+    assert await shown("unread")
+    await hive.answer("alice", "welcome")
+
+
 async def test_another_model_until_it_is_reset(hive: Hive) -> None:
     await hive.idle("alice")
     code, said = await command(hive, "model", "alice", "sonnet")
@@ -174,7 +192,7 @@ async def test_over_its_budget_it_parks_until_the_operator_says_so(hive: Hive) -
         await hive.operator.call(api.OPERATOR_ANSWER, params)
 
         async def next_step() -> QuestionView | str | None:
-            if any("one more" in m.message.body for m in await hive.inbox()):
+            if any("one more" in m.body for m in await hive.inbox()):
                 return "answered"
             return await asked()
 

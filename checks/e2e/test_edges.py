@@ -261,6 +261,8 @@ REFUSED = {
     "draft ../bob": "invalid_name",
     "export bob -o /dev/null/x": "not_found",
     "import /dev/null": "bad_request",
+    "inbox done": "bad_request",
+    "inbox done 99": "not_found",
     "model bob opus": "not_found",
     "model manager gpt": "model_not_allowed",
     "pause": "bad_request",

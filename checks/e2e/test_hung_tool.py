@@ -79,7 +79,7 @@ async def test_it_is_seen_told_and_cancelled_without_coming_back(hive: Hive) -> 
     assert (view.step.text, view.step.is_long) == ("MCP tool fetch.get", True)
 
     async def told() -> str | None:
-        bodies = [m.message.body for m in await hive.inbox(sender="system")]
+        bodies = [m.body for m in await hive.inbox(sender="system")]
         return next((b for b in bodies if "fetch.get" in b), None)
 
     text = await hive.until(told, "the notice")

@@ -21,9 +21,9 @@ from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalsParams, ApprovalSummary, ApproveParams
 from pyglue.api.common import PROTOCOL, AgentState, HelloParams, NoParams
 from pyglue.api.events import Event, SubscribeParams
-from pyglue.api.inbox import InboxMessage, InboxParams, OperatorSendParams
+from pyglue.api.inbox import InboxFilter, InboxParams, OperatorSendParams
 from pyglue.api.manager import AgentParams, ProposalResult
-from pyglue.api.messages import Message
+from pyglue.api.messages import Message, ShownMessage
 from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.overview import AgentView
 from pyglue.cli.local.configure import LocalOptions
@@ -142,10 +142,11 @@ class Hive:
         params = OperatorSendParams(to=to, body=body)
         return (await self.operator.call(api.OPERATOR_SEND, params)).id
 
-    async def inbox(self, *, sender: str | None = None) -> list[InboxMessage]:
+    async def inbox(self, *, sender: str | None = None) -> list[ShownMessage]:
         """Return the operator's inbox, newest first."""
-        found = await self.operator.call(api.INBOX, InboxParams())
-        return [m for m in found.messages if sender in (None, m.message.sender)]
+        asked = InboxParams(show=InboxFilter.ALL)
+        found = await self.operator.call(api.INBOX, asked)
+        return [m for m in found.messages if sender in (None, m.sender)]
 
     async def answer(
         self, sender: str, part: str, *, patience: float = PATIENCE_S
@@ -153,9 +154,9 @@ class Hive:
         """Return the message of ``sender`` to the operator that holds ``part``."""
 
         async def look() -> Message | None:
-            for entry in await self.inbox(sender=sender):
-                if part in entry.message.body:
-                    return entry.message
+            for message in await self.inbox(sender=sender):
+                if part in message.body:
+                    return message
             return None
 
         what = f"a message of {sender} with {part!r}"

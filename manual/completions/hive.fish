@@ -51,7 +51,7 @@ function _shtab_hive_using
 end
 
 set -g _shtab_hive_commands run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace notifications accounts account secret wakeups drafts draft discard kept destroy restore purge compare rollback retry rebuild operations cancel-operation export import backup doctor
-set -g _shtab_hive_opts_with_value --agent --anchors --as --comment --commit --config --description --into --keep --lines --manifest --messages --nixpkgs-lib --notify-url-file --output --port --program --reason --recipient --settings --since --socket --state --unit --until --what --who -n -o
+set -g _shtab_hive_opts_with_value --agent --anchors --as --comment --commit --config --description --into --keep --lines --manifest --messages --nixpkgs-lib --notify-url-file --output --port --program --reason --recipient --reply-to --settings --show --since --socket --state --unit --until --what --who -n -o
 
 complete -c hive -e
 complete -c hive -f
@@ -186,13 +186,16 @@ complete -c hive -n '_shtab_hive_using send' -l json -d 'print a JSON object'
 complete -c hive -n '_shtab_hive_using send' -l state -x -d 'state directory (default: $HIVE_STATE, else .hive)'
 complete -c hive -n '_shtab_hive_using send' -l socket -x -d 'path of hived'"'"'s operator socket'
 complete -c hive -n '_shtab_hive_using send' -l urgent -d 'deliver it before other messages'
+complete -c hive -n '_shtab_hive_using send' -l reply-to -x -d 'answer this message, and mark it done'
 complete -c hive -n '_shtab_hive_using send; and test $_shtab_hive_npos -eq 0' -ka "(hive agents --names 2>/dev/null)" -d 'agent name'
-complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a inbox -d 'show the operator'"'"'s inbox'
+complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a inbox -d 'show the operator'"'"'s inbox, or mark its messages'
 complete -c hive -n '_shtab_hive_using inbox' -s h -l help -d 'show this help message and exit'
 complete -c hive -n '_shtab_hive_using inbox' -l json -d 'print a JSON object'
 complete -c hive -n '_shtab_hive_using inbox' -l state -x -d 'state directory (default: $HIVE_STATE, else .hive)'
 complete -c hive -n '_shtab_hive_using inbox' -l socket -x -d 'path of hived'"'"'s operator socket'
+complete -c hive -n '_shtab_hive_using inbox' -l show -xka "open unread done all" -d 'which messages; open ones (the default) are unread or read'
 complete -c hive -n '_shtab_hive_using inbox' -l full -d 'print long messages to their end'
+complete -c hive -n '_shtab_hive_using inbox; and test $_shtab_hive_npos -eq 0' -ka "unread read done" -d 'mark messages instead of showing them'
 complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a spawn -d 'propose a new agent'
 complete -c hive -n '_shtab_hive_using spawn' -s h -l help -d 'show this help message and exit'
 complete -c hive -n '_shtab_hive_using spawn' -l json -d 'print a JSON object'

@@ -32,7 +32,7 @@ _shtab_hive_commands() {
     drafts:'list agents in draft'
     export:'export an agent to a file'
     import:'import an agent from a file'
-    inbox:'show the operator'"'"'s inbox'
+    inbox:'show the operator'"'"'s inbox, or mark its messages'
     kept:'list the kept state of destroyed agents'
     login:'print a one-time login link for the dashboard'
     logs:'print the log of an agent, or of hived'
@@ -353,7 +353,10 @@ _shtab_hive_inbox_options=(
   "--json[print a JSON object]"
   "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
   "--socket[path of hived\'s operator socket]:socket:"
+  "--show[which messages\; open ones (the default) are unread or read]:show:(open unread done all)"
   "--full[print long messages to their end]"
+  ":mark messages instead of showing them:(unread read done)"
+  "(*)::the messages to mark:"
 )
 
 # guard to ensure default positional specs are added only once per session
@@ -630,6 +633,7 @@ _shtab_hive_send_options=(
   "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
   "--socket[path of hived\'s operator socket]:socket:"
   "--urgent[deliver it before other messages]"
+  "--reply-to[answer this message, and mark it done]:ID:"
   ":agent name:($(hive agents --names 2>/dev/null))"
   ":text of the message\; - reads standard input:"
 )

@@ -125,10 +125,18 @@ class MessageSent(Data, frozen=True):
 
 
 class MessageTaken(Data, frozen=True):
-    """A message was marked as read."""
+    """The operator dropped a message of an agent's queue, or moved it to the end."""
 
     KIND: ClassVar[str] = "message.taken"
     id: int
+
+
+class MessageMarked(Data, frozen=True):
+    """The operator marked a message of their inbox, or answered it."""
+
+    KIND: ClassVar[str] = "message.marked"
+    id: int
+    mark: str
 
 
 class MessageDelivered(Data, frozen=True):
@@ -228,6 +236,7 @@ Happening = (
     | TurnEnded
     | MessageSent
     | MessageTaken
+    | MessageMarked
     | MessageDelivered
     | ApprovalCreated
     | ApprovalChanged

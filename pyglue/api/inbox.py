@@ -1,15 +1,26 @@
 """How the operator writes and reads messages; ``operator`` declares the calls."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from msgspec import Meta
 
 from pyglue.api.common import AgentName, Id, Params, Result
-from pyglue.api.messages import Body, Clip, MessageKind, Priority, ShownMessage
+from pyglue.api.messages import (
+    Body,
+    Clip,
+    Mark,
+    MessageKind,
+    Priority,
+    ShownMessage,
+)
 
 
 class OperatorSendParams(Params, frozen=True):
-    """Send a message from the operator to an agent, or to ``all``."""
+    """Send a message from the operator to an agent, or to ``all``.
+
+    A message of the operator's inbox that it answers is done.
+    """
 
     to: AgentName
     body: Body
@@ -29,35 +40,73 @@ class SentResult(Result, frozen=True, omit_defaults=True):
     turn: int | None = None
 
 
+class InboxFilter(StrEnum):
+    """Which messages of the operator's inbox: open ones are unread or read."""
+
+    OPEN = "open"
+    UNREAD = "unread"
+    DONE = "done"
+    ALL = "all"
+
+
 class InboxParams(Params, frozen=True):
-    """The operator's inbox, newest first; ``clip`` limits the length of each body."""
+    """The operator's inbox, newest first, older than ``before``.
 
-    unread_only: bool = False
+    ``clip`` limits the length of each body.
+    """
+
+    show: InboxFilter = InboxFilter.OPEN
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
+    before: Id | None = None
     clip: Clip | None = None
-
-
-class InboxMessage(Result, frozen=True):
-    """A message to the operator."""
-
-    message: ShownMessage
-    read: bool
 
 
 class InboxResult(Result, frozen=True):
     """The messages."""
 
-    messages: tuple[InboxMessage, ...]
+    messages: tuple[ShownMessage, ...]
 
 
-class MarkReadParams(Params, frozen=True):
-    """Mark messages of the operator's inbox as read: ``ids``, and all up to ``up_to``.
+class MarkParams(Params, frozen=True):
+    """Mark messages of the operator's inbox: ``ids``, and all up to ``up_to``.
 
-    What was read before stays as it is; ``not_found`` if none of ``ids`` is there.
+    ``not_found`` if none of ``ids`` is there. Up to ``up_to``, those become read that
+    are unread, and those become done that are open; it goes with no other mark.
     """
 
+    mark: Mark
     ids: Annotated[tuple[Id, ...], Meta(max_length=500)] = ()
     up_to: Id | None = None
+
+
+class PairsParams(Params, frozen=True):
+    """Who wrote to whom, of the newest messages; ``agent`` is one of them."""
+
+    agent: AgentName | None = None
+
+
+class Pair(Result, frozen=True):
+    """Two who wrote to each other, in alphabetical order.
+
+    ``messages`` is their number in both directions, ``newest_at`` when the last one
+    was sent.
+    """
+
+    one: str
+    other: str
+    messages: int
+    newest_at: float
+
+
+class PairsResult(Result, frozen=True):
+    """The pairs, the one with the newest message first.
+
+    ``counted`` messages were looked at; ``more`` if there are older ones.
+    """
+
+    pairs: tuple[Pair, ...]
+    counted: int
+    more: bool
 
 
 class ThreadParams(Params, frozen=True):

@@ -207,10 +207,20 @@ class Progress(Result, frozen=True):
     answer: int | None = None
 
 
+class Mark(StrEnum):
+    """What the operator has marked a message of their inbox as."""
+
+    UNREAD = "unread"
+    READ = "read"
+    DONE = "done"
+
+
 class ShownMessage(Message, frozen=True):
     """A message in a list."""
 
     left_out: int = 0
     """How many characters of the body ``clip`` left out."""
-    progress: "Progress | None" = None
-    """What has become of it, where a list says so."""
+    progress: Progress | None = None
+    """What has become of it, where a list says so; None of one to the operator."""
+    mark: Mark | None = None
+    """Its mark, where a list says so; None of one to an agent."""

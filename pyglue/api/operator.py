@@ -52,10 +52,12 @@ from pyglue.api.files import FileChunk, FileParams, FilesParams, FilesResult
 from pyglue.api.inbox import (
     InboxParams,
     InboxResult,
-    MarkReadParams,
+    MarkParams,
     MessagesParams,
     MessagesResult,
     OperatorSendParams,
+    PairsParams,
+    PairsResult,
     SentResult,
     ThreadParams,
     ThreadResult,
@@ -225,8 +227,9 @@ WORKSPACE_REMOVE: Final = Method("workspace_remove", WorkspaceParams, Done)
 
 OPERATOR_SEND: Final = Method("send", OperatorSendParams, SentResult)
 INBOX: Final = Method("inbox", InboxParams, InboxResult)
-MARK_READ: Final = Method("mark_read", MarkReadParams, Done)
+MARK: Final = Method("mark", MarkParams, Done)
 MESSAGES: Final = Method("messages", MessagesParams, MessagesResult)
+PAIRS: Final = Method("pairs", PairsParams, PairsResult)
 THREAD: Final = Method("thread", ThreadParams, ThreadResult)
 QUESTIONS: Final = Method("questions", NoParams, QuestionsResult)
 OPERATOR_ANSWER: Final = Method("answer", AnswerParams, Done)

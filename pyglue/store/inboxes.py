@@ -4,10 +4,18 @@ from typing import Any, Final
 
 import msgspec
 
-from pyglue.api.inbox import InboxMessage
-from pyglue.api.messages import Message, MessageKind, Progress, ShownMessage, Stage
+from pyglue.api.inbox import InboxFilter, Pair, PairsResult
+from pyglue.api.messages import (
+    Mark,
+    Message,
+    MessageKind,
+    Progress,
+    ShownMessage,
+    Stage,
+)
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.names import OPERATOR
+from pyglue.store import marks
 from pyglue.store.database import Reader
 from pyglue.store.messages import COLUMNS, message_of, shown
 
@@ -18,6 +26,24 @@ _PROGRESS: Final = (
     "state, turn, boundary, (SELECT min(r.id) FROM message AS r "
     "WHERE r.reply_to = m.id AND r.sender = m.recipient) AS answer"
 )
+_PART: Final = (
+    f"SELECT * FROM (SELECT {COLUMNS}, state FROM message {{}} WHERE recipient = ? "
+    "AND id < ? AND {} ORDER BY id DESC LIMIT ?)"
+)
+_UNREAD, _READ = (
+    _PART.format(f"INDEXED BY message_{state}", f"state = '{state}'")
+    for state in ("waiting", "read")
+)
+"""Open messages: never by all that is done, which may be years of messages."""
+_SHOWN: Final = {
+    InboxFilter.OPEN: (_UNREAD, _READ),
+    InboxFilter.UNREAD: (_UNREAD,),
+    InboxFilter.DONE: (_PART.format("", "state NOT IN ('waiting', 'read')"),),
+    InboxFilter.ALL: (_PART.format("", "1"),),
+}
+_PAIRED: Final = 10_000
+"""The newest messages, of which pairs are counted: a few milliseconds."""
+_PAIRS_MOST: Final = 500
 _STAGES: Final = {
     "waiting": Stage.QUEUED,
     "held": Stage.DELIVERED,
@@ -67,20 +93,19 @@ def inbox(
     reader: Reader,
     recipient: str,
     *,
-    unread_only: bool,
+    show: InboxFilter,
     limit: int,
+    before: int | None = None,
     clip: int | None = None,
-) -> tuple[InboxMessage, ...]:
+) -> tuple[ShownMessage, ...]:
     """Return an inbox, newest first, with at most ``clip`` characters of each body."""
-    unread = "AND state = 'waiting'" if unread_only else ""  # uses the partial index
     rows = reader.execute(
-        f"SELECT {COLUMNS}, state FROM message WHERE recipient = ? {unread} "
-        "ORDER BY id DESC LIMIT ?",
-        recipient,
+        f"SELECT * FROM ({' UNION ALL '.join(_SHOWN[show])}) ORDER BY id DESC LIMIT ?",
+        *((recipient, before or 2**62, limit) * len(_SHOWN[show])),
         limit,
     )
     return tuple(
-        InboxMessage(message=shown(row, clip), read=row[-1] != "waiting")
+        msgspec.structs.replace(shown(row, clip), mark=marks.of_state(row[-1]))
         for row in rows.fetchall()
     )
 
@@ -130,7 +155,9 @@ def flow(
             limit,
         )
     return tuple(
-        msgspec.structs.replace(shown(row, clip), progress=_progress(row))
+        msgspec.structs.replace(
+            shown(row, clip), progress=_progress(row), mark=_mark(row, row[10])
+        )
         for row in rows.fetchall()
     )
 
@@ -142,6 +169,35 @@ def _progress(row: tuple[Any, ...]) -> Progress | None:
         return None
     return Progress(
         stage=_STAGES[state], turn=turn, at_boundary=bool(at_boundary), answer=answer
+    )
+
+
+def _mark(row: tuple[Any, ...], state: str) -> Mark | None:
+    """Return the mark of a message to the operator; None of another."""
+    return marks.of_state(state) if row[2] == OPERATOR else None
+
+
+def pairs(reader: Reader, agent: str | None) -> PairsResult:
+    """Count who wrote to whom, of the newest messages, in both directions."""
+    rows = reader.execute(
+        "SELECT one, other, n, (SELECT sent_at FROM message WHERE id = newest) FROM ("
+        "SELECT min(sender, recipient) AS one, max(sender, recipient) AS other, "
+        "count(*) AS n, max(id) AS newest FROM "
+        "(SELECT id, sender, recipient FROM message ORDER BY id DESC LIMIT ?) "
+        "GROUP BY 1, 2) WHERE ? IS NULL OR ? IN (one, other) "
+        "ORDER BY newest DESC LIMIT ?",
+        *(_PAIRED, agent, agent, _PAIRS_MOST),
+    ).fetchall()
+    counted = reader.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM message LIMIT ?)", _PAIRED + 1
+    ).fetchone()[0]
+    return PairsResult(
+        pairs=tuple(
+            Pair(one=row[0], other=row[1], messages=row[2], newest_at=row[3])
+            for row in rows
+        ),
+        counted=min(counted, _PAIRED),
+        more=counted > _PAIRED,
     )
 
 
@@ -162,11 +218,16 @@ def thread(
         "FROM message AS m JOIN up USING (id) WHERE m.reply_to IS NOT NULL LIMIT ?), "
         "down (id) AS (SELECT min(id) FROM up UNION ALL SELECT m.id "
         "FROM down JOIN message AS m ON m.reply_to = down.id LIMIT ?) "
-        f"SELECT {COLUMNS} FROM message WHERE id IN "
+        f"SELECT {COLUMNS}, state FROM message WHERE id IN "
         "(SELECT id FROM up UNION SELECT id FROM down) ORDER BY id",
         *(number, _THREAD_MOST + 1, _THREAD_MOST + 1),
     ).fetchall()
     if all(row[0] != number for row in rows):
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no message {number}.")
-    found = tuple(shown(row, None if row[0] == number else clip) for row in rows)
+    found = tuple(
+        msgspec.structs.replace(
+            shown(row, None if row[0] == number else clip), mark=_mark(row, row[-1])
+        )
+        for row in rows
+    )
     return found, len(found) > _THREAD_MOST

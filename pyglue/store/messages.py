@@ -1,18 +1,17 @@
 """Messages: stored, taken and listed.
 
 A message is queued (``waiting``), then leased (``held``, by a connection and later by
-its turn), and finally done or dead; ``leases`` has the outcome of leased ones. The
+its turn), and finally done or dead; ``leases`` has the outcome of leased ones, and
+``marks`` that of messages to the operator. The
 statements are plain SQL because ``send`` and ``recv`` are the hot path.
 """
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from pyglue.api.events import MessageDelivered, MessageSent, MessageTaken
+from pyglue.api.events import MessageDelivered, MessageSent
 from pyglue.api.messages import Message, MessageKind, Priority, ShownMessage
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import CLIENT_RPC
@@ -255,33 +254,3 @@ def waits(reader: Reader, number: int) -> bool:
         "SELECT 1 FROM message WHERE id = ? AND state IN ('waiting', 'held')", number
     ).fetchone()
     return row is not None
-
-
-def mark_read(
-    tx: Tx, recipient: str, ids: Sequence[int], *, up_to: int | None = None
-) -> None:
-    """Record that the operator has read messages ``ids``, and all up to ``up_to``.
-
-    Raises:
-        HiveError: ``not_found`` if none of ``ids`` is in that inbox.
-    """
-    listed = json.dumps(list(ids))
-    found = tx.execute(
-        "SELECT id, state FROM message WHERE recipient = ? AND id IN "
-        "(SELECT value FROM json_each(?)) UNION SELECT id, state FROM message "
-        "WHERE recipient = ? AND state = 'waiting' AND id <= ?",
-        *(recipient, listed, recipient, up_to or 0),
-    ).fetchall()
-    if ids and not found:
-        numbers = ", ".join(map(str, ids))
-        raise HiveError(
-            ErrorCode.NOT_FOUND, f"There is no message {numbers} in this inbox."
-        )
-    unread = [int(number) for number, state in found if state == "waiting"]
-    tx.execute(
-        "UPDATE message SET state = 'done', done_at = coalesce(done_at, ?) "
-        "WHERE id IN (SELECT value FROM json_each(?))",
-        *(tx.now, json.dumps(unread)),
-    )
-    for number in unread:
-        tx.emit(recipient, MessageTaken(id=number))

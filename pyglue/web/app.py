@@ -31,6 +31,7 @@ from pyglue.web.pages import (
     display,
     files,
     formats,
+    inbox,
     life,
     login,
     messages,
@@ -91,6 +92,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
         activity,  # before the overview, whose fragments have any name
         waiting,
         overview,
+        inbox,
         messages,
         notifications,
         approvals,

@@ -11,6 +11,7 @@ export const EVENT = Object.freeze({
   TURN_ENDED: "turn.ended",
   MESSAGE_SENT: "message.sent",
   MESSAGE_TAKEN: "message.taken",
+  MESSAGE_MARKED: "message.marked",
   MESSAGE_DELIVERED: "message.delivered",
   APPROVAL_CREATED: "approval.created",
   APPROVAL_CHANGED: "approval.changed",

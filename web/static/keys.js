@@ -6,10 +6,11 @@ import { isShortcut } from "./fields.js";
 
 const ITEMS = "[data-item]";
 const help = document.getElementById("keys");
+const place = () => document.querySelector("dialog.drawer[open]") ?? document;
+const focused = () => document.activeElement?.closest(ITEMS);
 
 function items() {
-  const place = document.querySelector("dialog.drawer[open]") ?? document;
-  return [...place.querySelectorAll(ITEMS)].filter((one) => one.offsetParent !== null);
+  return [...place().querySelectorAll(ITEMS)].filter((one) => one.offsetParent !== null);
 }
 
 // From the item that has the focus, else from where the focus is among them.
@@ -44,12 +45,29 @@ function arrive(place) {
 function go(place, hash) {
   if (arrive(place)) return;
   const link = "a[href^='/approvals/']";
-  const item = document.activeElement?.closest(ITEMS)?.querySelector(link) ?? document.querySelector(`[data-testid=approval] ${link}`);
+  const item = focused()?.querySelector(link) ?? document.querySelector(`[data-testid=approval] ${link}`);
   if (item) location.assign(item.href + hash);
 }
 
+// A button of the focused message, or of the one whose page this is. What it marks may
+// leave the list: the next one has the focus then.
+function mark(key) {
+  const button = `[data-key="${key}"]`;
+  const found = focused()?.querySelector(button) ?? place().querySelector(`.thread ${button}`);
+  if (!found) return;
+  if (focused()?.contains(found)) move(items().at(-1) === focused() ? -1 : 1);
+  found.click();
+}
+
+function reply() {
+  const found = focused()?.querySelector("[data-reply]") ?? place().querySelector("form[data-reply]");
+  if (!found) return;
+  if (found.tagName === "DETAILS") found.open = true;
+  found.querySelector("textarea").focus();
+}
+
 function pick(number) {
-  document.activeElement?.closest(ITEMS)?.querySelectorAll("[data-pick]")[number - 1]?.click();
+  focused()?.querySelectorAll("[data-pick]")[number - 1]?.click();
 }
 
 const KEYS = {
@@ -57,7 +75,11 @@ const KEYS = {
   k: () => move(-1),
   a: () => go("[data-testid=approve]", ""), // what is approved is read first
   d: () => go("#reason", "#reason"),
-  x: () => document.activeElement?.closest(ITEMS)?.querySelector("[data-select]")?.click(),
+  x: () => focused()?.querySelector("[data-select]")?.click(),
+  e: () => mark("e"),
+  u: () => mark("u"),
+  r: reply,
+  A: () => place().querySelector('[data-key="A"]')?.click(),
   "/": () => document.querySelector("[data-search]")?.focus(),
   "?": () => (help.open ? help.close() : help.showModal()),
 };

@@ -10,6 +10,7 @@ const SHOWN = 12;
 const PAGES = [
   ["Overview", "/", "o"],
   ["Approvals", "/approvals", "a"],
+  ["Inbox", "/inbox", "i"],
   ["Messages", "/messages", "m"],
   ["Activity", "/activity", "v"],
   ["Operations", "/operations", "p"],

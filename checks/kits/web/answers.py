@@ -4,6 +4,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from checks.kits.web import data as data
 from checks.kits.web.decisions import Decisions
 from pyglue.api import manager as manager_api
@@ -15,20 +17,23 @@ from pyglue.api.control import ModelStatus, PauseAllParams, SetModelParams
 from pyglue.api.doctor import DoctorResult
 from pyglue.api.events import Event
 from pyglue.api.inbox import (
-    InboxMessage,
+    InboxFilter,
     InboxParams,
     InboxResult,
-    MarkReadParams,
+    MarkParams,
     MessagesParams,
     MessagesResult,
     OperatorSendParams,
+    Pair,
+    PairsParams,
+    PairsResult,
     SentResult,
     ThreadParams,
     ThreadResult,
 )
 from pyglue.api.journal import JournalLine, JournalPage, JournalParams
 from pyglue.api.lifecycle import DraftsResult, DraftView, KeptResult, KeptView
-from pyglue.api.messages import Message, MessageKind, Priority, ShownMessage
+from pyglue.api.messages import Mark, Message, MessageKind, Priority, ShownMessage
 from pyglue.api.notify import NotifyEvent
 from pyglue.api.overview import (
     AgentDetail,
@@ -55,6 +60,7 @@ from pyglue.api.telemetry import (
 )
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.watch.files import Files
+from pyglue.names import OPERATOR
 from pyglue.paths import Layout
 
 
@@ -94,6 +100,8 @@ class Answers(Decisions):
             ),
         ]
         self.read: set[int] = {30}
+        self.finished: set[int] = set()
+        """Of what is read, what is done."""
         self.messages = data.flow()
         self.log = ("harness: ready", "turn 41: ok in 8.2 s")
         self.warnings: tuple[str, ...] = ()
@@ -121,7 +129,8 @@ class Answers(Decisions):
             api.QUESTIONS: self._questions,
             api.OPERATOR_SEND: self._send,
             api.OPERATOR_ANSWER: self._answer,
-            api.MARK_READ: self._mark_read,
+            api.MARK: self._mark,
+            api.PAIRS: self._pairs,
             api.STATS: self._stats,
             api.HISTORY: self._history,
             api.CANCEL_TURN_OF: self._done,
@@ -204,12 +213,43 @@ class Answers(Decisions):
         raise HiveError(ErrorCode.NOT_FOUND, f"There is no agent {name!r}.")
 
     async def _inbox(self, params: InboxParams) -> InboxResult:
+        shown = {
+            InboxFilter.OPEN: (Mark.UNREAD, Mark.READ),
+            InboxFilter.UNREAD: (Mark.UNREAD,),
+            InboxFilter.DONE: (Mark.DONE,),
+            InboxFilter.ALL: tuple(Mark),
+        }[params.show]
         rows = [
-            InboxMessage(message=_shown(one, params.clip), read=one.id in self.read)
+            self._marked(_shown(one, params.clip))
             for one in self.inbox
-            if not (params.unread_only and one.id in self.read)
+            if params.before is None or one.id < params.before
         ]
-        return InboxResult(messages=tuple(rows[: params.limit]))
+        found = [one for one in rows if one.mark in shown]
+        return InboxResult(messages=tuple(found[: params.limit]))
+
+    def _marked(self, one: ShownMessage) -> ShownMessage:
+        if one not in self.inbox and one.recipient != OPERATOR:
+            return one
+        mark = Mark.READ if one.id in self.read else Mark.UNREAD
+        mark = Mark.DONE if one.id in self.finished else mark
+        return msgspec.structs.replace(one, mark=mark)
+
+    async def _pairs(self, params: PairsParams) -> PairsResult:
+        found: dict[tuple[str, str], list[Message]] = {}
+        for message in self.messages:
+            one, other = sorted((message.sender, message.recipient))
+            if params.agent in (None, one, other):
+                found.setdefault((one, other), []).append(message)
+        pairs = tuple(
+            Pair(
+                one=one,
+                other=other,
+                messages=len(of),
+                newest_at=max(message.sent_at for message in of),
+            )
+            for (one, other), of in found.items()
+        )
+        return PairsResult(pairs=pairs, counted=len(self.messages), more=False)
 
     async def _thread_of(self, params: ThreadParams) -> ThreadResult:
         """Return what the message and its answers are, one level deep."""
@@ -221,7 +261,8 @@ class Answers(Decisions):
         found.sort(key=lambda one: one.id)
         return ThreadResult(
             messages=tuple(
-                _shown(one, None if one is this else params.clip) for one in found
+                self._marked(_shown(one, None if one is this else params.clip))
+                for one in found
             )
         )
 
@@ -245,6 +286,8 @@ class Answers(Decisions):
 
     async def _send(self, params: OperatorSendParams) -> SentResult:
         self.messages.insert(0, self._sent(params))
+        if params.reply_to is not None:
+            self._set(Mark.DONE, {params.reply_to} & {one.id for one in self.inbox})
         return SentResult(id=self.messages[0].id)
 
     def _sent(self, params: OperatorSendParams) -> Message:
@@ -261,11 +304,17 @@ class Answers(Decisions):
         self.questions = [q for q in self.questions if q.id != params.question]
         return Done()
 
-    async def _mark_read(self, params: MarkReadParams) -> Done:
+    async def _mark(self, params: MarkParams) -> Done:
         known = {one.id for one in self.inbox}
-        self.read |= known & set(params.ids)
-        self.read |= {number for number in known if number <= (params.up_to or 0)}
+        self._set(params.mark, known & set(params.ids))
+        up_to = {one for one in known if one <= (params.up_to or 0)}
+        self._set(params.mark, up_to - self.read)
         return Done()
+
+    def _set(self, mark: Mark, ids: set[int]) -> None:
+        self.read = self.read - ids if mark is Mark.UNREAD else self.read | ids
+        done = self.finished - ids
+        self.finished = done | ids if mark is Mark.DONE else done
 
     async def _stats(self, params: StatsParams) -> StatsResult:
         series = StatSeries(agent="alice", key="turns", at=(0.0,), values=(3.0,))

@@ -3,15 +3,18 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from checks.kits.cli import ASKING, HIVE, python, typed
-from pyglue.api.inbox import InboxMessage, InboxParams, InboxResult
-from pyglue.api.messages import MessageKind, Priority, ShownMessage
+from pyglue.api import operator as api
+from pyglue.api.common import Done, Method, Params
+from pyglue.api.inbox import InboxFilter, InboxParams, InboxResult, MarkParams
+from pyglue.api.messages import Mark, MessageKind, Priority, ShownMessage
 from pyglue.cli.commands import messages
 from pyglue.cli.hive import build_parser, main
+from pyglue.errors import HiveError
 from pyglue.jsonrpc import SyncClient
 from pyglue.process import run
 
@@ -150,7 +153,7 @@ def test_long_messages_are_clipped_unless_all_of_them_is_asked_for() -> None:
                 redelivered=False,
                 left_out=len(long) - len(body),
             )
-            return InboxResult(messages=(InboxMessage(message=message, read=True),))
+            return InboxResult(messages=(message,))
 
     def shown(*words: str) -> str:
         arguments = build_parser().parse_args(["inbox", *words])
@@ -161,6 +164,32 @@ def test_long_messages_are_clipped_unless_all_of_them_is_asked_for() -> None:
     clipped = shown()
     assert len(clipped) < 2200
     assert clipped.endswith(f"… {len(long) - 2000} more characters: hive inbox --full")
+
+
+def test_messages_of_the_inbox_are_marked_by_their_ids() -> None:
+    asked: list[Params] = []
+
+    class Client:
+        def call(self, method: Method[Any, Any], params: Params) -> Done | InboxResult:
+            asked.append(params)
+            return InboxResult(messages=()) if method is api.INBOX else Done()
+
+    def said(*words: str) -> str:
+        arguments = build_parser().parse_args(["inbox", *words])
+        return messages.inbox(cast("SyncClient", Client()), arguments).text
+
+    assert said("done", "3", "4") == "Messages 3, 4 marked done."
+    assert asked == [MarkParams(mark=Mark.DONE, ids=(3, 4))]
+    assert said() == "There are no open messages in the inbox."
+    assert said("--show", "all") == "The inbox is empty."
+    shown = [one.show for one in asked if isinstance(one, InboxParams)]
+    assert shown == [InboxFilter.OPEN, InboxFilter.ALL]
+    asked.clear()
+    with pytest.raises(HiveError, match="Name messages: hive inbox unread ID"):
+        said("unread")
+    assert not asked
+    with pytest.raises(SystemExit):
+        said("gone", "3")
 
 
 def test_without_a_command_it_says_what_to_do(

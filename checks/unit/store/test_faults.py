@@ -15,6 +15,7 @@ from checks.kits.disk import small_disk
 from checks.kits.faults import SAID, Fault, Faults
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.events import Event, HiveWarning
+from pyglue.api.inbox import InboxFilter
 from pyglue.errors import ErrorCode
 from pyglue.store import failures, inboxes, messages
 from pyglue.store.database import Store, Tx, open_store
@@ -47,9 +48,9 @@ def note(tx: Tx, text: str) -> int:
 
 async def bodies(store: Store) -> list[str]:
     found = await store.read(
-        lambda reader: inboxes.inbox(reader, "b", unread_only=False, limit=5000)
+        lambda reader: inboxes.inbox(reader, "b", show=InboxFilter.ALL, limit=5000)
     )
-    return [entry.message.body for entry in reversed(found)]
+    return [entry.body for entry in reversed(found)]
 
 
 @contextlib.asynccontextmanager

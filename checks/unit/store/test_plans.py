@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from pyglue.api.inbox import InboxFilter
+from pyglue.api.messages import Mark
 from pyglue.errors import HiveError
-from pyglue.store import agents, inboxes, leases, messages, queue
+from pyglue.store import agents, inboxes, leases, marks, messages, queue
 from pyglue.store.migrations import STEPS
 
 
@@ -82,11 +84,20 @@ def test_a_queued_message_is_found_with_its_failures() -> None:
     check(look, "message", "INDEX message_failure_\\w+|INTEGER PRIMARY KEY")
 
 
-def test_what_is_marked_as_read_is_found_in_its_inbox() -> None:
+def test_what_is_marked_is_found_in_its_inbox() -> None:
     check(
-        lambda tx: messages.mark_read(tx, "a", (), up_to=9),
+        lambda tx: marks.mark(tx, "a", Mark.DONE, up_to=9),
         "message",
-        "INDEX message_(waiting|by_recipient)|INTEGER PRIMARY KEY",
+        "INDEX message_(waiting|read|by_recipient)|INTEGER PRIMARY KEY",
+    )
+
+
+@pytest.mark.parametrize("show", [InboxFilter.OPEN, InboxFilter.UNREAD])
+def test_open_messages_are_found_among_open_ones(show: InboxFilter) -> None:
+    check(
+        lambda tx: inboxes.inbox(tx, "a", show=show, limit=9),
+        "message",
+        "INDEX message_(waiting|read)|INTEGER PRIMARY KEY",
     )
 
 

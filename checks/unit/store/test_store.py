@@ -19,7 +19,7 @@ from pyglue.api.approvals import (
 )
 from pyglue.api.common import Role
 from pyglue.api.events import Event
-from pyglue.api.messages import MessageKind
+from pyglue.api.messages import Mark, MessageKind
 from pyglue.api.operations import OperationKind, OperationState
 from pyglue.api.relay import ReserveParams, SettleParams
 from pyglue.errors import ErrorCode, HiveError
@@ -28,6 +28,7 @@ from pyglue.store import (
     approvals,
     events,
     inboxes,
+    marks,
     messages,
     migrations,
     operations,
@@ -263,7 +264,7 @@ async def test_what_is_not_there_is_said(store: Store) -> None:
             await store.read(look)
         assert caught.value.code is ErrorCode.NOT_FOUND
     with pytest.raises(HiveError):
-        await store.write(lambda tx: messages.mark_read(tx, "operator", [7]))
+        await store.write(lambda tx: marks.mark(tx, "operator", Mark.READ, ids=[7]))
     with pytest.raises(HiveError):
         await store.write(lambda tx: agents.set_wanted(tx, "nobody", True))
 

@@ -1,15 +1,14 @@
-"""The thread of a message, and what is marked as read."""
+"""The thread of a message, and the pairs who wrote to each other."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.names import OPERATOR
 from pyglue.store import inboxes, messages
-from pyglue.store.database import Store, Tx, open_store
+from pyglue.store.database import Store, open_store
 from pyglue.store.messages import NewMessage
 
 
@@ -69,24 +68,30 @@ async def test_a_thread_whose_beginning_is_gone_is_still_one(store: Store) -> No
     assert await thread(store, third) == ["second", "third"]
 
 
-async def test_only_what_was_unread_is_marked_and_told(store: Store) -> None:
-    mine = [await post(store, OPERATOR, str(number)) for number in range(4)]
-    theirs = await post(store, "bob", "not mine")
+async def test_pairs_are_counted_in_both_directions_and_newest_first(
+    store: Store,
+) -> None:
+    for to in ("bob", "bob", OPERATOR):
+        last = await post(store, to, "text")
+    back = NewMessage(sender="bob", recipient="ann", body="text", reply_to=last)
+    await store.write(lambda tx: messages.insert(tx, back))
+    found = await store.read(lambda it: inboxes.pairs(it, None))
+    assert [(one.one, one.other, one.messages) for one in found.pairs] == [
+        ("ann", "bob", 3),
+        ("ann", OPERATOR, 1),
+    ]
+    assert (found.counted, found.more) == (4, False)
+    only = await store.read(lambda it: inboxes.pairs(it, OPERATOR))
+    assert [one.one for one in only.pairs] == ["ann"]
+    assert (await store.read(lambda it: inboxes.pairs(it, "cat"))).pairs == ()
 
-    async def read(*ids: int, up_to: int | None = None) -> list[int]:
-        def mark(tx: Tx) -> list[int]:
-            messages.mark_read(tx, OPERATOR, ids, up_to=up_to)
-            return [msgspec.json.decode(event.data)["id"] for event in tx.events]
 
-        return await store.write(mark)
-
-    assert await read(mine[1], theirs) == [mine[1]]
-    assert await read(mine[1]) == []
-    assert await read(up_to=mine[2]) == [mine[0], mine[2]]
-    with pytest.raises(HiveError) as caught:
-        await read(theirs)
-    assert caught.value.code is ErrorCode.NOT_FOUND
-    unread = await store.read(
-        lambda it: inboxes.inbox(it, OPERATOR, unread_only=True, limit=9)
-    )
-    assert [one.message.id for one in unread] == [mine[3]]
+async def test_of_many_messages_only_the_newest_are_counted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inboxes, "_PAIRED", 2)
+    for to in ("old", "bob", "bob"):
+        await post(store, to, "text")
+    found = await store.read(lambda it: inboxes.pairs(it, None))
+    assert [(one.other, one.messages) for one in found.pairs] == [("bob", 2)]
+    assert (found.counted, found.more) == (2, True)

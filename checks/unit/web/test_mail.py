@@ -77,9 +77,97 @@ def test_an_empty_answer_is_refused(operator: Operator) -> None:
     assert not operator.hive.called("answer")
 
 
-def test_marking_as_read(operator: Operator) -> None:
+def test_marking_in_the_inbox(operator: Operator) -> None:
+    hive = operator.hive
     assert operator.post("/inbox/31/read").location == "/#inbox"
-    assert 31 in operator.hive.read
+    assert 31 in hive.read
+    operator.post("/inbox/31/done", {"back": "/inbox?show=unread"})
+    assert hive.finished == {31}
+    answer = operator.post("/inbox/31/unread", {"back": "/inbox?show=done"})
+    assert answer.location == "/inbox?show=done"
+    assert (31 in hive.read, hive.finished) == (False, set())
+
+
+@pytest.mark.parametrize(
+    "path", ["/inbox/31/gone", "/inbox/0/done", "/inbox/read-to/0", "/inbox/31/queued"]
+)
+def test_a_mark_that_there_is_not_is_refused(operator: Operator, path: str) -> None:
+    assert operator.post(path).status_code == 404
+    assert not operator.hive.called("mark")
+
+
+def test_the_inbox_shows_open_messages_and_others_on_request(
+    operator: Operator,
+) -> None:
+    hive = operator.hive
+    hive.inbox.append(data.message(29, recipient="operator", body="Long ago."))
+    hive.read.add(29)
+    hive.finished.add(29)
+
+    def shown(query: str) -> list[str]:
+        return re.findall(
+            r'data-testid="mail" data-id="(\d+)"', operator.get(f"/inbox{query}").text
+        )
+
+    assert shown("") == ["31", "30"]
+    assert shown("?show=unread") == ["31"]
+    assert shown("?show=done") == ["29"]
+    assert shown("?show=all") == ["31", "30", "29"]
+    assert shown("?before=31") == ["30"]
+    hive.inbox.clear()
+    assert "There are no open messages." in operator.get("/inbox").text
+    assert "Your inbox is empty." in operator.get("/inbox?show=all").text
+    refused = operator.get("/inbox?show=spam")
+    assert refused.status_code == 400
+    assert "use one of open, unread, done, all" in refused.text
+
+
+def test_a_long_inbox_has_pages(operator: Operator) -> None:
+    hive = operator.hive
+    hive.inbox = [data.message(n, recipient="operator") for n in range(120, 40, -1)]
+    page = operator.get("/inbox?show=all").text
+    assert 'rel="next" href="/inbox?show=all&amp;before=71"' in page
+    assert 'data-id="70"' not in page
+    assert 'rel="next"' not in operator.get("/inbox?show=all&before=71").text
+
+
+def test_done_messages_leave_the_overview_and_can_be_reopened(
+    operator: Operator,
+) -> None:
+    hive = operator.hive
+    hive.messages = list(hive.inbox)
+    hive.read.add(31)
+    hive.finished.add(31)
+    overview = operator.get("/").text
+    assert 'data-testid="mail" data-id="31"' not in overview
+    assert 'data-testid="mail" data-id="30"' in overview
+    assert "/inbox/31/read" in operator.get("/messages/31").text  # Reopen
+    assert hive.finished == {31}  # looking at it changes nothing
+    assert "/inbox/30/done" in operator.get("/messages/30").text
+
+
+def test_pairs_lead_to_their_messages(operator: Operator) -> None:
+    hive = operator.hive
+    hive.messages = [
+        data.message(43, sender="manager", recipient="alice"),
+        data.message(42, sender="alice", recipient="manager"),
+        data.message(41, sender="alice", recipient="operator"),
+    ]
+    page = operator.get("/messages/pairs").text
+    assert 'href="/messages?agent=alice&amp;peer=manager"' in page
+    assert "2 messages" in page and "1 message<" in page
+    listed = operator.get("/messages?agent=alice&peer=manager").text
+    assert re.findall(r'data-testid="message" data-id="(\d+)"', listed) == ["43", "42"]
+    only = operator.get("/fragments/messages/pairs?agent=operator").text
+    assert "peer=operator" in only and "peer=manager" not in only
+    assert "No messages of bob." in operator.get("/messages/pairs?agent=bob").text
+
+
+@pytest.mark.parametrize("path", ["/messages?peer=..", "/messages/pairs?agent=A"])
+def test_a_pair_of_no_names_is_refused(operator: Operator, path: str) -> None:
+    page = operator.get(path)
+    assert page.status_code == 400
+    assert "name" in page.text
 
 
 def test_all_that_the_page_knew_is_marked_as_read(operator: Operator) -> None:
@@ -194,12 +282,6 @@ def test_a_search_that_finds_nothing_says_so(operator: Operator) -> None:
     operator.hive.messages = []
     assert "No matching messages." in operator.get("/messages?text=nowhere").text
     assert "No messages yet." in operator.get("/messages").text
-
-
-def test_a_reply_marks_what_it_answers_as_read(operator: Operator) -> None:
-    assert 31 not in operator.hive.read
-    operator.post("/send", {"to": "carol", "body": "Thanks.", "reply_to": "31"})
-    assert 31 in operator.hive.read
 
 
 def test_the_question_that_expires_first_comes_first(operator: Operator) -> None:

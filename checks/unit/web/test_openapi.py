@@ -181,7 +181,7 @@ def test_a_stranger_gets_no_document(running: FakeHive, app: Flask) -> None:
         ("/api/messages?limit=1&limit=2", 400),
         ("/api/messages?agent=null", 200),
         ("/api/messages?agent=alice-", 400),
-        ("/api/inbox?unread_only=perhaps", 400),
+        ("/api/inbox?show=perhaps", 400),
         (f"/agents/alice/api/history?before={10**30}", 400),
     ],
 )

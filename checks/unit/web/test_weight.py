@@ -19,6 +19,8 @@ PAGES = (
     "/approvals/7?view=split",
     "/agents/alice",
     "/messages",
+    "/messages/pairs",
+    "/inbox",
     "/charts",
     "/activity",
     "/operations",

@@ -5,13 +5,15 @@ import datetime
 from typing import Final
 
 from pyglue.api import operator as api
-from pyglue.api.inbox import InboxParams, OperatorSendParams
-from pyglue.api.messages import Priority
+from pyglue.api.inbox import InboxFilter, InboxParams, MarkParams, OperatorSendParams
+from pyglue.api.messages import Mark, Priority, ShownMessage
 from pyglue.cli.output.answer import Answer
 from pyglue.display import visible
+from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
 
 _TEXT_MAX: Final = 2000
+_NONE: Final = "There are no {} messages in the inbox."
 
 
 def send_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,10 +25,31 @@ def send_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--urgent", action="store_true", help="deliver it before other messages"
     )
+    parser.add_argument(
+        "--reply-to",
+        metavar="ID",
+        type=int,
+        help="answer this message, and mark it done",
+    )
 
 
 def inbox_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``inbox``."""
+    parser.add_argument(
+        "mark",
+        nargs="?",
+        choices=tuple(Mark),
+        help="mark messages instead of showing them",
+    )
+    parser.add_argument(
+        "ids", metavar="ID", nargs="*", type=int, help="the messages to mark"
+    )
+    parser.add_argument(
+        "--show",
+        choices=tuple(InboxFilter),
+        default=InboxFilter.OPEN,
+        help="which messages; open ones (the default) are unread or read",
+    )
     parser.add_argument(
         "--full", action="store_true", help="print long messages to their end"
     )
@@ -37,6 +60,7 @@ def send(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     params = OperatorSendParams(
         to=arguments.to,
         body=arguments.body,
+        reply_to=arguments.reply_to,
         priority=Priority.HIGH if arguments.urgent else Priority.NORMAL,
     )
     result = client.call(api.OPERATOR_SEND, params)
@@ -47,19 +71,35 @@ def send(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 
 
 def inbox(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    """Show the inbox."""
+    """Show the inbox, or mark messages of it."""
+    if arguments.mark is not None:
+        return _mark(client, Mark(arguments.mark), tuple(arguments.ids))
     whole = arguments.full or arguments.json
-    params = InboxParams(clip=None if whole else _TEXT_MAX)
+    show = InboxFilter(arguments.show)
+    params = InboxParams(show=show, clip=None if whole else _TEXT_MAX)
     result = client.call(api.INBOX, params)
-    blocks = []
-    for entry in reversed(result.messages):
-        message = entry.message
-        at = datetime.datetime.fromtimestamp(message.sent_at, datetime.UTC)
-        unread = "" if entry.read else " · unread"
-        head = f"[{message.id}] {message.sender} · {at:%Y-%m-%d %H:%M:%S}Z{unread}"
-        size = len(message.body)
-        body = "\n".join(visible(line, limit=size) for line in message.body.split("\n"))
-        more = message.left_out
-        rest = f"\n… {more} more characters: hive inbox --full" if more else ""
-        blocks.append(f"{head}\n{body}{rest}")
-    return Answer(result, "\n\n".join(blocks) or "The inbox is empty.")
+    blocks = [_block(message) for message in reversed(result.messages)]
+    empty = "The inbox is empty." if show is InboxFilter.ALL else _NONE.format(show)
+    return Answer(result, "\n\n".join(blocks) or empty)
+
+
+def _mark(client: SyncClient, mark: Mark, ids: tuple[int, ...]) -> Answer:
+    if not ids:
+        raise HiveError(
+            ErrorCode.BAD_REQUEST,
+            f"Name messages: hive inbox {mark} ID… `hive inbox` lists their IDs.",
+        )
+    done = client.call(api.MARK, MarkParams(mark=mark, ids=ids))
+    what = "Message" if len(ids) == 1 else "Messages"
+    return Answer(done, f"{what} {', '.join(map(str, ids))} marked {mark}.")
+
+
+def _block(message: ShownMessage) -> str:
+    at = datetime.datetime.fromtimestamp(message.sent_at, datetime.UTC)
+    mark = "" if message.mark in (None, Mark.READ) else f" · {message.mark}"
+    head = f"[{message.id}] {message.sender} · {at:%Y-%m-%d %H:%M:%S}Z{mark}"
+    size = len(message.body)
+    body = "\n".join(visible(line, limit=size) for line in message.body.split("\n"))
+    more = message.left_out
+    rest = f"\n… {more} more characters: hive inbox --full" if more else ""
+    return f"{head}\n{body}{rest}"

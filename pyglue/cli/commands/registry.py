@@ -83,7 +83,7 @@ COMMANDS: Final = (
     ),
     Command(
         name="inbox",
-        about="show the operator's inbox",
+        about="show the operator's inbox, or mark its messages",
         declare=messages.inbox_arguments,
         call=messages.inbox,
     ),

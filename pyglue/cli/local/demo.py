@@ -25,7 +25,7 @@ from pyglue.api.approvals import (
     ApprovalState,
     ApproveParams,
 )
-from pyglue.api.inbox import InboxParams, OperatorSendParams
+from pyglue.api.inbox import InboxFilter, InboxParams, OperatorSendParams
 from pyglue.api.manager import AgentParams
 from pyglue.api.messages import Message
 from pyglue.api.operations import OperationParams, OperationState
@@ -195,9 +195,10 @@ def _approve(client: SyncClient, detail: ApprovalDetail) -> None:
 
 
 def _answer(client: SyncClient, told: Story, manifest: str) -> Message:
+    every = InboxParams(show=InboxFilter.ALL)
+
     def look() -> Message | None:
-        for entry in client.call(INBOX, InboxParams()).messages:
-            message = entry.message
+        for message in client.call(INBOX, every).messages:
             if message.sender == told.agent and manifest in message.body:
                 return message
         return None

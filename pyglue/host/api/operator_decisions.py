@@ -10,7 +10,7 @@ from pyglue.host.api.services import Services
 from pyglue.host.core.operations import queued
 from pyglue.jsonrpc import Handlers
 from pyglue.names import EVERYONE, OPERATOR
-from pyglue.store import messages
+from pyglue.store import marks
 from pyglue.store.messages import NewMessage
 
 
@@ -32,9 +32,15 @@ def add_decisions(handlers: Handlers, s: Services, by: str) -> None:
         )
         if params.to == EVERYONE:
             number, missed = await s.broker.broadcast(new)
-            return SentResult(id=number, missed=missed)
-        message = await s.broker.post(new)
-        return SentResult(id=message.id, turn=s.broker.delivery.reaches(params.to))
+            sent = SentResult(id=number, missed=missed)
+        else:
+            number = (await s.broker.post(new)).id
+            turn = s.broker.delivery.reaches(params.to)
+            sent = SentResult(id=number, turn=turn)
+        reply_to = params.reply_to
+        if reply_to is not None:
+            await s.store.write(lambda tx: marks.answered(tx, OPERATOR, reply_to))
+        return sent
 
     on, done = handlers.on, handlers.on_done
     on(api.APPROVE, lambda it: queued(s.approvals.approve(it, by)))
@@ -43,9 +49,9 @@ def add_decisions(handlers: Handlers, s: Services, by: str) -> None:
     done(api.CANCEL_OPERATION, lambda it: s.operations.cancel(it, by))
     on(api.OPERATOR_SEND, send)
     done(
-        api.MARK_READ,
+        api.MARK,
         lambda it: s.store.write(
-            lambda tx: messages.mark_read(tx, OPERATOR, it.ids, up_to=it.up_to)
+            lambda tx: marks.mark(tx, OPERATOR, it.mark, ids=it.ids, up_to=it.up_to)
         ),
     )
     done(api.OPERATOR_ANSWER, lambda it: s.questions.answer(OPERATOR, it, who=by))

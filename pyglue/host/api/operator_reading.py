@@ -15,6 +15,8 @@ from pyglue.api.inbox import (
     InboxResult,
     MessagesParams,
     MessagesResult,
+    PairsParams,
+    PairsResult,
     ThreadParams,
     ThreadResult,
 )
@@ -56,8 +58,9 @@ class Rows:
             lambda reader: inboxes.inbox(
                 reader,
                 OPERATOR,
-                unread_only=params.unread_only,
+                show=params.show,
                 limit=params.limit,
+                before=params.before,
                 clip=params.clip,
             )
         )
@@ -79,6 +82,10 @@ class Rows:
             )
         )
         return MessagesResult(messages=found)
+
+    async def pairs(self, params: PairsParams) -> PairsResult:
+        """Return who wrote to whom."""
+        return await self.store.read(lambda reader: inboxes.pairs(reader, params.agent))
 
     async def thread(self, params: ThreadParams) -> ThreadResult:
         """Return a message with what it answers, and its answers."""
@@ -116,6 +123,7 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
     on(api.OPERATIONS, rows.operations)
     on(api.INBOX, rows.inbox)
     on(api.MESSAGES, rows.flow)
+    on(api.PAIRS, rows.pairs)
     on(api.THREAD, rows.thread)
     on(api.QUESTIONS, rows.questions)
     on(api.SUBSCRIBE, subscribe)

@@ -27,6 +27,7 @@ from pyglue.store.migrations import (
     m0015_cost_day,
     m0016_comments,
     m0017_windows,
+    m0018_marks,
 )
 
 STEPS: Final = (
@@ -47,6 +48,7 @@ STEPS: Final = (
     m0015_cost_day.STATEMENTS,
     m0016_comments.STATEMENTS,
     m0017_windows.STATEMENTS,
+    m0018_marks.STATEMENTS,
 )
 
 

@@ -25,7 +25,7 @@ from pyglue.web.rpc import hive
 T = TypeVar("T")
 
 _OWN_PAGES: Final = re.compile(
-    r"/(agents/[a-z0-9-]{1,16}|approvals(/[0-9]{1,16})?|messages(/[0-9]{1,16})?|drafts/[a-z0-9-]{1,16}|kept/[a-z0-9-]{1,16}|operations(/[0-9]{1,16})?|activity|charts|doctor|log|notifications|\?[\w%+.&=-]{1,800})?",
+    r"/(agents/[a-z0-9-]{1,16}|approvals(/[0-9]{1,16})?|messages(/[0-9]{1,16})?|inbox(\?show=[a-z]{1,8})?|drafts/[a-z0-9-]{1,16}|kept/[a-z0-9-]{1,16}|operations(/[0-9]{1,16})?|activity|charts|doctor|log|notifications|\?[\w%+.&=-]{1,800})?",
     re.ASCII,
 )
 _ID: Final = re.compile("[1-9][0-9]{0,15}")
@@ -117,7 +117,7 @@ def asked_messages(limit: int, clip: int | None = None) -> MessagesParams:
         HiveError: ``bad_request`` for an unknown kind, ``invalid_name``.
     """
     asked = request.args
-    kind, who = asked.get("kind"), asked.get("agent")
+    kind = asked.get("kind")
     if kind and kind not in set(MessageKind):
         raise HiveError(
             ErrorCode.BAD_REQUEST,
@@ -126,11 +126,22 @@ def asked_messages(limit: int, clip: int | None = None) -> MessagesParams:
     return MessagesParams(
         limit=limit,
         before=asked_before(),
-        agent=None if not who else who if who == OPERATOR else names.check(who),
+        agent=asked_name("agent"),
+        peer=asked_name("peer"),
         kind=MessageKind(kind) if kind else None,
         text=asked.get("text", "")[:_TEXT_MAX],
         clip=clip if clip is not None else asked_clip(),
     )
+
+
+def asked_name(field: str) -> str | None:
+    """Return an agent's name in the query, or the operator; None if there is none.
+
+    Raises:
+        HiveError: ``invalid_name``.
+    """
+    who = request.args.get(field)
+    return None if not who else who if who == OPERATOR else names.check(who)
 
 
 def asked_before() -> int | None:

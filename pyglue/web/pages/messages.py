@@ -1,24 +1,23 @@
-"""Messages: the list, a message with its thread, sending, and marking as read.
+"""Messages: the list, pairs of agents, a message with its thread, and sending.
 
 A message to the operator counts as read once its page shows it in full; on that page, a
 reply is shown below the message that it answers.
 """
 
-import contextlib
 from typing import Any, Final
 
 from flask import Blueprint, render_template, request
 from werkzeug.wrappers import Response
 
-from pyglue.api.inbox import MarkReadParams, OperatorSendParams, ThreadParams
-from pyglue.api.messages import BODY_LIMIT, MessageKind, Priority, ShownMessage
-from pyglue.api.operator import MARK_READ, MESSAGES, OPERATOR_SEND, THREAD
-from pyglue.errors import HiveError
+from pyglue.api.inbox import MarkParams, OperatorSendParams, PairsParams, ThreadParams
+from pyglue.api.messages import BODY_LIMIT, Mark, MessageKind, Priority, ShownMessage
+from pyglue.api.operator import MARK, MESSAGES, OPERATOR_SEND, PAIRS, THREAD
 from pyglue.names import EVERYONE, OPERATOR, SYSTEM
 from pyglue.web.pages.common import (
     Part,
     agent_names,
     asked_messages,
+    asked_name,
     done,
     needed,
     status,
@@ -57,9 +56,27 @@ def _listed() -> dict[str, Any]:
     return {
         "messages": Part(found),
         "asked": asked,
-        "filtered": bool(asked.text or asked.agent or asked.kind),
+        "filtered": bool(asked.text or asked.agent or asked.peer or asked.kind),
         "more": found[-1].id if len(found) >= _PAGE else None,
     }
+
+
+@blueprint.get("/messages/pairs")
+def pairs() -> str:
+    """Show who wrote to whom; each pair leads to its messages."""
+    names = (*agent_names(), OPERATOR, SYSTEM)
+    return render_template("pairs.html", status=status(), names=names, **_pairs())
+
+
+@blueprint.get("/fragments/messages/pairs")
+def paired() -> str:
+    """Return these pairs again, for a live update."""
+    return render_template("fragments/pairs.html", **_pairs())
+
+
+def _pairs() -> dict[str, Any]:
+    agent = asked_name("agent")
+    return {"agent": agent, "pairs": hive().call(PAIRS, PairsParams(agent=agent))}
 
 
 @blueprint.get("/messages/<int:number>")
@@ -76,9 +93,9 @@ def thread(number: int) -> str:
 
 def _thread(number: int) -> dict[str, Any]:
     found = hive().call(THREAD, ThreadParams(id=number, clip=_THREAD_CLIP))
-    seen = [one.id for one in found.messages if _is_read(one)]
+    seen = tuple(one.id for one in found.messages if _is_seen(one))
     if seen:
-        hive().call(MARK_READ, MarkReadParams(ids=tuple(seen)))
+        hive().call(MARK, MarkParams(mark=Mark.READ, ids=seen))
     (this,) = (one for one in found.messages if one.id == number)
     other = this.recipient if this.sender == OPERATOR else this.sender
     return {
@@ -89,8 +106,8 @@ def _thread(number: int) -> dict[str, Any]:
     }
 
 
-def _is_read(message: ShownMessage) -> bool:
-    return message.recipient == OPERATOR and not message.left_out
+def _is_seen(message: ShownMessage) -> bool:
+    return message.mark is Mark.UNREAD and not message.left_out
 
 
 @blueprint.post("/send")
@@ -109,10 +126,6 @@ def send() -> Response:
             priority=Priority.HIGH if urgent else Priority.NORMAL,
         ),
     )
-    if reply is not None:
-        # It is sent; the message that it answers may be gone.
-        with contextlib.suppress(HiveError):
-            hive().call(MARK_READ, MarkReadParams(ids=(reply,)))
     missed = (
         f" Not delivered to {', '.join(sent.missed)}: inbox full."
         if sent.missed
@@ -120,17 +133,3 @@ def send() -> Response:
     )
     whom = "all agents" if to == EVERYONE else to
     return done(f"Message {sent.id} sent to {whom}.{missed}")
-
-
-@blueprint.post("/inbox/<int:number>/read")
-def mark_read(number: int) -> Response:
-    """Mark a message of the inbox as read."""
-    hive().call(MARK_READ, MarkReadParams(ids=(number,)))
-    return done(f"Message {number} marked as read.", "/#inbox")
-
-
-@blueprint.post("/inbox/read-to/<int:number>")
-def mark_all_read(number: int) -> Response:
-    """Mark all messages in the inbox as read, up to the newest on the page."""
-    hive().call(MARK_READ, MarkReadParams(up_to=number))
-    return done("All messages marked as read.", "/#inbox")

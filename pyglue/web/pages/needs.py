@@ -13,8 +13,8 @@ from typing import Final
 
 from pyglue.api.approvals import ApprovalsParams, ApprovalState, ApprovalSummary, Danger
 from pyglue.api.common import AgentState, NoParams
-from pyglue.api.inbox import InboxMessage, InboxParams
-from pyglue.api.messages import Priority, ShownMessage
+from pyglue.api.inbox import InboxFilter, InboxParams
+from pyglue.api.messages import Mark, Priority, ShownMessage
 from pyglue.api.operator import AGENTS, APPROVALS, INBOX, QUESTIONS
 from pyglue.api.overview import AgentView
 from pyglue.api.questions import QuestionView
@@ -104,9 +104,9 @@ def questions() -> tuple[QuestionView, ...]:
     return hive().call(QUESTIONS, NoParams()).questions
 
 
-def unread(clip: int) -> tuple[InboxMessage, ...]:
+def unread(clip: int) -> tuple[ShownMessage, ...]:
     """Return the operator's unread messages, ``clip`` characters of each."""
-    asked = InboxParams(limit=_UNREAD, clip=clip, unread_only=True)
+    asked = InboxParams(show=InboxFilter.UNREAD, limit=_UNREAD, clip=clip)
     return hive().call(INBOX, asked).messages
 
 
@@ -118,7 +118,7 @@ def now(clip: int) -> Queue:
 def queue(
     agents: Part[tuple[AgentView, ...]],
     asked: Part[tuple[QuestionView, ...]],
-    inbox: Part[tuple[InboxMessage, ...]],
+    inbox: Part[tuple[ShownMessage, ...]],
 ) -> Queue:
     """Return what needs the operator; of ``inbox``, what is unread."""
     found: list[Need] = []
@@ -127,7 +127,7 @@ def queue(
         part(_approvals),
         Part(_questions(asked.data or ()), asked.problem),
         part(lambda: _troubles(agents.data or ())),
-        Part([_message(one) for one in inbox.data or () if not one.read], None),
+        Part([_message(one) for one in inbox.data or () if one.mark is Mark.UNREAD]),
     ):
         found += source.data or ()
         problems += filter(None, [source.problem])
@@ -175,8 +175,7 @@ def _trouble(stuck: Trouble) -> Need:
     return Need(urgency=urgency, at=stuck.at, trouble=stuck)
 
 
-def _message(item: InboxMessage) -> Need:
-    message = item.message
+def _message(message: ShownMessage) -> Need:
     high = message.priority is Priority.HIGH
     urgency = Urgency.MEDIUM if high else Urgency.LOW
     return Need(urgency=urgency, at=message.sent_at, message=message)

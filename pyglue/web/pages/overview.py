@@ -20,10 +20,10 @@ from flask import (
 from werkzeug.wrappers import Response as AnyResponse
 
 from pyglue.api.common import NoParams
-from pyglue.api.inbox import InboxMessage, InboxParams, MessagesParams
+from pyglue.api.inbox import InboxParams, MessagesParams
 from pyglue.api.journal import JournalUnit
 from pyglue.api.lifecycle import DraftView, KeptView
-from pyglue.api.messages import ShownMessage
+from pyglue.api.messages import Mark, ShownMessage
 from pyglue.api.operator import (
     DRAFTS,
     INBOX,
@@ -193,12 +193,12 @@ def _chips(
     return () if everyone.data is None else chips(roster, everyone.data, queue.agents)
 
 
-def _inbox() -> tuple[InboxMessage, ...]:
-    """Return all unread messages, and the newest read ones."""
+def _inbox() -> tuple[ShownMessage, ...]:
+    """Return all unread messages, and the newest of those that are read, not done."""
     unread = needs.unread(_MAIL_CLIP)
     asked = InboxParams(limit=_INBOX_SHOWN, clip=_MAIL_CLIP)
     newest = hive().call(INBOX, asked).messages
-    return (*unread, *(one for one in newest if one.read))
+    return (*unread, *(one for one in newest if one.mark is Mark.READ))
 
 
 def _flow() -> tuple[ShownMessage, ...]:

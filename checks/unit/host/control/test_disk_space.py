@@ -10,6 +10,7 @@ import pytest
 from checks.kits.disk import MIB, fill, free, small_disk
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.audit import AuditExportParams
+from pyglue.api.inbox import InboxFilter
 from pyglue.config import DiskConfig
 from pyglue.diskspace import Ballast, Reserve
 from pyglue.errors import ErrorCode, HiveError
@@ -38,9 +39,9 @@ def note(tx: Tx, text: str) -> int:
 
 async def bodies(store: Store) -> list[str]:
     found = await store.read(
-        lambda reader: inboxes.inbox(reader, "b", unread_only=False, limit=100)
+        lambda reader: inboxes.inbox(reader, "b", show=InboxFilter.ALL, limit=100)
     )
-    return [entry.message.body[:20] for entry in found]
+    return [entry.body[:20] for entry in found]
 
 
 # --- what is set aside ------------------------------------------------------------

@@ -83,6 +83,7 @@ READS: Final = {
         "list_agents",
         "messages",
         "metrics",
+        "pairs",
     ),
     *("accounts", "notifications", "secrets", "workspaces"),
     "exposed_secrets",  # the first of a day is in it, as "secret_used"
@@ -97,7 +98,7 @@ READS: Final = {
     ),
 }
 MAIL: Final = {
-    *("ack", "ask", "cancel_reminder", "mark_read", "recv", "remind", "send"),
+    *("ack", "ask", "cancel_reminder", "mark", "recv", "remind", "send"),
     *("steer", "terminal_output", "turn_end", "turn_start", "webhook"),
     "notify_test",
 }

@@ -9,7 +9,7 @@ import pytest
 from checks.kits.host.messages import NOW, send
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.agent import CancelReminderParams
-from pyglue.api.messages import MessageKind
+from pyglue.api.messages import Mark, MessageKind
 from pyglue.api.questions import AnswerParams, CancelQuestionParams, DismissParams
 from pyglue.api.queue import QueueChangeParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
@@ -18,7 +18,7 @@ from pyglue.host.core.agent import Holder
 from pyglue.host.messages.queue import Queue
 from pyglue.host.messages.reminders import Reminders
 from pyglue.names import EVERYONE, OPERATOR
-from pyglue.store import approvals, inboxes, messages, operations
+from pyglue.store import approvals, inboxes, marks, operations
 from pyglue.store.messages import NewMessage
 
 NOTHING: Final = 999
@@ -129,9 +129,9 @@ REFERENCES: Final[dict[str, tuple[Callable[[Kit], Any], str]]] = {
         ).drop(QueueChangeParams(agent="bob", message=NOTHING), "ann"),
         f"Message {NOTHING} is not in the queue of bob",
     ),
-    "mark-read": (
+    "mark": (
         lambda kit: kit.store.write(
-            lambda tx: messages.mark_read(tx, OPERATOR, [NOTHING])
+            lambda tx: marks.mark(tx, OPERATOR, Mark.READ, ids=[NOTHING])
         ),
         f"no message {NOTHING}",
     ),

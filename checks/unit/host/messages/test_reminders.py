@@ -10,6 +10,7 @@ import pytest
 
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.agent import CancelReminderParams, RemindParams
+from pyglue.api.inbox import InboxFilter
 from pyglue.api.messages import MessageKind, RecvParams, SendParams
 from pyglue.api.questions import (
     AnswerParams,
@@ -223,9 +224,11 @@ async def test_the_operator_dismisses_a_question(kit: Kit) -> None:
 
 async def letters(kit: Kit) -> list[str]:
     got = await kit.store.read(
-        lambda reader: inboxes.inbox(reader, "operator", unread_only=True, limit=99)
+        lambda reader: inboxes.inbox(
+            reader, "operator", show=InboxFilter.UNREAD, limit=99
+        )
     )
-    return [entry.message.body for entry in got]
+    return [entry.body for entry in got]
 
 
 @pytest.mark.parametrize("by_question", [False, True])
