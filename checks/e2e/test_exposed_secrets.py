@@ -292,7 +292,7 @@ async def test_a_rotated_value_holds_from_the_next_turn_on(hive: Hive) -> None:
     """Also where a CLI waited for that turn, and the old one stays hidden."""
     rotate = SecretSetParams(name="API_TOKEN", value=ROTATED)
     await hive.operator.call(api.SECRET_ROTATE, rotate)
-    with pytest.raises(HiveError, match="This is the value that API_TOKEN has"):
+    with pytest.raises(HiveError, match="API_TOKEN already has this value"):
         await hive.operator.call(api.SECRET_ROTATE, rotate)
     said = await run(hive, 'printf %s "$API_TOKEN" | sha256sum', "rotated")
     assert digest(ROTATED) in said, said

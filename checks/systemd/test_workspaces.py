@@ -72,7 +72,7 @@ async def test_the_host_names_what_there_is(hive: SystemHive) -> None:
         await hive.propose("alice", "{ hyperhive.workspaces.other = { }; }")
     assert caught.value.code is ErrorCode.MANIFEST_INVALID
     params = WorkspaceAddParams(name="other", path=SITE)
-    with pytest.raises(HiveError, match="workspaces are configured"):
+    with pytest.raises(HiveError, match="workspaces are set in the NixOS"):
         await hive.operator.call(api.WORKSPACE_ADD, params)
 
 

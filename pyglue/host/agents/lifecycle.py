@@ -1,4 +1,4 @@
-"""An agent's present: its container, its harness, and its health.
+"""An agent's live state: its container, its harness, and its health.
 
 Starts and stops containers through the backend, and waits for a hello with the right
 manifest. Deploy and the start/stop operations are built from these moves; ``sockets``

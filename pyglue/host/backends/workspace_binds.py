@@ -72,8 +72,8 @@ def owner_of(mount: Mount) -> Owner:
     except HiveError as error:
         raise HiveError(
             ErrorCode.FORBIDDEN,
-            f"{what(mount)} is no directory, or a link is on the way to it. Name the "
-            "directory by its real path.",
+            f"{what(mount)} is not a directory, or its path contains a symbolic link: "
+            "use the directory's real path.",
         ) from error
     except OSError as error:
         raise HiveError(

@@ -1,7 +1,7 @@
-"""One agent's present: what is deployed, who is connected, what runs and what stops it.
+"""One agent's live state: its deployment, connection and turn, and what blocks it.
 
-To be read only. ``transitions`` is the one module that changes it: the classes are
-frozen for everybody else, in the types and at run time.
+Read-only: only ``transitions`` changes it. For all other modules the classes are
+frozen, in the types and at run time.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ from pyglue.store.control import Control
 from pyglue.wall_clock import Moment
 
 HIVE: Final = "hive"
-"""The name of the control row that holds for all agents."""
+"""The name of the control row that applies to all agents."""
 _NOTHING: Final = Control(agent=HIVE)
 _REPORTS: Final = (100.0, 2.0)
-"""States that a harness may report: a burst, then so many a second."""
+"""Rate of state reports from a harness: burst, then reports per second."""
 _TURNS: Final = (60.0, 2.0)
-"""Turns that may begin: a burst, then so many a second. A real turn takes longer."""
+"""Rate of turn starts: burst, then turns per second. Real turns take longer."""
 _READS: Final = 2
-"""Reads of the store that one agent may have queued."""
+"""Concurrent store reads per agent."""
 
 
 @dataclass(frozen=True)
@@ -44,64 +44,64 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Agent:
-    """One agent's present. Compared by identity: a restored agent is another one."""
+    """One agent's live state. Compared by identity: a restored agent is a new one."""
 
     name: str
     role: Role
     control: Control
-    """What the operator wants of it: pause, model, lifted budgets."""
+    """The operator's settings: pause, model, account, raised budgets."""
     wanted: bool = True
-    """It should run."""
+    """Whether it should run."""
     approval: int | None = None
     commit: str | None = None
     record: PinnedRecord | None = None
     """The deployed record."""
     applied: PinnedRecord | None = None
-    """The record that its container was started with: the next hello must name it."""
+    """The record its container was started with; the next hello must name it."""
     problem: str | None = None
     state: AgentState = AgentState.STOPPED
     since: float = field(default_factory=time.time)
     detail: str | None = None
     harness: Connection | None = None
     harness_at: float = 0.0
-    """When its harness said hello: nothing that it reports is older."""
+    """When its harness said hello; none of its reports can be older."""
     turn: int | None = None
     turn_model: str | None = None
-    """The model that hived chose for the running turn, else that of the last one.
+    """The model hived chose for the running turn, else the last turn's model.
 
-    Only that of a running turn decides anything: what the store has of earlier turns
-    may be a harness's own word.
+    Only the model of a running turn affects any decision: for earlier turns, the store
+    may contain a harness's unverified claim.
     """
     hop: int = 0
-    """How many turns the messages that it works on are away from a human."""
+    """How many turns its current messages are away from a human."""
     parked: "Parked | None" = None
-    """Its open ``recv``, which the next message ends."""
+    """Its pending ``recv``, which the next message completes."""
     held: str | None = None
-    """Why it is on hold: its files are too large or too many."""
+    """Why it is on hold for its files, which are too large or too many."""
     over_budget: str | None = None
-    """Why no turn may begin until a budget allows it again."""
+    """Why its budget currently blocks new turns."""
     budget_until: float | None = None
-    """When that budget allows turns again by itself."""
+    """When that budget allows turns again without intervention."""
     cut_off: bool = False
-    """It is paused, and its running turn may not use the model any more."""
+    """It is paused, and its running turn may no longer use the model."""
     refused: str | None = None
-    """The daily limit that refused the newest request, if one did."""
+    """The daily limit that refused the latest request, if any."""
     provider_status: int | None = None
-    """The HTTP status of the provider's newest answer, as the relay saw it."""
+    """The HTTP status of the provider's latest response, as seen by the relay."""
     retry_at: Moment | None = None
-    """Until when the model provider asked us to back off."""
+    """When the model provider lets us retry, if it asked us to back off."""
     warm: int = 0
-    """Bytes of the CLI that waits for its next turn; 0: none does."""
+    """Memory in bytes of the CLI kept for its next turn; 0 if none is kept."""
     warm_at: float = 0.0
-    """Since when, on the monotonic clock."""
+    """Since when it has been kept, on the monotonic clock."""
     late: Report | None = None
-    """The newest of the states that were reported too fast to be published at once."""
+    """The latest of the states reported too fast to be published immediately."""
     reports: TokenBucket = field(default_factory=lambda: TokenBucket(*_REPORTS))
     turns: TokenBucket = field(default_factory=lambda: TokenBucket(*_TURNS))
     reading: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(_READS)
     )
-    """Held while the store reads for it, so that the operator's reads come soon."""
+    """Acquired for its store reads, so that they cannot delay the operator's."""
 
     @property
     def model(self) -> str:
@@ -111,10 +111,10 @@ class Agent:
         return self.control.model or manifest
 
     def policy(self) -> PinnedRecord:
-        """Return the record whose rules hold now.
+        """Return the record whose rules currently apply.
 
         Raises:
-            HiveError: ``agent_not_running`` before anything was applied.
+            HiveError: ``agent_not_running`` before the first deploy.
         """
         record = self.applied or self.record
         if record is None:
@@ -126,27 +126,27 @@ class Agent:
 
 @dataclass(kw_only=True)
 class Holder:
-    """A connection that may hold messages of one agent."""
+    """A connection that may hold leases on one agent's messages."""
 
     agent: Agent
     harness: bool = False
-    """Whether it is the harness's, which no other may keep from its mail."""
+    """Whether it is the harness's; no other connection may block its ``recv``."""
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     empty_waits: int = 0
     took: bool = False
-    """Whether it was ever handed a message: else there is nothing to queue again."""
+    """Whether it ever received a message; if not, there is nothing to requeue."""
     gone: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Parked:
-    """An open ``recv`` that waits for a message."""
+    """A pending ``recv``."""
 
     holder: Holder
     future: asyncio.Future[tuple[Message, ...]]
 
     def end(self, messages: tuple[Message, ...] = ()) -> bool:
-        """Make it return ``messages``; False if its caller has given up."""
+        """Complete it with ``messages``; return False if its caller has given up."""
         if self.future.done():
             return False
         self.future.set_result(messages)
@@ -155,7 +155,7 @@ class Parked:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Everyone:
-    """What holds for all agents at once."""
+    """State that applies to all agents."""
 
     control: Control = _NOTHING
     disk_full: str | None = None

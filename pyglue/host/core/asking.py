@@ -1,4 +1,4 @@
-"""Calls to harnesses, whose answers are quoted as the agent's words only.
+"""Calls to harnesses. Their error messages are quoted as the agent's words.
 
 A harness is one of the agent's programs: its refusals must not look like the hive's
 own, nor carry a code or details that the operator's client would act on.
@@ -23,10 +23,10 @@ async def ask(
     *,
     timeout: float,
 ) -> R:
-    """Return what the harness of agent ``name`` answers.
+    """Call the harness of agent ``name`` and return its result.
 
     Raises:
-        HiveError: ``timeout``, ``unavailable`` if it is gone or refuses.
+        HiveError: ``timeout``; ``unavailable`` if it has disconnected or refuses.
     """
     try:
         return await harness.call(method, params, timeout=timeout)

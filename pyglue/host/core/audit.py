@@ -1,14 +1,14 @@
 """The audit log: every decision and lifecycle change, one JSON line each.
 
-Each line carries an HMAC over itself and the line before, with a key that is not in
-the database, so that an edited or reordered log can be told. A log cut at its end
-is whole in itself: so the newest line's place and HMAC are also kept beside the key
-(``audit.head``) and said on stderr, which the journal keeps where there is one.
+Each line carries an HMAC over itself and the previous line. The key is stored outside
+the database, so edits and reordering are detectable. The chain alone does not reveal
+truncation, so the number and HMAC of the last line are also stored beside the key
+(``audit.head``) and printed to stderr, and so end up in the journal if there is one.
 ``audit_log`` reads and verifies.
 
-Writing never fails for who records: what an operator does in an emergency must not
-wait for a disk. A line that cannot be written is kept, in its order and with its time,
-until it can; ``ready`` is for decisions that must not happen without their line.
+Recording never fails for the caller: an operator's action in an emergency must not
+wait for the disk. A line that cannot be written is buffered, in order and with its
+original time, until it can. ``ready`` guards decisions that must not go unrecorded.
 """
 
 import errno
@@ -29,19 +29,19 @@ from pyglue.host.core.audit_log import Head, mac_of, read_head, read_last
 from pyglue.manifest import canonical
 
 MISMATCH: Final = "audit_mismatch"
-"""What is recorded when the log that hived finds is not the one that it left."""
+"""Recorded when the log on disk is not the one that hived left behind."""
 
 LOST: Final = "lines_lost"
-"""What is recorded when more lines had to be kept than there is memory for."""
+"""Recorded when more lines had to be buffered than ``_KEPT_MAX``."""
 _KEPT_MAX: Final = 10_000
 RESERVE: Final = 1024 * 1024
-"""Bytes set aside behind the log."""
+"""Bytes reserved on disk for the log to grow into."""
 _log = logging.getLogger("hyperhive-audit")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Line:
-    """What is to be written; number and chain come when it is."""
+    """A line to be written; its number and HMAC are added when it is."""
 
     at: float
     who: str
@@ -61,7 +61,7 @@ def _key(path: Path) -> bytes:
 
 
 class Audit:
-    """Appends to the log; one hived writes it."""
+    """Appends to the log; only one hived may write it."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Audit:
         self._lost = 0
         self._is_anchored = True
         self.problem: str | None = None
-        """Why lines are kept instead of written, None if none are."""
+        """Why lines are being buffered, None if none are."""
         self.head_path = key.with_name("audit.head")
         self._key = _key(key)
         _drop_torn_line(log)
@@ -100,20 +100,20 @@ class Audit:
 
     @property
     def key(self) -> bytes:
-        """The key, for verifying."""
+        """The HMAC key, for verification."""
         return self._key
 
     def record(
         self, who: str, what: str, agent: str | None, data: Mapping[str, Any]
     ) -> None:
-        """Append who did what, to which agent, with which hashes; keep it if need be.
+        """Append a line: who did what to which agent, with ``data`` such as hashes.
 
-        Lines are one after the other: it is written after those that are kept.
+        If it cannot be written, it is buffered behind any earlier buffered lines.
         """
         line = _Line(
             at=round(time.time(), 3), who=who, what=what, agent=agent, data=dict(data)
         )
-        canonical(line.data)  # what cannot be encoded is refused here, not later
+        canonical(line.data)  # refuse data that cannot be encoded here, not later
         if len(self._kept) < _KEPT_MAX:
             self._kept.append(line)
         else:
@@ -124,7 +124,7 @@ class Audit:
         """Refuse a decision that could not be recorded.
 
         Raises:
-            HiveError: ``unavailable`` with what to do.
+            HiveError: ``unavailable``, with what to do about it.
         """
         if not self.flush():
             raise HiveError(
@@ -132,7 +132,7 @@ class Audit:
             )
 
     def flush(self) -> bool:
-        """Write what is kept; tell whether all of it is on disk."""
+        """Write buffered lines; return whether everything is on disk."""
         try:
             while self._kept:
                 self._write(self._kept[0])
@@ -160,7 +160,7 @@ class Audit:
         return True
 
     def keep_reserve(self) -> None:
-        """Set room aside again for what was written; now and then."""
+        """Restore the disk space reserve behind the log; called periodically."""
         self._reserve.keep()
 
     def _say(self, error: OSError) -> None:
@@ -169,8 +169,8 @@ class Audit:
             _log.error("cannot write the audit log: %s", error.strerror)
         self.problem = (
             f"Cannot write the audit log ({error.strerror}): {count} lines are kept "
-            "in memory until it is writable. Free disk space, and do not stop the "
-            "hive before then."
+            "in memory until it is writable. Free disk space; do not stop the hive "
+            "before then."
         )
 
     def _write(self, line: _Line) -> None:
@@ -196,11 +196,11 @@ class Audit:
         self._is_anchored = False
         try:
             self._anchor()
-        except OSError as error:  # the line is there; ``flush`` anchors it later
+        except OSError as error:  # the line is on disk; ``flush`` anchors it later
             _log.warning("cannot write the audit log's head: %s", error.strerror)
 
     def _append(self, line: bytes) -> None:
-        """Write a line or nothing: half of one would spoil the next."""
+        """Write the whole line or nothing: a partial line would corrupt the next."""
         before = os.fstat(self._file.fileno()).st_size
         try:
             if self._file.write(line) != len(line):
@@ -211,7 +211,7 @@ class Audit:
             raise
 
     def close(self) -> None:
-        """Write what is kept, if that can be, and close the files."""
+        """Write buffered lines if possible, and close the files."""
         if not self.flush():
             _log.error("%s", self.problem)
         self._reserve.release()
@@ -226,9 +226,9 @@ class Audit:
         _log.info("hyperhive-audit head=%s seq=%d", head.mac, head.seq)
 
     def _is_as_left(self, left: Head | None, *, whole: bool) -> bool:
-        """Return whether the log's end is what ``audit.head`` says, or one line more.
+        """Return whether the log ends at the line in ``audit.head``, or one later.
 
-        hived may have died between the line and its anchor.
+        hived may have died between writing a line and anchoring it.
         """
         if not whole:
             return False
@@ -241,7 +241,7 @@ class Audit:
 
 
 def _drop_torn_line(log: Path) -> None:
-    """Cut off what a crash left of a line that was never answered for."""
+    """Remove a partial last line left by a crash; its caller never got an answer."""
     if not log.exists():
         return
     content = log.read_bytes()

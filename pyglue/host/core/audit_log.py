@@ -1,8 +1,8 @@
 """Reads the audit log: verifies its chain, and searches it.
 
-``verify`` says which line is the first that is not what hived wrote: edited, moved,
-missing, made without the key, or cut off at the end. For the last it takes anchors:
-``audit.head``, and whatever heads the operator kept elsewhere (the journal).
+``verify`` reports the first line that differs from what hived wrote: edited, moved,
+missing, written without the key, or truncated. Truncation is detected by anchors:
+``audit.head``, and any heads that the operator saved elsewhere (the journal).
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class Head:
     mac: str
 
     def encode(self, key: bytes) -> bytes:
-        """Return what ``audit.head`` holds: always as long, so it is written over."""
+        """Return the content of ``audit.head``, of fixed width for overwriting."""
         text = f"{self.seq} {self.mac} {_sign_head(key, self.seq, self.mac)}"
         return text.ljust(_HEAD_WIDTH - 1).encode() + b"\n"
 
@@ -49,12 +49,12 @@ def _sign_head(key: bytes, seq: int, mac: str) -> str:
 
 
 def mac_of(key: bytes, entry: dict[str, Any]) -> str:
-    """Return the HMAC of a line without its own."""
+    """Return the HMAC of a line; ``entry`` is the line without its ``mac``."""
     return hmac.new(key, canonical(entry), hashlib.sha256).hexdigest()
 
 
 def read_head(path: Path, key: bytes) -> Head | None:
-    """Return what ``audit.head`` says; None if it is missing or not ours."""
+    """Return the head in ``audit.head``; None if it is missing or not signed by us."""
     try:
         seq, mac, signature = path.read_text("ascii").split()
         head = Head(int(seq), mac)
@@ -65,7 +65,7 @@ def read_head(path: Path, key: bytes) -> Head | None:
 
 
 def read_last(log: Path, key: bytes) -> tuple[str, int, bool]:
-    """Return the last line's HMAC, the number of lines, and if that HMAC is right."""
+    """Return the last line's HMAC, the line count, and whether the HMAC is valid."""
     lines = _lines(log)
     if not lines:
         return START, 0, True
@@ -79,7 +79,7 @@ def read_last(log: Path, key: bytes) -> tuple[str, int, bool]:
 def verify(
     log: Path, key: bytes, head_path: Path, anchors: Iterable[AuditAnchor] = ()
 ) -> AuditVerdict:
-    """Check every line and every anchor; the first that is wrong is said."""
+    """Check every line and every anchor; report the first mismatch."""
     lines = _lines(log)
     macs: list[str] = []
     last = START
@@ -138,7 +138,7 @@ def _judge_end(
 
 
 def export(log: Path, params: AuditExportParams) -> AuditExportResult:
-    """Return lines that match the filters, as they stand in the log."""
+    """Return the lines that match the filters, unchanged."""
     newest_first = params.before is not None
     lines = list(enumerate(_lines(log), start=1))[params.after :]
     if params.before is not None:
@@ -159,7 +159,7 @@ def _entries(lines: Iterable[tuple[int, bytes]]) -> Iterator[AuditEntry]:
             entry, mac = _decode(line)
             whole = {**entry, "seq": number, "mac": mac}
             yield strict_json.convert(whole, AuditEntry)
-        except JsonError:  # ``verify`` is for those
+        except JsonError:  # ``verify`` reports these
             yield AuditEntry(
                 seq=number,
                 at=0.0,
@@ -192,7 +192,7 @@ def _decode(line: bytes) -> tuple[dict[str, Any], str]:
     """Return a line without its HMAC, and its HMAC.
 
     Raises:
-        JsonError: it is none, for whatever reason.
+        JsonError: it is not a valid line, for whatever reason.
     """
     entry = strict_json.read(line, dict[str, Any], unique=True)
     mac = strict_json.convert(entry.pop("mac", None), _Mac)

@@ -1,9 +1,9 @@
-"""Why an agent runs no turn: the one place that decides it, from its present alone.
+"""Why an agent runs no turn: the only place that decides it, from its live state alone.
 
-``held_back`` is what hived itself holds an agent back for (a pause, the disk, a quota),
-``refusal`` what refuses a turn at its start, ``blocked`` all that an operator should
-know: each has the ones before. They read no clock and no file, and change nothing.
-State, page, CLI, doctor and API show what is decided here.
+``held_back`` covers hived's own reasons (a pause, the disk, a quota), ``refusal`` adds
+every other reason to refuse a turn at its start, and ``blocked`` adds everything else
+that the operator should know. They read no clock and no file, and change nothing.
+Agent states, pages, CLI, doctor and API all show what is decided here.
 """
 
 from typing import Final
@@ -32,9 +32,9 @@ _CODES: Final = {
 
 
 def held_back(agent: Agent, everyone: Everyone) -> Blocked | None:
-    """Return what keeps messages and turns from the agent, by hived's own decision.
+    """Return why hived itself withholds messages and turns from the agent.
 
-    By the operator first, then for want of space.
+    The operator's pauses come first, then lack of disk space.
     """
     name = agent.name
     for row, what, reason, resume in (
@@ -95,7 +95,7 @@ def refusal(
     models: Catalogue = KNOWN,
     relay: RelayConfig,
 ) -> Blocked | None:
-    """Return what refuses the agent's next turn at its start."""
+    """Return why the agent's next turn would be refused, None if it would not."""
     name = agent.name
     found = held_back(agent, everyone)
     if found is not None:
@@ -131,7 +131,7 @@ def blocked(
     models: Catalogue = KNOWN,
     relay: RelayConfig,
 ) -> Blocked | None:
-    """Return why the agent runs no turn, None if nothing keeps it from one."""
+    """Return why the agent runs no turn, None if nothing blocks it."""
     if not agent.wanted or agent.state in (AgentState.STOPPED, AgentState.STOPPING):
         return Blocked(
             BlockReason.STOPPED,
@@ -143,7 +143,7 @@ def blocked(
 
 
 def _by_state(agent: Agent) -> Blocked | None:
-    """Return what the agent's state tells, its harness's own words as its detail."""
+    """Return what the agent's state implies; the detail may quote its harness."""
     name, detail = agent.name, agent.detail or ""
     again = f"It retries automatically; to retry now: hive resume {name}"
     match agent.state:
@@ -178,10 +178,10 @@ def _by_state(agent: Agent) -> Blocked | None:
 
 
 def code_of(found: Blocked) -> ErrorCode:
-    """Return the code of the error that says it."""
+    """Return the code of the error that reports it."""
     return _CODES.get(found.reason, ErrorCode.UNAVAILABLE)
 
 
 def said_of(found: Blocked) -> str:
-    """Return what keeps the agent from a turn, and what ends that."""
+    """Return the sentence that says what blocks the agent, and the remedy."""
     return f"{found.text} {found.remedy}"

@@ -1,8 +1,8 @@
-"""Counts what happens outside turns: schedules, deliveries of webhooks, notifications.
+"""Counts events outside turns: schedules, webhook deliveries, notifications.
 
-``watch.telemetry`` records metrics at the end of a turn; these are recorded when they
-happen, under the same names wherever they are shown: ``schedule:…``, ``webhook:…`` of
-an agent, ``notify:…`` of the hive.
+``watch.telemetry`` records metrics at the end of a turn; these are recorded as they
+happen, under the names by which they are shown: ``schedule:…`` and ``webhook:…`` for
+an agent, ``notify:…`` for the hive.
 """
 
 from dataclasses import dataclass
@@ -18,5 +18,5 @@ class Counts:
     store: Store
 
     def add(self, agent: str, key: str) -> None:
-        """Count one ``key`` of an agent, or of ``hive``, with the next commit."""
+        """Add one to ``key`` of an agent, or of ``hive``, with the next commit."""
         self.store.post(lambda tx: stats.record(tx, agent, {key: 1.0}))

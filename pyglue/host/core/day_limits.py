@@ -31,7 +31,7 @@ class Limit(StrEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """What holds today; None means no limit."""
+    """The limits in force today; None means no limit."""
 
     cost_usd: float | None
     tokens: int | None
@@ -40,14 +40,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class Used:
-    """What of it is used or set aside today."""
+    """What has been used or reserved today."""
 
     cost_usd: float = 0.0
     tokens: int = 0
 
 
 def limits_of(agent: Agent, config: HiveConfig, *, lifted: bool = True) -> Limits:
-    """Return an agent's limits, with what was added for today if ``lifted``."""
+    """Return an agent's limits, including today's additions if ``lifted``."""
     own, operators = agent.policy().typed.limits, config.limits
     default = config.defaults
     row = agent.control

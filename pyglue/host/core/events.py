@@ -1,8 +1,8 @@
-"""The event stream: committed events to every subscriber, in order, without a gap
-that it is not told of.
+"""The event stream: sends committed events to every subscriber, in order, and reports
+every gap.
 
-The store publishes here after each commit. A subscriber that reads too slowly has
-its queue dropped and gets ``gap``; memory stays bounded whatever it does.
+The store publishes here after each commit. If a subscriber reads too slowly, its queue
+is dropped and it gets ``gap``, so memory use stays bounded.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class EventBus:
         self.store.on_events(self._publish)
 
     async def load(self) -> None:
-        """Continue the numbering where the store left it."""
+        """Continue the numbering from the last stored event."""
         self.last_seq = await self.store.read(rows.last_seq)
 
     def listen(self, listener: Callable[[Event], None]) -> None:
@@ -62,10 +62,10 @@ class EventBus:
         self._listeners.append(listener)
 
     def subscribe(self, connection: Connection, since: int | None) -> int:
-        """Send events to ``connection`` from after ``since``; return the newest.
+        """Send ``connection`` the events after ``since``; return the newest ``seq``.
 
         Raises:
-            HiveError: ``conflict``: it has a subscription already.
+            HiveError: ``conflict`` if it already has a subscription.
         """
         if any(one.connection is connection for one in self._subscriptions):
             raise HiveError(

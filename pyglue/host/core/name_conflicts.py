@@ -1,7 +1,8 @@
-"""Whether a name is free: the one check behind every way to make an agent.
+"""Whether a name is free: the one check behind every way to create an agent.
 
-``names.check_new`` says what a name may look like; here is what it may clash with. Run
-in the transaction that takes the name, so that of two callers one is refused.
+``names.check_new`` checks the form of a name; this module checks for conflicts. It runs
+in the transaction that takes the name, so that one of two concurrent callers is
+refused.
 """
 
 from pyglue.errors import ErrorCode, HiveError
@@ -10,12 +11,12 @@ from pyglue.store.database import Reader, Tx
 
 
 def check_free(reader: Reader | Tx, name: str, *, again: bool = False) -> None:
-    """Refuse a name that stands for something already.
+    """Refuse a name that is already in use.
 
-    ``again``: an agent whose first deploy failed may be proposed once more.
+    ``again``: accept an agent whose first deploy failed, so it can be proposed again.
 
     Raises:
-        HiveError: ``name_taken`` with what has it, and what to do.
+        HiveError: ``name_taken``, with what uses it and what to do.
     """
     row = agents.find(reader, name)
     if row is not None and not (again and row.record is None):
@@ -48,7 +49,7 @@ def check_free(reader: Reader | Tx, name: str, *, again: bool = False) -> None:
 
 
 def known(reader: Reader) -> frozenset[str]:
-    """Return every name that stands for something."""
+    """Return every name in use."""
     rows = reader.execute(
         "SELECT name FROM agent UNION SELECT name FROM draft UNION SELECT name FROM "
         "kept UNION SELECT agent FROM approval WHERE state IN ('pending', 'approved', "

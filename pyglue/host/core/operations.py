@@ -1,11 +1,12 @@
-"""Operations: everything that hived does in steps, one at a time for an agent.
+"""Operations: everything that hived does in steps, one operation at a time per agent.
 
-Callers only queue. A ``Handler`` names its steps and, after each, the next;
-the step's name is durable before the step runs and every step may be repeated, so
-after a crash an operation goes on from the step it was at. While the store cannot be
-read or written it waits, and repeats what it could not record. One runner per agent
-works in order, agents beside each other. Who asked for one that no approval stands for,
-and that it failed, are lines of the audit log; what it did is the handler's to say.
+Callers only queue. A ``Handler`` names its steps and, after each, the next one. The
+step's name is stored before the step runs, and every step can be repeated, so after a
+crash an operation continues from its current step. While the store cannot be read or
+written, the operation waits and retries what it could not record. Each agent has one
+runner, which works in order; agents run concurrently. For an operation without an
+approval, the audit log records the requester and a failure; recording what it did is up
+to the handler.
 """
 
 import asyncio
@@ -42,28 +43,28 @@ class Handler(Protocol):
     """One kind of operation."""
 
     steps: ClassVar[tuple[str, ...]]
-    """Every step that there is, the first one first; tests kill hived in each."""
+    """All steps, starting with the first; tests kill hived in each."""
 
     async def run(self, operation: Operation, step: str) -> str | None:
-        """Do ``step``; return the next one, or None when all is done."""
+        """Run ``step``; return the next one, or None when all are done."""
 
     def recover(self, step: str) -> str | None:
-        """Return the step that mends a failure of ``step``; None: just fail."""
+        """Return the step that cleans up after ``step`` fails; None: just fail."""
 
 
 async def queued(operation: Awaitable[Operation]) -> OperationRef:
-    """Return how a caller refers to an operation, once it is queued."""
+    """Return the caller's reference to an operation, once it is queued."""
     return OperationRef(operation=(await operation).id)
 
 
 @dataclass(kw_only=True)
 class Operations:
-    """Queues and runs."""
+    """Queues operations and runs them."""
 
     store: Store
     audit: Audit
     again_s: float = _AGAIN_S
-    """Seconds until what the store refused is repeated."""
+    """Seconds until a failed write to the store is retried."""
     _handlers: Mapping[OperationKind, Handler] = field(default_factory=dict, init=False)
     _queues: dict[str, asyncio.Queue[Operation]] = field(
         default_factory=dict, init=False
@@ -75,7 +76,7 @@ class Operations:
     )
 
     async def start(self, handlers: Mapping[OperationKind, Handler]) -> frozenset[str]:
-        """Go on with what a crash interrupted; return the agents concerned."""
+        """Continue operations that a crash interrupted; return their agents."""
         self._handlers = handlers
         interrupted = await self.store.read(rows.unfinished)
         for operation in interrupted:
@@ -92,7 +93,7 @@ class Operations:
         approval: int | None = None,
         arguments: Mapping[str, Any] | None = None,
     ) -> Operation:
-        """Record an operation in the caller's transaction; ``enqueue`` it after."""
+        """Record an operation in the caller's transaction; then ``enqueue`` it."""
         return rows.insert(
             tx,
             kind=kind,
@@ -103,7 +104,7 @@ class Operations:
         )
 
     def works_on(self, number: int) -> bool:
-        """Return whether an operation is queued here, or running."""
+        """Return whether an operation is queued or running."""
         return number in self._ended
 
     def enqueue(self, operation: Operation) -> None:
@@ -120,10 +121,10 @@ class Operations:
     async def request(
         self, kind: OperationKind, agent: str, *, by: str, approval: int | None = None
     ) -> Operation:
-        """Record and queue.
+        """Record an operation and queue it.
 
         Raises:
-            HiveError: ``too_many`` for the manager, whose many calls may be a loop.
+            HiveError: ``too_many`` for the manager only: it may be in a loop.
         """
         waiting = self._queues.get(agent)
         if by == MANAGER and waiting is not None and waiting.qsize() >= _QUEUED_MAX:
@@ -139,15 +140,15 @@ class Operations:
         return operation
 
     def requested(self, operation: Operation) -> None:
-        """Write down who asked for it, and run it after the agent's earlier ones."""
-        self.enqueue(operation)  # begins when we wait next, so after that line
+        """Record the requester, and run it after the agent's earlier ones."""
+        self.enqueue(operation)  # starts at our next await, so after the audit line
         by = operation.requested_by
-        if by != SYSTEM:  # what hived brings back is no decision
+        if by != SYSTEM:  # what hived restores on its own is not a decision
             what = f"{operation.kind.value}_requested"
             self.audit.record(by, what, operation.agent, {"operation": operation.id})
 
     async def get(self, number: int, wait_s: float) -> Operation:
-        """Return an operation, waiting up to ``wait_s`` seconds for its end.
+        """Return an operation, waiting up to ``wait_s`` seconds for it to finish.
 
         Raises:
             HiveError: ``not_found``.
@@ -160,10 +161,10 @@ class Operations:
         return await self.store.read(lambda reader: rows.get(reader, number))
 
     async def cancel(self, params: CancelOperationParams, by: str) -> None:
-        """End what has not begun, or builds, as if that had failed.
+        """Cancel a queued or building operation, as if it had failed.
 
         Raises:
-            HiveError: ``not_found``; ``conflict`` where it can not be cancelled.
+            HiveError: ``not_found``; ``conflict`` if it can no longer be cancelled.
         """
         why = f"Cancelled by {by}."
         if params.reason:
@@ -176,7 +177,7 @@ class Operations:
             building.cancel()
 
     async def close(self) -> None:
-        """Stop where it stands; the next start goes on from there."""
+        """Stop all operations at their current step; the next start continues them."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -194,7 +195,7 @@ class Operations:
         step: str | None = operation.step or machine.steps[0]
         error = operation.error
         if step in (machine.steps[0], CANCELLABLE.get(operation.kind)):
-            error = None  # if it has one it was cancelled, which is seen below
+            error = None  # if it has one, it was cancelled: handled below
         while step is not None:
             now = step
             operation = await self._record(
@@ -209,7 +210,7 @@ class Operations:
             except asyncio.CancelledError:
                 raise
             except StoreError as failure:
-                _log.warning("%s waits for the store: %s", now, failure.message)
+                _log.warning("step %s waits for the store: %s", now, failure.message)
                 await asyncio.sleep(self.again_s)
             except Exception as failure:
                 problem = _problem(operation, now, failure)
@@ -228,7 +229,7 @@ class Operations:
         self._audit_failure(operation)
 
     async def _record(self, write: Callable[[Tx], Operation]) -> Operation:
-        """Record how far an operation is, as soon as the store takes it."""
+        """Record an operation's progress, retrying until the store accepts it."""
         while True:
             try:
                 return await self.store.write(write)
@@ -239,7 +240,7 @@ class Operations:
     async def _step(
         self, machine: Handler, operation: Operation, step: str
     ) -> str | None:
-        """Do a step; one that was cancelled meanwhile goes to itself, to be told so."""
+        """Run a step; a cancelled one returns itself, so ``_run`` sees the error."""
         if step != CANCELLABLE.get(operation.kind):
             return await machine.run(operation, step)
         work = asyncio.create_task(machine.run(operation, step))
@@ -248,13 +249,13 @@ class Operations:
             await asyncio.wait([work])
         finally:
             del self._building[operation.id]
-            if not work.done():  # hived stops
+            if not work.done():  # hived is stopping
                 work.cancel()
                 await asyncio.wait([work])
         return step if work.cancelled() else work.result()
 
     def _audit_failure(self, operation: Operation) -> None:
-        """Write it down, but for deploys, which do, and what is tried again anyway."""
+        """Audit a failure, except of deploys (audited already) and hived's retries."""
         if operation.error is None or operation.approval is not None:
             return
         if operation.requested_by == SYSTEM:

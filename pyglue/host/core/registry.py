@@ -1,7 +1,7 @@
-"""The agents as hived knows them now, by name, and what holds for each of them.
+"""The live state of all agents, by name.
 
-Kept in memory beside the store so that the hot paths (a send's policy, a harness's
-state) read nothing. Only hived's event loop touches it; ``transitions`` changes it.
+Kept in memory beside the store, so that the hot paths (send policy, harness states)
+need no reads. Only hived's event loop uses it; only ``transitions`` changes it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ R = TypeVar("R")
 def with_room(
     registry: "Registry", agent: Agent, call: Callable[[P], Awaitable[R]]
 ) -> Callable[[P], Awaitable[R]]:
-    """Return ``call`` as it is refused while the disk is full: it keeps something."""
+    """Wrap ``call``, which stores something, to refuse it while the disk is full."""
 
     async def checked(params: P) -> R:
         registry.check_room(agent)
@@ -43,7 +43,7 @@ class Registry:
 
     @property
     def hive(self) -> Control:
-        """What the operator wants of all agents."""
+        """The operator's settings for all agents."""
         return self.everyone.control
 
     @property
@@ -52,7 +52,7 @@ class Registry:
         return self.everyone.disk_full
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` whenever an agent comes or goes; it must not block."""
+        """Call ``listener`` when an agent is added or removed; it must not block."""
         self._listeners.append(listener)
 
     def _tell(self) -> None:
@@ -60,7 +60,7 @@ class Registry:
             listener()
 
     def take(self, row: AgentRow) -> Agent:
-        """Return the agent of a stored row, made if it is not known."""
+        """Return the agent of a stored row, adding it if it is unknown."""
         self._absent.pop(row.name, None)
         agent = self._agents.get(row.name)
         if agent is None:
@@ -78,12 +78,12 @@ class Registry:
         return agent
 
     def forget(self, name: str) -> None:
-        """Release a destroyed agent. Idempotent."""
+        """Remove a destroyed agent. Idempotent."""
         if self._agents.pop(name, None) is not None:
             self._tell()
 
     def absent(self, name: str, why: str | None) -> None:
-        """Set what those hear who ask for a name that is no agent, or nothing more."""
+        """Set the error for a name without an agent; None restores the default."""
         if why is None:
             self._absent.pop(name, None)
         else:
@@ -102,7 +102,7 @@ class Registry:
         """Return an agent.
 
         Raises:
-            HiveError: ``not_found`` with the names there are.
+            HiveError: ``not_found``, with the known names.
         """
         agent = self._agents.get(name)
         if agent is None and name in self._absent:
@@ -116,10 +116,10 @@ class Registry:
         return agent
 
     def recipient(self, name: str) -> Agent:
-        """Return an agent that somebody writes to.
+        """Return the agent that a message is addressed to.
 
         Raises:
-            HiveError: ``not_found`` with everyone who can be written to.
+            HiveError: ``not_found``, with all possible recipients.
         """
         try:
             return self.get(name)
@@ -137,32 +137,33 @@ class Registry:
         return self._agents.get(name)
 
     def paused(self, agent: Agent) -> str | None:
-        """Return why the agent is paused, None if it is not.
+        """Return why the agent is paused or on hold, None if it is neither.
 
-        By the operator first, then for want of room on the disk.
+        The operator's pauses come first, then lack of disk space.
         """
         found = held_back(agent, self.everyone)
         return None if found is None else found.text
 
     def check_room(self, agent: Agent) -> None:
-        """Refuse what an agent wants to be kept while the disk is full.
+        """Refuse to store anything for an agent while the disk is full.
 
         Raises:
-            HiveError: ``disk_full`` with the reason.
+            HiveError: ``disk_full``, with the reason.
         """
         why = self.disk_full or agent.held
         if why is not None:
             raise HiveError(ErrorCode.DISK_FULL, why)
 
     def halted(self, agent: Agent) -> str | None:
-        """Return why the agent gets no message and no model now, None if it does.
+        """Return why the agent gets no messages and no model access, None if it does.
 
-        A turn that runs when the agent is paused may end first, unless it is cut off.
+        A turn already running when the agent is paused may finish, unless it is cut
+        off.
         """
         why = self.paused(agent)
         return why if agent.turn is None or agent.cut_off else None
 
     @staticmethod
     def role(name: str) -> Role:
-        """Return the role that goes with a name."""
+        """Return the role of the agent with this name."""
         return Role.MANAGER if name == MANAGER else Role.AGENT

@@ -1,8 +1,8 @@
 """Which secrets an agent uses, with values for hive-egress and for the agent itself.
 
-What may be sent where, and what an agent may see, is the approved record's to say, and
-the operator's limits'; hive-egress and harnesses only ask. The first use of a secret by
-an agent on a day is in the audit log (again if hived was started anew on that day).
+The approved record and the operator's limits decide where a secret may be sent and
+which ones an agent may see; hive-egress and harnesses only ask. The audit log records
+an agent's first use of a secret on each day (again if hived restarts on that day).
 """
 
 import contextlib
@@ -35,7 +35,7 @@ _PLACES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class SecretUses:
-    """Answers hive-egress, and tells the operator what is used and what is missing."""
+    """Answers hive-egress, and shows the operator which secrets are used or missing."""
 
     config: HiveConfig
     registry: Registry
@@ -44,11 +44,11 @@ class SecretUses:
     _used: dict[tuple[str, str], str] = field(default_factory=dict, init=False)
 
     async def headers(self, params: InjectParams) -> InjectResult:
-        """Return what the requests of one connection carry.
+        """Return the header lines to add to the requests of one connection.
 
         Raises:
-            HiveError: ``forbidden`` if nothing is to be sent there; ``not_found``,
-                ``unavailable`` or ``bad_request`` if a value is missing or of no use.
+            HiveError: ``forbidden`` if no secret may be sent there; ``not_found``,
+                ``unavailable`` or ``bad_request`` if a value is missing or unusable.
         """
         agent = self.registry.find(params.agent)
         found = [] if agent is None else list(self.of(agent.policy().typed))
@@ -69,13 +69,13 @@ class SecretUses:
         return InjectResult(headers=tuple(lines))
 
     async def exposed_to(self, agent: Agent) -> ExposedResult:
-        """Return the values that an agent may see, and that are set and fit."""
+        """Return the secrets that an agent may see; skip missing or invalid values."""
         found = []
         for name, place in exposures.of(agent.policy().typed).items():
             try:
                 value = await self._exposed(name)
             except HiveError:
-                continue  # its page and the doctor say so
+                continue  # its page and the doctor report it
             self._note(agent.name, name, {"exposed": place})
             found.append(
                 ExposedSecret(name=name, place=SecretPlace(place), value=value)
@@ -83,7 +83,7 @@ class SecretUses:
         return ExposedResult(secrets=tuple(found))
 
     async def hidden_in_files(self) -> dict[bytes, bytes]:
-        """Return the values that some agent may see, in all forms, each with stars."""
+        """Map every form of every value that an agent may see to asterisks."""
         redactor = Redactor()
         for agent in self.registry.all():
             record = agent.applied or agent.record
@@ -103,13 +103,13 @@ class SecretUses:
         return value
 
     def of(self, manifest: Manifest) -> Iterator[Injection]:
-        """Yield the uses that hold: none with a network, and none beyond the limits."""
+        """Yield the uses in force: none with a network, none beyond the limits."""
         for one in () if manifest.network else injections.of(manifest):
             if injections.allowed(self.config.limits.secrets, one):
                 yield one
 
     async def views(self, manifest: Manifest) -> tuple[SecretUse, ...]:
-        """Return an agent's secrets, with what keeps one from working."""
+        """Return an agent's secrets, with any problem that prevents their use."""
         uses = list(injections.of(manifest))
         exposed = exposures.of(manifest)
         return tuple(

@@ -1,9 +1,9 @@
-"""Values of secrets: held by the operator, named by agents, read by hived alone.
+"""Values of secrets: set by the operator, named by agents, read by hived alone.
 
-A value comes from a file that the host's configuration names (on NixOS a credential of
-hived's unit), or was set with ``hive secret set`` and lies in ``secrets/`` of the state
-directory, which only hived can read. Values are never in the store, in Git, in a
-backup, a log or an answer; that one was set or removed is in the audit log.
+A value comes from a file named in the host's configuration (on NixOS a credential of
+hived's unit), or was set with ``hive secret set`` and is stored in ``secrets/`` of the
+state directory, which only hived can read. Values never enter the store, Git, a backup,
+a log or a response. The audit log records when a secret is set or removed.
 """
 
 import asyncio
@@ -31,35 +31,35 @@ _NEW: Final = ".new"
 
 @dataclass(frozen=True, kw_only=True)
 class Secrets:
-    """Reads values for hived's own parts; sets and removes for the operator."""
+    """Reads values for other parts of hived; sets and removes them for the operator."""
 
     config: HiveConfig
     audit: Audit
     redactor: Redactor
 
     async def value(self, name: str) -> str:
-        """Return a secret's value as it is now.
+        """Return a secret's current value.
 
         Raises:
-            HiveError: ``not_found`` with what to do; ``unavailable`` if its file cannot
-                be read.
+            HiveError: ``not_found``, with what to do; ``unavailable`` if its file
+                cannot be read.
         """
         value = await asyncio.to_thread(self._read, name)
         self.redactor.learn(name, value)
         return value
 
     async def learn_all(self) -> None:
-        """Know every value that is set, before an agent can write one."""
+        """Make the redactor learn all values, before an agent can print one."""
         for one in await asyncio.to_thread(self._found):
             with contextlib.suppress(HiveError):
                 await self.value(one.name)
 
     async def all(self, _params: NoParams) -> SecretsResult:
-        """Return which are set."""
+        """List the secrets that are set."""
         return SecretsResult(secrets=await asyncio.to_thread(self._found))
 
     async def set(self, params: SecretSetParams, by: str) -> None:
-        """Set a value, or replace it.
+        """Set or replace a value.
 
         Raises:
             HiveError: ``conflict`` if the configuration names its file;
@@ -78,22 +78,22 @@ class Secrets:
         self.audit.record(by, what, None, {"secret": params.name})
 
     async def rotate(self, params: SecretSetParams, by: str) -> None:
-        """Replace a value by another.
+        """Replace a value with a different one.
 
         Raises:
-            HiveError: ``not_found`` if none is set; ``bad_request`` if it is the same
-                one; as ``set``.
+            HiveError: ``not_found`` if none is set; ``bad_request`` if the value is
+                unchanged; as ``set``.
         """
         self._refuse_configured(params.name)
         if await self.value(params.name) == params.value:
             raise HiveError(
                 ErrorCode.BAD_REQUEST,
-                f"This is the value that {params.name} has; nothing was changed.",
+                f"{params.name} already has this value; nothing was changed.",
             )
         await self.set(params, by)
 
     async def remove(self, params: SecretParams, by: str) -> None:
-        """Forget a value.
+        """Remove a value.
 
         Raises:
             HiveError: ``not_found``; ``conflict`` if the configuration names its file.
@@ -132,7 +132,7 @@ class Secrets:
         return text.removesuffix("\n")
 
     def _write(self, name: str, value: str) -> bool:
-        """Write a value as a whole; return whether there was one."""
+        """Write a value atomically; return whether it replaced one."""
         self._place.mkdir(mode=0o700, exist_ok=True)
         path, new = self._place / name, self._place / f"{name}{_NEW}"
         known = path.exists()

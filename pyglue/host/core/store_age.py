@@ -1,9 +1,9 @@
-"""Whether the store is as new as what lies beside it.
+"""Whether the store is as new as the files beside it.
 
-Tags in ``applied/`` and lines of ``audit.jsonl`` name approvals and operations, and
-each got its id from the store first: the store committed it. So a store that never gave
-such an id is not the one that this hive left: it is missing, empty, or older. Started
-with it, hived would forget what runs, and give ids again that mean something else.
+Tags in ``applied/`` and lines of ``audit.jsonl`` name approvals and operations whose
+ids the store had committed first. So a store that never assigned such an id is not the
+one that this hive left behind: it is missing, empty, or older. If hived started with
+it, it would forget deployed agents and reuse ids with a different meaning.
 """
 
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ class _Line(Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Beside:
-    """What the files beside the store say.
+    """The contents of the files beside the store.
 
     ``tags`` and ``audit`` are the highest ids by table; ``is_backup``: the log ends
-    with the line that a backup writes last, so it may be a moment newer than the store.
+    with the last line of a backup, so it may be slightly newer than the store.
     """
 
     tags: dict[str, int]
@@ -44,13 +44,13 @@ class Beside:
 
 
 def look(layout: Layout) -> Beside:
-    """Read tags and log. Blocking."""
+    """Read the tags and the log. Blocking."""
     highest = 0
     repositories = 0
     for path in layout.applied_root.glob("*.git"):
         if is_name(path.name.removesuffix(".git")) and (path / "HEAD").is_file():
             repositories += 1
-            # A proposal alone decided nothing.
+            # A proposal alone is not a decision.
             decided = [
                 tag.id
                 for tag in AppliedRepo(path).tags()
@@ -63,7 +63,7 @@ def look(layout: Layout) -> Beside:
     for line in lines:
         try:
             entry = strict_json.read(line, _Line)
-        except HiveError:  # ``hive audit verify`` is for those
+        except HiveError:  # ``hive audit verify`` reports these
             continue
         last = entry.what
         for table in audit:
@@ -80,7 +80,7 @@ def look(layout: Layout) -> Beside:
 
 
 def read_lines(layout: Layout) -> list[bytes]:
-    """Return the whole lines of the audit log."""
+    """Return the complete lines of the audit log."""
     try:
         return layout.audit_log.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
@@ -88,12 +88,12 @@ def read_lines(layout: Layout) -> list[bytes]:
 
 
 def check(layout: Layout) -> dict[str, int]:
-    """Refuse a store that is older than what lies beside it. Blocking.
+    """Refuse a store that is older than the files beside it. Blocking.
 
-    Returns the ids that a restored store has to go on from.
+    Returns the ids after which a restored store must continue.
 
     Raises:
-        HiveError: ``conflict`` with what to do.
+        HiveError: ``conflict``, with what to do.
     """
     beside = look(layout)
     given = examine.given(layout.database)

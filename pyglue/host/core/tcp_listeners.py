@@ -1,7 +1,7 @@
-"""Which TCP ports of the host have a listener, and whose: from the kernel's tables.
+"""The host's TCP listeners and their users, from the kernel's tables.
 
-Read of init's network namespace, since hived may have none of its own (NixOS). Used
-to find a free port for an agent, and to say how exposed the hive is.
+Reads init's network namespace, because hived may have no network itself (NixOS). Used
+to find a free port for an agent, and to report how exposed the hive is.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ _TABLES: Final = Path("/proc/1/net")
 
 @dataclass(frozen=True)
 class TcpListener:
-    """A listening socket; ``uid`` is the user that made it."""
+    """A listening socket; ``uid`` is the user that created it."""
 
     host: str
     port: int
@@ -25,7 +25,7 @@ class TcpListener:
 
 
 def tcp_listeners(tables: Path = _TABLES) -> tuple[TcpListener, ...]:
-    """Return every TCP listener; none where the tables cannot be read."""
+    """Return every TCP listener; none if the tables cannot be read."""
     found = []
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
@@ -40,7 +40,7 @@ def tcp_listeners(tables: Path = _TABLES) -> tuple[TcpListener, ...]:
 
 
 def _address(text: str) -> str:
-    """Return an address as people write it; the kernel prints words of 32 bits."""
+    """Return an address in the usual notation; the kernel prints 32-bit words."""
     words = [int(text[at : at + 8], 16) for at in range(0, len(text), 8)]
     packed = b"".join(word.to_bytes(4, sys.byteorder) for word in words)
     return str(ipaddress.ip_address(packed))

@@ -1,7 +1,7 @@
-"""How much of something may come, and how fast.
+"""Rate limits: how much of something hived accepts, and how fast.
 
-An agent's container is free in what it tells hived, so hived decides what it takes:
-``history``, ``registry`` and ``api.agent`` ask here. No clock of its own.
+An agent's container can send hived anything, so hived limits what it accepts:
+``history``, ``registry`` and ``api.agent`` use this. It has no clock of its own.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class TokenBucket:
-    """Lets ``burst`` through at once, and ``rate`` a second for as long as it likes."""
+    """Allows ``burst`` at once, and ``rate`` per second continuously."""
 
     burst: float
     rate: float
@@ -17,7 +17,7 @@ class TokenBucket:
     _at: float | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        """Begin with all of the burst."""
+        """Start with the full burst."""
         self._left = self.burst
 
     def take(self, size: float, now: float) -> bool:

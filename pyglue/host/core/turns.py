@@ -1,4 +1,4 @@
-"""Ending a running turn: the one way, for pauses, cancels, deploys and destroys."""
+"""The one way to end a running turn: for pauses, cancels, deploys and destroys."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from pyglue.host.core.transitions import Transitions
 
 _CALL_S: Final = 10.0
 _CANCEL_S: Final = 30.0
-"""How long a harness may take to end the turn that it was told to cancel."""
+"""How long a harness may take to cancel its turn."""
 _log = logging.getLogger(__name__)
 
 
@@ -22,8 +22,8 @@ async def end_turn(
 ) -> None:
     """Give the running turn ``within`` seconds to finish, then cancel it.
 
-    Its messages are queued again. A harness that does not end the turn is disconnected
-    and loses it.
+    Its messages are queued again. If the harness does not end the turn, it is
+    disconnected and the turn is lost.
     """
     turn, connection = agent.turn, agent.harness
     if turn is None:
@@ -43,7 +43,7 @@ async def end_turn(
         async with asyncio.timeout(_CANCEL_S):
             await transitions.turn_over(agent)
     except (HiveError, TimeoutError) as error:
-        _log.warning("%s does not cancel its turn: %s", agent.name, error)
+        _log.warning("%s did not cancel its turn: %s", agent.name, error)
         connection.close()
-        if agent.harness is connection:  # however long it takes to be gone
+        if agent.harness is connection:  # do not wait for the connection to close
             transitions.harness_lost(agent)

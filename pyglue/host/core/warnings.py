@@ -1,4 +1,4 @@
-"""What the operator is warned of until hived starts again; shown by ``watch.views``."""
+"""Warnings shown to the operator until hived restarts, by ``watch.views``."""
 
 
 class Warnings:
@@ -8,7 +8,7 @@ class Warnings:
         self._texts: list[str] = []
 
     def add(self, text: str) -> None:
-        """Show a warning until hived starts again."""
+        """Show a warning until hived restarts."""
         self._texts.append(text)
 
     def texts(self) -> tuple[str, ...]:

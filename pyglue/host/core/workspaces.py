@@ -1,9 +1,9 @@
-"""The workspaces of this hive: named by the operator, given to agents that name them.
+"""The hive's workspaces: named by the operator, mounted for agents that request them.
 
-The host's configuration names some; on a hive whose backend binds directories itself,
-``hive workspace add`` names more, kept in ``workspaces.json`` of the state directory.
-What a name stands for is looked up when an agent starts. The file is no part of a
-backup: the paths are this machine's.
+Some are set in the host's configuration. On a hive whose backend binds directories
+itself, ``hive workspace add`` adds more, stored in ``workspaces.json`` of the state
+directory. Names are resolved to paths when an agent starts. The file is not part of
+backups, because the paths belong to this machine.
 """
 
 import asyncio
@@ -39,9 +39,9 @@ _MOST: Final = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Workspaces:
-    """Knows names and paths; adds and removes for the operator.
+    """Resolves names to paths; adds and removes workspaces for the operator.
 
-    ``addable``: the backend can bind what is added while it runs.
+    ``addable``: the backend can bind directories that are added while hived runs.
     """
 
     config: HiveConfig
@@ -51,7 +51,7 @@ class Workspaces:
     _added: dict[str, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        """Read what was added. Blocking.
+        """Read the added workspaces. Blocking.
 
         Raises:
             HiveError: ``config_invalid`` if the file is damaged.
@@ -73,7 +73,7 @@ class Workspaces:
         return tuple(sorted({*self.config.workspaces, *self._added}))
 
     def missing(self, manifest: Manifest) -> str | None:
-        """Return a sentence on the workspaces of a manifest that nobody named."""
+        """Return an error about a manifest's unknown workspaces, None without any."""
         unknown = [name for name in sorted(manifest.workspaces) if name not in self]
         if not unknown:
             return None
@@ -86,20 +86,20 @@ class Workspaces:
         )
 
     def check(self, manifest: Manifest) -> None:
-        """Refuse a manifest with workspaces that nobody named.
+        """Refuse a manifest with unknown workspaces.
 
         Raises:
-            HiveError: ``manifest_invalid`` with the names that are known.
+            HiveError: ``manifest_invalid``, with the known names.
         """
         why = self.missing(manifest)
         if why is not None:
             raise HiveError(ErrorCode.MANIFEST_INVALID, why)
 
     def mounts(self, manifest: Manifest) -> tuple[Mount, ...]:
-        """Return what an agent of this manifest has of the host, ``/shared`` first.
+        """Return the host directories that a manifest mounts, ``/shared`` first.
 
         Raises:
-            HiveError: ``not_found`` for a workspace that nobody named.
+            HiveError: ``not_found`` for an unknown workspace.
         """
         found = [
             Mount(
@@ -129,7 +129,7 @@ class Workspaces:
     # --- the operator -----------------------------------------------------------------
 
     async def all(self, _params: NoParams) -> WorkspacesResult:
-        """Return all, each with what is wrong with it now."""
+        """Return all workspaces, each with its current problem if any."""
         views = []
         for name in self.names:
             configured = self.config.workspaces.get(name)
@@ -147,24 +147,24 @@ class Workspaces:
         return WorkspacesResult(workspaces=tuple(views))
 
     async def add(self, params: WorkspaceAddParams, by: str) -> None:
-        """Name a directory.
+        """Add a directory under a name.
 
         Raises:
             HiveError: ``bad_request`` for a path that no workspace may have;
-                ``conflict`` if the name is taken, or only the host's configuration
-                names workspaces; ``too_many``; ``unavailable``.
+                ``conflict`` if the name is taken, or if workspaces can only be set in
+                the host's configuration; ``too_many``; ``unavailable``.
         """
         name = params.name
         if not self.addable:
             raise HiveError(
                 ErrorCode.CONFLICT,
-                f"On this host workspaces are configured: set {self._how(name)}, and "
-                "run nixos-rebuild switch.",
+                "On this host, workspaces are set in the NixOS configuration: set "
+                f"{self._how(name)}, and run nixos-rebuild switch.",
             )
         if name in self:
             raise HiveError(
                 ErrorCode.CONFLICT,
-                f"There is a workspace {name} already: choose another name, or remove "
+                f"There is already a workspace {name}: choose another name, or remove "
                 "it first.",
             )
         if len(self._added) >= _MOST:
@@ -181,17 +181,17 @@ class Workspaces:
         self.audit.record(by, "workspace_added", None, data)
 
     async def remove(self, params: WorkspaceParams, by: str) -> None:
-        """Forget a name; the directory stays as it is.
+        """Remove a name; the directory itself is unchanged.
 
         Raises:
-            HiveError: ``not_found``; ``conflict`` if the configuration names it, or an
-                agent runs with it.
+            HiveError: ``not_found``; ``conflict`` if it is set in the host's
+                configuration, or if a running agent uses it.
         """
         name = params.name
         if name in self.config.workspaces:
             raise HiveError(
                 ErrorCode.CONFLICT,
-                f"The host's configuration names {name}: remove "
+                f"Workspace {name} is set in the host's configuration: remove "
                 f"services.hyperhive.workspaces.{name} there.",
             )
         if name not in self._added:
@@ -203,7 +203,7 @@ class Workspaces:
         if users:
             raise HiveError(
                 ErrorCode.CONFLICT,
-                f"{listed(users)} runs with the workspace {name}. Stop the agent, or "
+                f"Workspace {name} is in use by {listed(users)}. Stop the agent, or "
                 "deploy an agent.nix without it.",
             )
         rest = {one: path for one, path in self._added.items() if one != name}
@@ -238,7 +238,7 @@ class Workspaces:
         return tuple(sorted(found))
 
     async def _keep(self, added: dict[str, str]) -> None:
-        """Write what is added as a whole, and go by it."""
+        """Write the added workspaces atomically, then use them."""
         try:
             data = msgspec.json.encode(added)
             await asyncio.to_thread(write_file, self._file, data, mode=0o600)
@@ -251,14 +251,14 @@ class Workspaces:
 
 
 def problem(path: Path) -> str | None:
-    """Say why a directory cannot be opened without following a link. Blocking."""
+    """Return why a directory cannot be opened without following links. Blocking."""
     try:
         with Folder.at(_ROOT, path):
             return None
     except HiveError:
         return (
-            f"{path} is no directory, or a link is on the way to it: name the "
-            "directory by its real path (realpath)."
+            f"{path} is not a directory, or its path contains a symbolic link: use "
+            "the directory's real path (realpath)."
         )
     except OSError as error:
-        return f"{path} cannot be opened: {error.strerror}."
+        return f"Cannot open {path}: {error.strerror}."

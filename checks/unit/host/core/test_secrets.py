@@ -64,7 +64,7 @@ async def test_a_value_is_rotated(kit: Kit, tmp_path: Path) -> None:
     await ours.set(SecretSetParams(name="TOKEN", value=VALUE), "uid 0")
     await ours.rotate(rotated, "uid 0")
     assert await ours.value("TOKEN") == "another one"
-    with pytest.raises(HiveError, match="This is the value that TOKEN has; nothing"):
+    with pytest.raises(HiveError, match="TOKEN already has this value; nothing"):
         await ours.rotate(rotated, "uid 0")
     with pytest.raises(HiveError, match="by the host's configuration"):
         await ours.rotate(SecretSetParams(name="FILE", value="x"), "uid 0")

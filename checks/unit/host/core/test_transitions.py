@@ -43,7 +43,7 @@ MAYBE = st.none() | TEXTS
 
 
 class Line:
-    """A connection, as far as an agent's present needs one."""
+    """A connection, as far as an agent's live state needs one."""
 
 
 class Machine(RuleBasedStateMachine):

@@ -63,9 +63,9 @@ async def test_added_ones_are_kept_listed_and_removed(kit: Kit, tmp_path: Path) 
     assert found[1].problem is None
     file = tmp_path / "state" / "workspaces.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    with pytest.raises(HiveError, match="There is a workspace site already"):
+    with pytest.raises(HiveError, match="There is already a workspace site"):
         await ours.add(WorkspaceAddParams(name="site", path=path), "uid 0")
-    with pytest.raises(HiveError, match="configuration names docs"):
+    with pytest.raises(HiveError, match="docs is set in the host"):
         await ours.remove(WorkspaceParams(name="docs"), "uid 0")
     await ours.remove(WorkspaceParams(name="site"), "uid 0")
     with pytest.raises(HiveError, match="There is no workspace site"):
@@ -83,9 +83,9 @@ async def test_what_cannot_be_added(kit: Kit, tmp_path: Path) -> None:
         (str(tmp_path / "state"), "the hive's own directory"),
         (str(tmp_path), "the hive's own directory"),
         ("site", "use an absolute path"),
-        (str(tmp_path / "link" / "site"), "a link is on the way"),
-        (str(tmp_path / "link"), "a link is on the way"),
-        (str(tmp_path / "file"), "is no directory"),
+        (str(tmp_path / "link" / "site"), "contains a symbolic link"),
+        (str(tmp_path / "link"), "contains a symbolic link"),
+        (str(tmp_path / "file"), "is not a directory"),
         (str(tmp_path / "none"), "No such file"),
     ):
         with pytest.raises(HiveError, match=said):
@@ -102,7 +102,7 @@ async def test_one_that_a_running_agent_has_stays(kit: Kit, tmp_path: Path) -> N
     await ours.add(WorkspaceAddParams(name="site", path=path), "uid 0")
     agent = await kit.agent("alice", workspaces={"site": {"access": "read"}})
     assert (await ours.all(NoParams())).workspaces[0].agents == ("alice",)
-    with pytest.raises(HiveError, match="alice runs with the workspace site"):
+    with pytest.raises(HiveError, match="Workspace site is in use by alice"):
         await ours.remove(WorkspaceParams(name="site"), "uid 0")
     kit.transitions.stopped(agent)
     assert agent.state is AgentState.STOPPED

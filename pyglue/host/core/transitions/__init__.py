@@ -1,4 +1,4 @@
-"""Every change of an agent's present, by name: the only code that writes ``agent``.
+"""Every change of an agent's live state, by name: the only code that writes ``agent``.
 
 One call changes memory and store and emits the event. There are two kinds:
 
@@ -12,8 +12,8 @@ What is only observed (the provider's answers, ``recv``, message hops) is kept i
 alone. Each change is reported to the listeners, and ends the pending ``recv`` of an
 agent that may no longer receive messages.
 
-``writing`` is the base, which alone touches the object; the transitions stand by
-subject in the modules beside it. Services use ``Transitions``, which has all of them.
+``writing`` is the base: only it modifies the object. The modules beside it have the
+transitions, by subject. Services use ``Transitions``, which has all of them.
 """
 
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Transitions of what blocks an agent: the operator, limits, the disk, the provider."""
+"""Transitions for what blocks an agent: the operator, limits, disk, the provider."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from pyglue.wall_clock import Moment
 
 @dataclass(kw_only=True)
 class BlockTransitions(Writing):
-    """Pauses and other controls, budgets, disk space, the provider's answers."""
+    """Pauses and other controls, budgets, disk space, the provider's responses."""
 
     def controlled(self, agent: Agent, row: Control) -> Awaitable[None]:
         """The operator changed its controls: a pause, a model, more budget."""
@@ -48,7 +48,7 @@ class BlockTransitions(Writing):
         self._all()
 
     def budget_reached(self, agent: Agent, why: str, until: float) -> None:
-        """No turn may begin before a budget allows it, which happens by ``until``."""
+        """No turn may begin until a budget allows it, at ``until`` at the latest."""
         self._set(agent, replace(agent, over_budget=why, budget_until=until))
         self._emit(agent, AgentChange.BUDGET)
 

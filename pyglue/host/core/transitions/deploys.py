@@ -1,4 +1,4 @@
-"""Transitions of what should run and what is deployed."""
+"""Transitions of an agent's desired state and its deployment."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from pyglue.store.failures import StoreError
 
 @dataclass(kw_only=True)
 class DeployTransitions(Writing):
-    """Whether an agent should run, with which record, and what is wrong with it."""
+    """Whether an agent should run, with which record, and its problem if any."""
 
     def wanted(self, agent: Agent, wanted: bool) -> Awaitable[None]:
         """It should run, or should not, from now on."""
@@ -28,7 +28,7 @@ class DeployTransitions(Writing):
         )
 
     def problem_noted(self, agent: Agent, problem: str | None) -> Awaitable[None]:
-        """Something went wrong; None if all is well again."""
+        """It has a problem; None clears it."""
         self._set(agent, replace(agent, problem=problem))
         return _in_effect(
             self.store.write(
@@ -71,7 +71,7 @@ class DeployTransitions(Writing):
         return written
 
     def _unless_deployed(self, agent: Agent, done: "asyncio.Future[None]") -> None:
-        """After a failed write of a deploy, store the part that is true anyway."""
+        """If writing a deploy failed, store the part that is in effect anyway."""
         if done.cancelled() or done.exception() is not None:
             self.store.post(
                 lambda tx: rows.set_present(

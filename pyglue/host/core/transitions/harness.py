@@ -79,7 +79,7 @@ class HarnessTransitions(TurnTransitions):
         self._state(agent, AgentState.FAILED, why)
 
     def crashed(self, agent: Agent, why: str, problem: str) -> None:
-        """Its container ended unexpectedly."""
+        """Its container exited unexpectedly."""
         self._state(agent, AgentState.FAILED, why)
         self._set(agent, replace(agent, problem=problem))
 
@@ -90,11 +90,11 @@ class HarnessTransitions(TurnTransitions):
         self.store.post(write)
 
     def state_reported(self, agent: Agent, report: Report) -> None:
-        """Its harness reports its state; it cannot claim hived's own states.
+        """Its harness reports its state; it cannot claim states that only hived sets.
 
-        Nor can it claim to be paused or over budget unless hived agrees, and the
-        reason is then in hived's words; all other details are quoted. If states
-        arrive too fast, the latest is published a little later.
+        Nor can it claim to be paused or over budget unless hived agrees; the reason is
+        then hived's own. All other details are quoted. If reports arrive too fast, the
+        latest is published after a short delay.
         """
         state, detail = report.state, report.detail
         if state not in _REPORTED or agent.harness is None:

@@ -1,4 +1,4 @@
-"""Transitions of an agent that receives messages."""
+"""Transitions of an agent receiving messages."""
 
 from dataclasses import dataclass, replace
 
@@ -11,7 +11,7 @@ class ReceivingTransitions(Writing):
     """The pending ``recv``, and how far the received messages are from a human."""
 
     def recv_parked(self, agent: Agent, parked: Parked) -> None:
-        """It waits for the next message."""
+        """It is waiting for the next message."""
         self._set(agent, replace(agent, parked=parked))
 
     def recv_claimed(self, agent: Agent) -> Parked | None:
@@ -34,7 +34,7 @@ class ReceivingTransitions(Writing):
             self._become(agent, replace(agent, parked=None))
 
     def messages_taken(self, agent: Agent, hop: int) -> None:
-        """It received messages: what it sends now is a consequence of them."""
+        """It received messages; what it sends now is ``hop`` turns from a human."""
         self._become(agent, replace(agent, hop=max(agent.hop, hop)))
 
     def messages_done(self, agent: Agent) -> None:

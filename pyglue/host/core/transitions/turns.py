@@ -31,8 +31,8 @@ class TurnTransitions(Writing):
     ) -> Awaitable[int]:
         """Begin a turn with ``model`` unless ``check`` refuses; return its id.
 
-        ``also`` is written in the same transaction. If the harness has disconnected
-        by the time the turn is stored, the turn is lost at once.
+        ``also`` writes in the same transaction. If the harness has disconnected by the
+        time the turn is stored, the turn is lost immediately.
         """
         harness = agent.harness
 
@@ -54,7 +54,7 @@ class TurnTransitions(Writing):
     def turn_ended(
         self, agent: Agent, end: TurnEndParams, also: Callable[[Tx], None]
     ) -> Awaitable[None]:
-        """End a turn as its harness reports it; ``also`` is written with it.
+        """End a turn as reported by its harness; ``also`` writes with it.
 
         Raises:
             HiveError: ``conflict`` if it is not this agent's running turn.
@@ -76,7 +76,7 @@ class TurnTransitions(Writing):
         return self.store.write(write, then=follow)
 
     def turn_lost(self, agent: Agent) -> None:
-        """Nobody is left to end the running turn, if there is one."""
+        """The running turn, if there is one, has lost its harness."""
         turn = agent.turn
         if turn is not None:
             self._lose(agent, turn)

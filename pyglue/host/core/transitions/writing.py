@@ -1,4 +1,4 @@
-"""The base of all transitions: writes an agent's present and reports the change."""
+"""The base of all transitions: writes an agent's live state and reports the change."""
 
 import time
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class Writing:
     _listeners: list[Callable[[Agent], None]] = field(default_factory=list, init=False)
 
     def listen(self, listener: Callable[[Agent], None]) -> None:
-        """Call ``listener`` with each agent that changed; it must not block."""
+        """Call ``listener`` with each changed agent; it must not block."""
         self._listeners.append(listener)
 
     def _state(
