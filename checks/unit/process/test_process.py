@@ -7,6 +7,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from pyglue.process import (
     run,
     run_sync,
 )
+from pyglue.process.logfile import unstamped
 from pyglue.redact import Redactor
 
 ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
@@ -350,6 +352,35 @@ def test_log_is_capped_and_keeps_the_newest(tmp_path: Path) -> None:
     assert log.tail(2) == ("line 498", "line 499")
     assert len(log.tail(10_000)) > 100
     assert log.tail(0) == ()
+
+
+def test_lines_of_a_log_begin_with_their_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LogFile(tmp_path / "x.log", stamps=True)
+    moments = [time.gmtime(86400 + second) for second in range(5)]
+    for moment, data in zip(
+        moments, (b"one\n\ntw", b"o", b"\n", b"", b"three"), strict=True
+    ):
+        monkeypatch.setattr(time, "gmtime", lambda moment=moment: moment)
+        log.write(data)
+    begun = b"1970-01-02T00:00:00Z "
+    assert (tmp_path / "x.log").read_bytes() == (
+        begun + b"one\n" + begun + b"\n" + begun + b"two\n1970-01-02T00:00:04Z three"
+    )
+    assert log.tail(9) == ("one", "", "two", "three")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"", b"Z ", b"INFO a line of a log", b"2026-13-29T23:49:10Z month"),
+        *(b"2026-11-29T23:49:10 no zone", b"\xff026-11-29T23:49:10Z x"),
+        b"2026-11-29T23:49:10ZZ",
+    ],
+)
+def test_a_line_without_a_time_is_left_as_it_is(line: bytes) -> None:
+    assert unstamped(line) == (line, None)
 
 
 def test_log_refuses_a_link(tmp_path: Path) -> None:

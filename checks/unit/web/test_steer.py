@@ -111,3 +111,20 @@ def test_each_message_stands_once_on_the_page(
     for number in (1, 2, 3):
         assert page.count(f'data-id="{number}"') == 1
     assert operator.get("/fragments/agent/alice/mail").text.count("data-id=") == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"turn": 5}, "alice compacts its session after turn 5."),
+        ({"turns": 0}, "alice has had no turn yet, so there is nothing to compact."),
+        ({"turns": 3}, "Compacting the session of alice…"),
+    ],
+)
+def test_what_compacting_leads_to_is_said(
+    operator: Operator, fields: dict[str, object], says: str
+) -> None:
+    operator.hive.agents = [data.agent("alice", **fields)]
+    answer = operator.post("/agents/alice/command", {"line": "/compact"})
+    assert operator.hive.called("compact")
+    assert says in (answer.text + operator.get(answer.location or "/").text)

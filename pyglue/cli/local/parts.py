@@ -76,7 +76,7 @@ class Parts:
     def run(self, program: Program, env: Mapping[str, str] | None = None) -> None:
         """Start a child, with ``env`` beside the program's own."""
         name = program.name
-        log = self._logs.setdefault(name, LogFile(self._log(name)))
+        log = self._logs.setdefault(name, LogFile(self._log(name), stamps=True))
         kept = {key: os.environ[key] for key in _KEPT_ENV if key in os.environ}
         python = (sys.executable, "-P", "-m", program.module)
         self._children[name] = Child.start(

@@ -260,7 +260,7 @@ class LocalBackend(Backend):
 
     def _log(self, name: str) -> LogFile:
         if name not in self._logs:
-            self._logs[name] = LogFile(self._layout.agent_log(name))
+            self._logs[name] = LogFile(self._layout.agent_log(name), stamps=True)
         return self._logs[name]
 
     def memory_kills(self, name: str) -> int:

@@ -19,6 +19,7 @@ from typing import IO, Final, NamedTuple
 from pyglue.api.journal import LINES_MAX, JournalPage
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.logs import JournalSource, Lines
+from pyglue.process.logfile import unstamped
 from pyglue.process.watch import Watch
 
 _CURSOR: Final = re.compile(r"([0-9]{1,20}):([0-9]{1,18}):([0-9]{1,2}):([0-9]{1,10})")
@@ -93,7 +94,8 @@ class FileSource(JournalSource):
                 newest.append(found.line)
                 last = found if found.raw else last
         for line in newest:
-            lines.add(_text(line), None, None)
+            text, at = unstamped(line)
+            lines.add(_text(text), at, None)
         return lines.page(None if last is None else str(last.place))
 
     def _after(self, count: int, place: _Place | None) -> JournalPage:
@@ -101,7 +103,8 @@ class FileSource(JournalSource):
         with self._open() as files:
             files, offset, gap = _from(files, place)
             for found in _read(files, offset, begun=False):
-                lines.add(_text(found.line), None, str(found.place))
+                text, at = unstamped(found.line)
+                lines.add(_text(text), at, str(found.place))
                 if lines.full:
                     break
         return lines.first_page(None if place is None or gap else str(place), gap=gap)

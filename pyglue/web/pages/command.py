@@ -102,7 +102,12 @@ def _send(agent: str, text: str, priority: Priority) -> str:
 
 def _compact(agent: str, _word: str) -> str:
     hive().call(COMPACT, AgentParams(agent=agent))
-    return f"{agent} will compact its session as soon as no turn is running."
+    view = hive().call(AGENT, AgentParams(agent=agent)).agent
+    if view.turn is not None:
+        return f"{agent} compacts its session after turn {view.turn}."
+    if not view.turns:
+        return f"{agent} has had no turn yet, so there is nothing to compact."
+    return f"Compacting the session of {agent}…"
 
 
 def _new(agent: str, _word: str) -> str:

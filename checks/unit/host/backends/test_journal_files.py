@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,26 @@ async def test_the_newest_lines_and_what_comes_after_them(
     after = await file.read(2, page.cursor)
     assert texts(after) == ["four", "five"]
     assert texts(await file.read(2, after.cursor)) == ["six"]
+
+
+async def test_lines_have_the_times_at_which_they_were_written(
+    file: FileSource, tmp_path: Path
+) -> None:
+    LogFile(tmp_path / "logs" / "a.log").write(b"by an older hived\n")
+    began = int(time.time())
+    log = LogFile(tmp_path / "logs" / "a.log", stamps=True)
+    log.write(b"one\n2000-01-01T00:00:00Z forged\n")
+    page = await file.read(10, None)
+    texts_ = ["by an older hived", "one", "2000-01-01T00:00:00Z forged"]
+    assert texts(page) == texts_
+    old, *new = (line.at for line in page.lines)
+    assert old is None
+    assert all(at is not None and began <= at <= time.time() for at in new)
+    after = await file.read(10, (await file.read(1, None)).cursor)
+    assert after.lines == ()
+    async for news in file.follow(None):
+        assert news.lines == page.lines
+        break
 
 
 async def test_a_line_that_is_only_begun_comes_whole_with_the_cursor(
