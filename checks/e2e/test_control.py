@@ -152,6 +152,12 @@ async def test_a_model_of_the_hive_s_own_is_used_and_priced(hive: Hive) -> None:
     await hive.idle("alice")
     # Dearer than any model of ours: a request of a thousand tokens costs a dollar.
     assert (await hive.agent("alice")).cost_today_usd - before > 0.5
+
+    async def lately() -> bool | None:
+        view = await hive.agent("alice")
+        return min(view.cost_hour_usd, sum(view.cost_hours)) > 0.5 or None
+
+    await hive.until(lately, "its cost of the last hours", every=0.2)
     code, said = await command(hive, "model", "alice", "haiku")
     assert (code, "next turn" in said) == (0, True)
     assert (await command(hive, "model", "alice", "--reset"))[0] == 0

@@ -27,7 +27,7 @@ export function wants(section, event) {
 }
 
 function stateOf(section) {
-  const at = reading.get(section) ?? { busy: false, again: false, timer: 0, next: 0 };
+  const at = reading.get(section) ?? { busy: false, again: false, timer: 0, next: 0, read: 0 };
   reading.set(section, at);
   return at;
 }
@@ -45,8 +45,13 @@ export function refreshAll() {
   sections().forEach(refresh);
 }
 
-// Somebody looks again: nothing waits any longer.
+// Somebody looks, or still does: nothing waits any longer, and what changes by the clock
+// alone, as a rate does, is read again after its data-every seconds.
 export function look() {
+  for (const section of document.querySelectorAll("[data-every]")) {
+    const { busy, timer, read: at } = stateOf(section);
+    if (!busy && !timer && performance.now() - at > section.dataset.every * 1000) refresh(section);
+  }
   for (const section of unseen) refresh(section);
   unseen.clear();
   for (const section of document.querySelectorAll("[data-always]")) {
@@ -86,6 +91,7 @@ async function read(section) {
     const least = document.hidden ? HIDDEN_REST_MS : REST_MS;
     for (const { section: one, at } of all) {
       at.busy = false;
+      at.read = ended;
       at.next = ended + Math.min(REST_MAX_MS, Math.max(least, (ended - began) * REST_FACTOR));
       if (at.again) refresh(one);
     }

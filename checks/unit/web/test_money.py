@@ -123,6 +123,14 @@ def test_a_sparkline_says_what_it_shows() -> None:
     assert '<path d="M0 16H44V0H46V8H48V16Z"/>' in found
 
 
+def test_a_sparkline_of_a_subscription_says_that_it_is_an_estimate(
+    operator: Operator,
+) -> None:
+    operator.hive.agents = [data.agent("a", cost_hours=_HOURS, is_estimate=True)]
+    said = "Last 24 hours: ≈ $0.75, at most ≈ $0.50 an hour"
+    assert said in operator.get("/").text
+
+
 def test_every_cost_is_seen_however_small() -> None:
     assert "V15H2V0H" in sparkline((0.001, *[10.0] * 22, 0.0))
 

@@ -20,12 +20,17 @@ _SVG: Final = Markup(
 
 
 @functools.lru_cache(maxsize=4096)
-def sparkline(hours: tuple[float, ...]) -> Markup:
-    """Return dollars of hours, the oldest first, as an inline SVG; nothing for none."""
+def sparkline(hours: tuple[float, ...], is_estimate: bool = False) -> Markup:
+    """Return dollars of hours, the oldest first, as an inline SVG; nothing for none.
+
+    ``is_estimate``: a subscription pays, and the amounts say so.
+    """
     most = max(hours, default=0.0)
     if most <= 0:
         return Markup()
-    title = f"Last {len(hours)} hours: {usd(sum(hours))}, at most {usd(most)} an hour"
+    about = "≈ " if is_estimate else ""
+    whole, top = f"{about}{usd(sum(hours))}", f"{about}{usd(most)}"
+    title = f"Last {len(hours)} hours: {whole}, at most {top} an hour"
     return _SVG.format(w=_WIDTH, h=_HEIGHT, title=title, path=_steps(hours, most))
 
 
