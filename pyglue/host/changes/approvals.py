@@ -1,8 +1,8 @@
 """The operator's decisions: approve exactly what was shown, deny, request changes.
 
-The commit and the manifest hash that the operator saw must be those of the pending
-proposal at that moment; deciding and queueing the deploy are one transaction, so two
-operators at once make one deploy.
+The commit and the manifest hash that the operator saw must still be those of the
+pending proposal. The decision and its queued deployment are one transaction, so two
+operators who approve at the same time cause one deployment.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Approvals:
-    """Approves, denies, requests changes and expires."""
+    """Approves, denies, requests changes, and closes expired proposals."""
 
     store: Store
     registry: Registry
@@ -70,11 +70,11 @@ class Approvals:
     )
 
     async def approve(self, params: ApproveParams, by: str) -> Operation:
-        """Approve what was seen and queue its deploy.
+        """Approve the reviewed version of a proposal and queue its deployment.
 
         Raises:
-            HiveError: ``not_found``; ``stale`` if it is not pending any more, or is
-                not what the operator saw; ``unavailable`` if it cannot be recorded.
+            HiveError: ``not_found``; ``stale`` if it is no longer pending, or differs
+                from what the operator saw; ``unavailable`` if it cannot be recorded.
         """
 
         self.audit.ready()
@@ -98,12 +98,12 @@ class Approvals:
             return row, operation
 
         row, operation = await self.store.write(decide)
-        self.operations.enqueue(operation)  # begins when we wait next
+        self.operations.enqueue(operation)  # starts at our next await
         self._audited(row, by, "approved")
         return operation
 
     async def deny(self, params: DenyParams, by: str) -> None:
-        """Deny with a reason that the proposer reads.
+        """Deny with a reason for the proposer.
 
         Raises:
             HiveError: ``not_found``, ``stale``.
@@ -111,13 +111,13 @@ class Approvals:
         await self._close(params.id, ApprovalState.DENIED, by, params.reason)
 
     async def request_changes(self, params: RequestChangesParams, by: str) -> None:
-        """Close a proposal with an overall text and comments on its lines.
+        """Close a proposal with a general comment and comments on its lines.
 
-        The lines are quoted from git, so that the manager reads what is there.
+        The lines are quoted from git, so that the manager sees the actual text.
 
         Raises:
-            HiveError: ``not_found``, ``stale``; ``bad_request`` if nothing is said, or
-                for a line that is not there; ``too_large``.
+            HiveError: ``not_found``, ``stale``; ``bad_request`` without any comment, or
+                for a line that does not exist; ``too_large``.
         """
         if not (params.text.strip() or params.comments):
             raise HiveError(
@@ -131,7 +131,7 @@ class Approvals:
         await self._close(row.id, state, by, reason, comments=made, said=said)
 
     async def withdraw(self, params: WithdrawParams, by: str) -> None:
-        """Take a proposal back, for who proposed it.
+        """Withdraw a proposal on behalf of its proposer.
 
         Raises:
             HiveError: ``not_found``, ``forbidden``, ``stale``.
@@ -147,7 +147,7 @@ class Approvals:
         await self._close(row.id, ApprovalState.WITHDRAWN, by, reason)
 
     def heard(self, event: Event) -> None:
-        """Write down what was superseded: a newer proposal does that by itself."""
+        """Audit a superseded proposal, and inform the manager."""
         changed = event.read()
         if (
             isinstance(changed, ApprovalChanged)
@@ -171,7 +171,7 @@ class Approvals:
         await self._tell(row, "system", ApprovalState.SUPERSEDED, reason)
 
     async def expire(self) -> None:
-        """Close expired proposals; called now and then."""
+        """Close expired proposals; called at intervals."""
         await self._tag()
         now = time.time()
         for row in await self.store.read(rows.pending):
@@ -189,7 +189,7 @@ class Approvals:
         comments: tuple[QuotedComment, ...] = (),
         said: str | None = None,
     ) -> None:
-        """Close a proposal. ``said`` is the message with its reason and comments."""
+        """Close a proposal. ``said`` is the message with the reason and comments."""
 
         def close(tx: Tx) -> tuple[ApprovalRow, bool]:
             row = _pending(tx, number)
@@ -207,7 +207,7 @@ class Approvals:
         await self._tell(row, by, state, reason, said)
 
     async def _tag(self) -> None:
-        """Tag what was closed; on a full disk that waits: the store has it already."""
+        """Tag closed proposals. A full disk delays tags; the store is up to date."""
         while self._untagged:
             row, state, reason = waiting = self._untagged.popleft()
             repo, kind = self._repo(row.agent), _CLOSING[state]
@@ -230,7 +230,7 @@ class Approvals:
         reason: str,
         said: str | None = None,
     ) -> None:
-        """Tell the manager; ``said`` in place of the sentence, whoever proposed it."""
+        """Inform the manager; ``said``, if given, is sent whoever the proposer is."""
         is_news = await self.notifications.give(
             NotificationKind.APPROVAL_RESOLVED,
             row.agent,

@@ -1,6 +1,6 @@
 """The log of one build, bounded, written to the store while it grows.
 
-Kept are the first lines and the last. The store is written at most every second: each
+The first and the last lines are kept. The store is written at most once a second: each
 write is an event, and a build prints thousands of lines.
 """
 
@@ -34,7 +34,7 @@ class BuildLog:
     _later: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def add(self, line: str) -> None:
-        """Take one line without its end."""
+        """Add one line, without its newline."""
         self._count += 1
         if len(self._head) < _HEAD:
             self._head.append(line)
@@ -47,13 +47,13 @@ class BuildLog:
 
     @property
     def text(self) -> str:
-        """What is kept of the log."""
+        """The kept lines, with a note in place of those left out."""
         left_out = self._count - len(self._head) - len(self._tail)
         gap = [f"[{left_out} lines omitted]"] if left_out else []
         return "".join(f"{line}\n" for line in (*self._head, *gap, *self._tail))
 
     async def close(self) -> None:
-        """Write what is there."""
+        """Write the final log."""
         if self._later is not None:
             self._later.cancel()
             self._later = None
@@ -72,6 +72,6 @@ class BuildLog:
 
 
 def _unless_written(written: "asyncio.Future[None]") -> None:
-    """Leave it to the next write, which has all lines, or to ``close``."""
+    """Only log a failure: the next write, or ``close``, contains all lines."""
     if not written.cancelled() and (error := written.exception()) is not None:
         _log.info("could not write a build's log yet: %s", error)

@@ -1,6 +1,6 @@
-"""Comments on lines of a proposal: quoted from git, found again, sent to the manager.
+"""Comments on lines of a proposal: quoted from git, relocated, sent to the manager.
 
-The lines were written by agents: in the message each is one visible line behind ``>``.
+Agents wrote the lines: in the message each is one line of visible text after ``>``.
 """
 
 from collections.abc import Sequence
@@ -21,25 +21,25 @@ from pyglue.git.repos import AppliedRepo
 from pyglue.store.approvals import ApprovalRow
 
 _LINE_MAX: Final = 400
-"""Characters of a quoted line; lines are also compared up to there."""
+"""Maximum characters of a quoted line; comparisons of lines also stop there."""
 _NEAR: Final = 5000
-"""Lines before and after the old place in which a commented line is looked for."""
+"""How far from its old position a commented line is searched for, in lines."""
 _PATH_MAX: Final = 400
 MESSAGE_MAX: Final = 64 * 1024
-"""Bytes of the message with all comments and quoted lines."""
+"""Maximum size of the message with all comments and quoted lines, in bytes."""
 
 
 def quote(repo: AppliedRepo, commit: str | None, comment: LineComment) -> QuotedComment:
-    """Return a comment with its lines of ``commit``. Blocking.
+    """Return a comment with the lines of ``commit`` that it is about. Blocking.
 
     Raises:
-        HiveError: ``bad_request`` for a file or a line that is not there.
+        HiveError: ``bad_request`` for a file or a line that does not exist.
     """
     last = comment.line if comment.to is None else comment.to
     if not comment.line <= last < comment.line + COMMENTED_LINES:
         raise _bad(
             comment,
-            f"the last line must be at or after the first, and the comment about at "
+            f"the last line must not precede the first, and a comment can cover at "
             f"most {COMMENTED_LINES} lines",
         )
     lines = None if commit is None else lines_of(repo, commit, comment.file)
@@ -60,7 +60,7 @@ def quote(repo: AppliedRepo, commit: str | None, comment: LineComment) -> Quoted
 def find(
     repo: AppliedRepo, commit: str | None, comments: Sequence[QuotedComment]
 ) -> tuple[QuotedComment, ...]:
-    """Return comments with where their lines are in ``commit``, if there. Blocking."""
+    """Return comments with the positions of their lines in ``commit``. Blocking."""
     files: dict[str, list[str]] = {}
     for one in comments:
         if commit is not None and one.base is None and one.file not in files:
@@ -94,7 +94,7 @@ def message(row: ApprovalRow, text: str, comments: Sequence[QuotedComment]) -> s
     """
     head = (
         f"Approval {row.id} for {row.agent}: the operator requests changes. Nothing "
-        "was deployed; propose again when they are made."
+        "was deployed; make the changes and propose again."
     )
     parts = [head]
     if text.strip():
@@ -107,14 +107,14 @@ def message(row: ApprovalRow, text: str, comments: Sequence[QuotedComment]) -> s
     if size > MESSAGE_MAX:
         raise HiveError(
             ErrorCode.TOO_LARGE,
-            f"Text and comments with their quoted lines are {size // 1024} KiB; at "
-            f"most {MESSAGE_MAX // 1024} KiB. Comment on fewer lines.",
+            f"The comments with their quoted lines are {size // 1024} KiB; the limit "
+            f"is {MESSAGE_MAX // 1024} KiB. Comment on fewer lines.",
         )
     return whole
 
 
 def counted(comments: Sequence[QuotedComment]) -> str:
-    """Return what stands for the overall text if there are only comments."""
+    """Return the stand-in for a general comment if there are only line comments."""
     return "1 comment." if len(comments) == 1 else f"{len(comments)} comments."
 
 
@@ -127,5 +127,5 @@ def _bad(comment: LineComment, why: str) -> HiveError:
     lines = str(comment.line) if comment.to is None else f"{comment.line}-{comment.to}"
     place = said(f"{comment.file}:{lines}", limit=_PATH_MAX)
     return HiveError(
-        ErrorCode.BAD_REQUEST, f"Invalid place of a comment {place}: {why}."
+        ErrorCode.BAD_REQUEST, f"Invalid position of a comment {place}: {why}."
     )

@@ -1,10 +1,10 @@
 """Deploying an approved commit, or reverting to the previous one.
 
 Spawn, deploy, restore, rollback and rebuild share these steps: a new agent first gets
-its row and directories, a draft and a destroyed agent keep theirs. Every step may be
-repeated. The build comes first and does not touch anything that runs. ``main`` only
-moves after the harness's hello with the new manifest hash, from inside the built
-system. Any failure goes through ``revert`` (the previous record runs again) to ``fail``
+its row and directories; a draft and a destroyed agent keep theirs. Every step is
+idempotent. The build comes first and does not affect the running agent. ``main`` moves
+only after the harness, inside the built system, has said hello with the new manifest
+hash. Any failure leads through ``revert`` (the previous record runs again) to ``fail``
 (tag, status, notification).
 """
 
@@ -40,7 +40,7 @@ from pyglue.store.approvals import ApprovalRow
 from pyglue.store.database import Reader, Store, Tx
 
 _log = logging.getLogger(__name__)
-_REASON_MAX: Final = 2 * PROBLEM_MAX  # in whole, with how it was cited
+_REASON_MAX: Final = 2 * PROBLEM_MAX  # with the words around a quoted problem
 _NOTICES: Final = {
     ApprovalKind.SPAWN: NotificationKind.SPAWNED,
     ApprovalKind.CHANGE: NotificationKind.APPROVAL_RESOLVED,
@@ -137,7 +137,7 @@ class Deploy:
     # --- steps ----------------------------------------------------------------------
 
     def _check(self, reader: Reader, approval: ApprovalRow) -> None:
-        """Refuse what was queued behind the end of what it is about.
+        """Refuse a deployment whose agent, draft or kept state has been removed.
 
         Raises:
             HiveError: ``not_found``, ``conflict``.
@@ -159,7 +159,7 @@ class Deploy:
                 self.registry.get(name)
 
     def _create(self, tx: Tx, approval: ApprovalRow) -> AgentRow:
-        """One transaction: what was a draft, or kept, is an agent from now on."""
+        """Turn a draft or kept state into an agent, in one transaction."""
         name = approval.agent
         role = self.registry.role(name)
         kept.bring_back(tx, name, role.value)
@@ -189,7 +189,7 @@ class Deploy:
             wanted=agent.wanted or approval.kind is ApprovalKind.RESTORE,
             also=also,
         )
-        if not agent.wanted:  # it was stopped by hand and stays so
+        if not agent.wanted:  # stopped by hand: it stays stopped
             await self.lifecycle.stop(agent)
         await self._show(approval, record)
         self._audited(approval, "deployed")
@@ -203,7 +203,7 @@ class Deploy:
         )
 
     async def _show(self, approval: ApprovalRow, record: PinnedRecord) -> None:
-        """Show it in the hive's flake, which nothing depends on."""
+        """Add it to the hive's flake; nothing depends on that, so errors are logged."""
         if self.systems is None:
             return
         repo = self._tags.repo(approval)
@@ -217,10 +217,10 @@ class Deploy:
             )
 
     async def _build(self, approval: ApprovalRow) -> None:
-        """Build what was approved; without a system there is nothing to build."""
+        """Build the approved system; without NixOS there is nothing to build."""
         if self.systems is None:
             return
-        # A new agent is in the registry from its ``prepare`` on only.
+        # A new agent is not in the registry before ``prepare``.
         agent = self.registry.find(approval.agent)
         before = None if agent is None else agent.approval
         log = BuildLog(store=self.store, approval=approval.id, agent=approval.agent)
@@ -254,7 +254,7 @@ class Deploy:
         await self._progress(approval, ApprovalState.FAILED, reason)
         agent = self.registry.find(approval.agent)
         if agent is not None:
-            # Whatever runs again has no problem; the approval keeps the reason.
+            # An agent that runs again has no problem; the approval keeps the reason.
             well = agent.wanted and agent.harness is not None
             await self.transitions.problem_noted(agent, None if well else reason)
         self._audited(approval, "failed")

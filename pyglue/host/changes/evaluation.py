@@ -1,9 +1,9 @@
-"""From a commit in an applied repository to its manifest, and its system if it has one.
+"""Evaluates a commit of an applied repository: its manifest, and its NixOS system.
 
 The tree is evaluated once in the restricted evaluator, and validated against the
 trusted options and the operator's limits. Where agents are NixOS systems, the system
 is evaluated too, and compared with the deployed one. Nothing is built or fetched here.
-``pinning`` makes an approval of the result.
+``pinning`` turns the result into an approval.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ from pyglue.nix import Evaluator
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """What a commit says: ``held`` is its system, None where agents have none.
+    """The result for a commit: ``held`` is its system, None where agents have none.
 
-    ``evaluated_at`` is where the evaluation saw its files; empty if there was none.
-    ``said`` is what it printed.
+    ``evaluated_at`` is the path of the files during the evaluation, empty if there was
+    none. ``said`` contains the warnings and traces that it printed.
     """
 
     manifest: Mapping[str, Any]
@@ -56,7 +56,7 @@ class Evaluation:
     )
 
     async def evaluate(self, repo: AppliedRepo, commit: str, name: str) -> Evaluated:
-        """Evaluate a commit; pin or ``drop`` what is returned.
+        """Evaluate a commit. The caller must pin or ``drop`` the result.
 
         Raises:
             HiveError: whatever is wrong with the manifest or its limits.
@@ -69,7 +69,7 @@ class Evaluation:
             held = await self._system(tree.directory, manifest, name)
         options = found.nixos_options
         if held is not None and held.nixos_options is not None:
-            options = held.nixos_options  # of the evaluation that counts
+            options = held.nixos_options  # the system's evaluation is decisive
         printed = found.said if held is None else (*found.said, *held.said)
         return Evaluated(
             manifest=manifest,
@@ -80,10 +80,10 @@ class Evaluation:
         )
 
     async def checked(self, repo: AppliedRepo, commit: str, name: str) -> Evaluated:
-        """Evaluate a commit that is new, and refuse mistakes that no type finds.
+        """Evaluate a new commit, and refuse mistakes that types cannot detect.
 
         Raises:
-            HiveError: as ``evaluate`` does; with the mistakes.
+            HiveError: as ``evaluate``; or it lists the mistakes.
         """
         found = await self.evaluate(repo, commit, name)
         try:
@@ -101,10 +101,10 @@ class Evaluation:
         return found
 
     def check_limits(self, record: PinnedRecord) -> None:
-        """Refuse what the operator's limits forbid, or what this hive does not have.
+        """Enforce the operator's limits; check that the workspaces exist on this hive.
 
         Raises:
-            HiveError: with the option and the limit; with the workspace.
+            HiveError: names the option and the limit, or the workspace.
         """
         check_operator_limits(
             record.typed, self.config.limits, resolve=self.config.catalogue.resolve
@@ -112,12 +112,12 @@ class Evaluation:
         self.workspaces.check(record.typed)
 
     def drop(self, found: Evaluated) -> None:
-        """Release what was evaluated and will not be queued."""
+        """Release a result that will not be queued."""
         if self.systems is not None and found.held is not None:
             self.systems.roots.drop(found.held.root)
 
     def without_effect(self, found: Evaluated) -> tuple[str, ...]:
-        """Return what the proposer should know of; the policy diff has it too."""
+        """Return a note on options without effect; the policy diff lists them too."""
         if self.systems is not None or not found.nixos_options:
             return ()
         names = listed(map(visible, found.nixos_options))

@@ -1,7 +1,7 @@
 """From an evaluated commit to an approval: pin, compare, tag, queue.
 
-``proposals`` brings new commits here, ``redeploy`` earlier ones. The record is pinned
-byte for byte, compared with what is deployed, put into a tag, and only then queued.
+``proposals`` passes new commits, ``redeploy`` earlier ones. The record is pinned byte
+for byte, compared with the deployed one, written into a tag, and only then queued.
 """
 
 import asyncio
@@ -39,12 +39,12 @@ OPERATIONS = {
     ApprovalKind.ROLLBACK: OperationKind.ROLLBACK,
     ApprovalKind.REBUILD: OperationKind.REBUILD,
 }
-"""What approving queues."""
+"""The operation that an approval of each kind queues."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proposed:
-    """What is being proposed, once its commit is in the applied repository."""
+    """A proposal whose commit is in the applied repository."""
 
     agent: str
     kind: ApprovalKind
@@ -58,7 +58,7 @@ class Proposed:
 
 @dataclass(frozen=True, kw_only=True)
 class Pinning:
-    """Pins what was evaluated, and queues it for the operator or at once."""
+    """Pins an evaluated commit; queues it for review, or deploys it at once."""
 
     store: Store
     registry: Registry
@@ -67,7 +67,7 @@ class Pinning:
     audit: Audit
     config: HiveConfig
     limits_hold: bool = True
-    """Whether containers have limits of memory and CPU here."""
+    """Whether memory and CPU limits of containers are enforced here."""
 
     async def propose(self, repo: AppliedRepo, proposed: Proposed) -> ProposalResult:
         """Evaluate a new commit, and queue it for the operator.
@@ -82,11 +82,11 @@ class Pinning:
     async def queue(
         self, repo: AppliedRepo, proposed: Proposed, found: Evaluated
     ) -> ProposalResult:
-        """Queue what was evaluated for the operator.
+        """Queue an evaluated commit for the operator.
 
         Raises:
-            HiveError: ``conflict``, ``not_based_on_main`` if something else happened
-                to the agent meanwhile.
+            HiveError: ``conflict``, ``not_based_on_main`` if the agent changed
+                meanwhile.
         """
         result, _ = await self._queue(repo, proposed, found, approved=False)
         return result
@@ -113,7 +113,7 @@ class Pinning:
     async def _queued(
         self, repo: AppliedRepo, proposed: Proposed, found: Evaluated, *, approved: bool
     ) -> tuple[ProposalResult, Operation | None]:
-        reserved = self.store.write(rows.reserve_id)  # written meanwhile
+        reserved = self.store.write(rows.reserve_id)  # in parallel with ``_new``
         new = await self._new(proposed, found)
         number = await reserved
         await asyncio.to_thread(
@@ -198,7 +198,7 @@ class Pinning:
 
 
 def _notes(found: Evaluated) -> tuple[str, ...]:
-    """Return what proposer and operator should know, without refusing anything."""
+    """Return notes for proposer and operator; none of them refuses the proposal."""
     return (
         *manifest_checks.notes(found.manifest),
         *(

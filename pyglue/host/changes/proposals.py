@@ -1,9 +1,10 @@
 """From a manager's commit to an approval.
 
-The pack comes over the socket in chunks; it is checked in quarantine and then rendered
-(``evaluation``). Any refusal goes back to the proposer and leaves nothing behind; the
-operator sees only what is whole. New agents are made from the template in one step, or
-in two: as a draft (``drafts``) whose first commit is proposed like any other.
+The pack arrives over the socket in chunks; it is checked in quarantine and then
+evaluated (``evaluation``). A refusal goes to the proposer and leaves nothing behind:
+the operator sees only complete proposals. New agents are created from the template in
+one step or in two, as a draft (``drafts``) whose first commit is proposed like any
+other.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ from pyglue.store.database import Store
 
 @dataclass(frozen=True, kw_only=True)
 class _Own:
-    """Files that hived itself commits for an agent, and what is said of them."""
+    """Files that hived itself commits for an agent, and how the commit is described."""
 
     agent: str
     files: Mapping[str, bytes]
@@ -60,7 +61,7 @@ class _Own:
 
 @dataclass(kw_only=True)
 class Proposals:
-    """Takes packs and template spawns, and renders approvals."""
+    """Accepts packs and template spawns, and turns them into pending approvals."""
 
     store: Store
     registry: Registry
@@ -75,7 +76,7 @@ class Proposals:
         default_factory=lambda: defaultdict(asyncio.Lock), init=False
     )
     fence: Fence = field(default_factory=Fence, init=False)
-    """What keeps in the programs that read packs, also those of imports."""
+    """The sandbox of the programs that read packs, including those of imports."""
     _spare: SpareChild = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,18 +88,18 @@ class Proposals:
         )
 
     def lock(self, name: str) -> asyncio.Lock:
-        """Return what is held while an agent's applied repository is changed."""
+        """Return the lock for changes to an agent's applied repository."""
         return self._locks[name]
 
     async def close(self) -> None:
-        """End the programs that wait for the next commit."""
+        """Stop the programs started in advance for the next commit."""
         await asyncio.to_thread(self._spare.close)
         await asyncio.to_thread(self.evaluation.evaluator.close)
 
     def _prepare(self, agent: str) -> None:
         """Start the programs for the next commit in the background.
 
-        It is probably one of ``agent``.
+        The next commit is probably one of ``agent``.
         """
         loop = asyncio.get_running_loop()
         known = AppliedRepo(self.config.layout.applied(agent)).objects
@@ -108,7 +109,7 @@ class Proposals:
     # --- packs ----------------------------------------------------------------------
 
     async def begin(self, params: SubmitBeginParams) -> SubmitBeginResult:
-        """Open an upload for a commit of an agent's repository, or of a draft's.
+        """Open an upload for a commit of an agent or a draft.
 
         Raises:
             HiveError: ``not_found``, ``invalid_name``, ``too_many``, ``conflict``.
@@ -140,7 +141,7 @@ class Proposals:
         return ApprovalKind.SPAWN
 
     async def submit(self, upload: str, by: str) -> ProposalResult:
-        """Check and render what was uploaded.
+        """Check and evaluate an uploaded commit, and queue it for the operator.
 
         Raises:
             HiveError: whatever is wrong with the commit, its manifest or its limits.
@@ -150,7 +151,7 @@ class Proposals:
             async with self._locks[found.agent]:
                 await self._kind(
                     found.agent, spawn=found.kind is ApprovalKind.SPAWN
-                )  # it may be gone
+                )  # the agent may be gone
                 repo = AppliedRepo(self.config.layout.applied(found.agent))
                 checked: CheckedCommit = await asyncio.to_thread(
                     import_pack,
@@ -173,7 +174,7 @@ class Proposals:
                 return await self.pinning.propose(repo, proposed)
         finally:
             self.uploads.drop(upload)
-            # Only then: starting programs would hold up the answer.
+            # Only now: starting programs would delay the answer.
             asyncio.get_running_loop().call_soon(self._prepare, found.agent)
 
     # --- spawns ---------------------------------------------------------------------
@@ -199,10 +200,10 @@ class Proposals:
     async def declare(
         self, name: str, files: Mapping[str, bytes], description: str, by: str
     ) -> ProposalResult:
-        """Propose an agent that the configuration names, with these files.
+        """Propose an agent declared by the configuration, with these files.
 
         Raises:
-            HiveError: ``invalid_name``, ``name_taken``, what is wrong with the files.
+            HiveError: ``invalid_name``, ``name_taken``; for invalid files.
         """
         if name != names.MANAGER:
             names.check_new(name)
@@ -219,7 +220,7 @@ class Proposals:
     async def redeclare(
         self, name: str, files: Mapping[str, bytes], description: str, by: str
     ) -> ProposalResult | None:
-        """Propose that an agent has just these files; None if main has them.
+        """Propose exactly these files for an agent; None if main already has them.
 
         Raises:
             HiveError: whatever is wrong with the files, the manifest or its limits.

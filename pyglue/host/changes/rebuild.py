@@ -1,9 +1,9 @@
-"""Rebuilding every agent: one after the other, until one fails.
+"""Rebuilds all agents, one after the other, until one fails.
 
-One operation of the whole hive. It writes down which agents are done and which rebuild
-it waits for, so that after a crash it goes on with that one. The manager comes last. An
-agent whose system would be another one is proposed, and the next one follows: the note
-names the approvals that are pending.
+It is one operation of the whole hive. It records the finished agents and the current
+rebuild, so that it can continue after a crash. The manager comes last. If an agent's
+system would change, the rebuild is only proposed and the next agent follows; the note
+lists the pending approvals.
 """
 
 import math
@@ -25,7 +25,7 @@ from pyglue.store.failures import StoreError
 
 @dataclass(frozen=True, kw_only=True)
 class RebuildAllHandler:
-    """Queues it, and is its handler."""
+    """Queues the operation, and handles it."""
 
     steps: ClassVar[tuple[str, ...]] = ("next", "wait")
 
@@ -35,13 +35,13 @@ class RebuildAllHandler:
     redeploy: Redeploy
 
     async def request(self, by: str) -> OperationRef:
-        """Queue the rebuild of every agent that has something deployed.
+        """Queue the rebuild of every deployed agent.
 
         Raises:
-            HiveError: ``conflict`` while another one runs.
+            HiveError: ``conflict`` while such an operation is running.
         """
         everyone = [a.name for a in self.registry.all() if a.record is not None]
-        left = [*everyone[1:], *everyone[:1]]  # the manager, who is first, comes last
+        left = [*everyone[1:], *everyone[:1]]  # the manager comes last
 
         def insert(tx: Tx) -> Operation:
             running = rows.open_of(tx, HIVE)
@@ -76,11 +76,11 @@ class RebuildAllHandler:
         raise HiveError(ErrorCode.INTERNAL, f"Unknown step {step}.")
 
     def recover(self, step: str) -> str | None:  # noqa: ARG002
-        """Nothing to mend: what was not rebuilt runs as before."""
+        """Nothing to repair: agents that were not rebuilt run as before."""
         return None
 
     async def _next(self, operation: Operation, values: dict[str, Any]) -> str | None:
-        if values.get("operation") is not None:  # a crash came before ``wait``
+        if values.get("operation") is not None:  # resumed after a crash before ``wait``
             return "wait"
         left: list[str] = values["left"]
         if not left:
@@ -92,7 +92,7 @@ class RebuildAllHandler:
         try:
             made = await self.redeploy.rebuild(name, operation.requested_by)
         except StoreError:
-            raise  # it is tried again
+            raise  # the step is retried
         except HiveError as error:
             raise _stopped(values, error.message) from error
         if made.operation is None:
@@ -104,7 +104,7 @@ class RebuildAllHandler:
         return "wait"
 
     async def _wait(self, operation: Operation, values: dict[str, Any]) -> str | None:
-        if values.get("operation") is None:  # a crash came after it
+        if values.get("operation") is None:  # resumed after a crash in ``_wait``
             return "next"
         ended = await self.operations.get(values["operation"], math.inf)
         if ended.error is not None:

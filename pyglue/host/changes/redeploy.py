@@ -1,11 +1,11 @@
 """Redeploying earlier content: restore, rollback, retry, rebuild.
 
-Nothing here is new content. A retry deploys what was approved and failed. A restore is
-proposed and reviewed like a new agent. A rollback is the operator's own decision for
-something they approved before. A rebuild keeps commit and manifest, byte for byte. If
-it results in the deployed system, it runs at once; if the system differs, whatever the
-reason, it becomes a proposal: the operator sees the differences before anything is
-built.
+None of this is new content. A retry deploys an approved commit whose deployment failed.
+A restore is proposed and reviewed like a new agent. A rollback is the operator's own
+decision for something they approved before. A rebuild keeps commit and manifest, byte
+for byte. If it results in the deployed system, it runs at once; if the system differs
+for any reason, it becomes a proposal: the operator sees the differences before anything
+is built.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from pyglue.store.database import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Redeploy:
-    """Restores, rolls back, rebuilds, and tries again."""
+    """Restores, rolls back, rebuilds and retries."""
 
     store: Store
     registry: Registry
@@ -45,11 +45,11 @@ class Redeploy:
     systems: Systems | None = None
 
     async def restore(self, name: str, by: str) -> ProposalResult:
-        """Propose that a destroyed agent comes back as it was.
+        """Propose the restoration of a destroyed agent.
 
         Raises:
-            HiveError: ``not_found``; ``conflict`` if nothing of it ever ran; what the
-                operator's limits forbid by now.
+            HiveError: ``not_found``; ``conflict`` if it was never deployed; if the
+                operator's current limits forbid it.
         """
         names.check(name)
         async with self.proposals.lock(name):
@@ -64,7 +64,7 @@ class Redeploy:
                 )
             repo = AppliedRepo(self.config.layout.applied(name))
             description = f"Restore {name} to its state before it was destroyed."
-            if found.record is None or found.approval is None:  # it never ran here
+            if found.record is None or found.approval is None:  # never deployed here
                 again = await self.evaluation.evaluate(repo, found.commit, name)
                 description = found.description
             else:
@@ -87,8 +87,8 @@ class Redeploy:
         """Deploy again what an earlier approval deployed, as a new commit on main.
 
         Raises:
-            HiveError: ``not_found``; ``conflict`` for what was not deployed or is what
-                runs; what the operator's limits forbid by now.
+            HiveError: ``not_found``; ``conflict`` if it was never deployed, or is
+                deployed now; if the operator's current limits forbid it.
         """
         async with self.proposals.lock(name):
             agent = self.registry.get(name)
@@ -124,11 +124,12 @@ class Redeploy:
             return await self.pinning.approved(repo, proposed, again)
 
     async def retry(self, number: int, by: str) -> Operation:
-        """Deploy once more exactly what was approved and failed.
+        """Deploy a failed approval once more, exactly as approved.
 
         Raises:
-            HiveError: ``not_found``; ``conflict`` for what did not fail or has a newer
-                one; ``not_based_on_main``; what the operator's limits forbid by now.
+            HiveError: ``not_found``; ``conflict`` if it did not fail, or the agent has
+                a newer approval; ``not_based_on_main``; if the operator's current
+                limits forbid it.
         """
         name = (await self.store.read(lambda reader: rows.get(reader, number))).agent
         async with self.proposals.lock(name):
@@ -171,18 +172,18 @@ class Redeploy:
         return old
 
     def _kind_again(self, old: rows.ApprovalRow) -> ApprovalKind:
-        """Return the kind: a new agent may have come as far as having its state."""
+        """Return the kind; a spawn may have created the agent before it failed."""
         first = old.kind in (ApprovalKind.SPAWN, ApprovalKind.RESTORE)
         there = self.registry.find(old.agent) is not None
         return ApprovalKind.CHANGE if first and there and old.main else old.kind
 
     async def rebuild(self, name: str, by: str) -> RebuildResult:
-        """Evaluate what is deployed once more; deploy or propose the outcome.
+        """Evaluate the deployed commit again; deploy or propose the result.
 
         Raises:
             HiveError: ``not_found``; ``agent_not_running`` if nothing is deployed;
-                ``conflict`` if it would change what the agent is; what is wrong with
-                its files by now.
+                ``conflict`` if the manifest would change; if its files are no longer
+                valid.
         """
         async with self.proposals.lock(name):
             agent = self.registry.get(name)
@@ -250,7 +251,7 @@ class Redeploy:
         approval: int,
         name: str,
     ) -> Evaluated:
-        """Return what was pinned; evaluate it anew where its system is gone."""
+        """Return the pinned result; evaluate again only if its system is gone."""
         self.evaluation.check_limits(record)
         old = await self.store.read(lambda reader: rows.get(reader, approval))
         if self.systems is None:
@@ -269,12 +270,12 @@ class Redeploy:
     def _as_approved(
         self, again: Evaluated, record: PinnedRecord, otherwise: str
     ) -> Evaluated:
-        """Return it with the approved manifest, byte for byte.
+        """Return the result with the approved manifest, byte for byte.
 
-        The evaluation may have options that were added since, which say the same.
+        The evaluation may contain options added since, with equivalent defaults.
 
         Raises:
-            HiveError: ``conflict`` with ``otherwise`` if it says anything else.
+            HiveError: ``conflict`` with ``otherwise`` if the manifests differ.
         """
         approved = record.manifest
         if canonical(manifest_schema.completed(approved)) != canonical(again.manifest):

@@ -1,6 +1,6 @@
-"""What the operator reviews: a proposal with its differences, pinned by its commit.
+"""Shows a proposal for review, with its differences, pinned by its commit.
 
-``Approvals`` decides about it, and quotes its lines in comments.
+``Approvals`` uses it to quote the lines that comments are about.
 """
 
 import asyncio
@@ -106,10 +106,10 @@ class Review:
     async def quote(
         self, number: int, said: Sequence[LineComment]
     ) -> tuple[ApprovalRow, tuple[QuotedComment, ...]]:
-        """Return a proposal, and comments on it with the lines that they are about.
+        """Return a proposal, and the comments with the lines that they are about.
 
         Raises:
-            HiveError: ``not_found``; ``bad_request`` for a line that is not there.
+            HiveError: ``not_found``; ``bad_request`` for a line that does not exist.
         """
         row, bases = await self._row(number)
         repo = self._repo(row.agent)
@@ -161,11 +161,11 @@ class Review:
         )
 
     def expires_at(self, row: ApprovalRow) -> float:
-        """Return when a pending proposal ends without a decision."""
+        """Return when a pending proposal expires, in seconds since 1970."""
         return row.created_at + self.config.timeouts.approval_expires_s
 
     def _held(self, row: ApprovalRow, bases: _Bases) -> _Bases:
-        """Leave out what an agent had that was called so before, and was purged."""
+        """Leave out versions of a purged agent that had the same name."""
         repo = self._repo(row.agent)
 
         def held(commit: str | None) -> str | None:
@@ -184,7 +184,7 @@ class Review:
 
     def _diffs(self, row: ApprovalRow, bases: _Bases) -> tuple[DiffSet, ...]:
         repo = self._repo(row.agent)
-        if not holds(repo, row.commit):  # a denied spawn, or it was purged
+        if not holds(repo, row.commit):  # a denied spawn, or a purged agent
             return ()
         wanted = (
             (DiffBase.RUNNING, bases.running),
@@ -201,7 +201,7 @@ class Review:
 
 
 def holds(repo: AppliedRepo, commit: str) -> bool:
-    """Return whether a repository is there and has a commit."""
+    """Return whether a repository exists and contains a commit."""
     if not repo.path.is_dir():
         return False
     try:
@@ -213,7 +213,7 @@ def holds(repo: AppliedRepo, commit: str) -> bool:
 
 def _with_bases(reader: Reader, number: int) -> tuple[ApprovalRow, _Bases]:
     row = rows.get(reader, number)
-    # Before a new agent nothing ran, even if one had its name and was purged.
+    # Nothing ran before a new agent, even if a purged one had the same name.
     is_new = row.kind is ApprovalKind.SPAWN
     running = None if is_new else earlier_approvals.last_deployed(reader, row)
     approved = earlier_approvals.last_approved(reader, row)
@@ -235,6 +235,6 @@ def _asked_before(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
 
 
 def pretty(record: bytes) -> str:
-    """Return the manifest of a pinned record, indented for people."""
+    """Return the manifest of a pinned record as indented JSON."""
     manifest = strict_json.read(record, dict[str, object])["manifest"]
     return msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode()

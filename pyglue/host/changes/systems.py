@@ -1,8 +1,8 @@
-"""The NixOS systems of agents, on hives that have them: evaluate, compare, keep.
+"""The NixOS systems of agents, where the backend has them: evaluate, compare, keep.
 
-One for a hived on the ``nixos-container`` backend, none on the local one. ``proposals``
-has a system evaluated and compared before anybody approves it, ``deploy`` has it built
-by the backend; what both need to know later is in the store.
+hived has one ``Systems`` on the ``nixos-container`` backend and none on the local one.
+``proposals`` has a system evaluated and compared before approval; ``deploy`` has it
+built by the backend. The store records what either needs later.
 """
 
 import asyncio
@@ -41,9 +41,9 @@ _DEPLOYED_KEPT: Final = 10
 class Held:
     """An evaluated system, kept by ``root`` until ``assign`` or ``drop``.
 
-    ``before`` is the system that is deployed, None if nothing is. ``nixos_options`` are
-    those that agent.nix sets, ``depends_on`` the manifest's options that the system is
-    made from; both are None where the system was not evaluated anew.
+    ``before`` is the deployed system, None if there is none. ``nixos_options`` are the
+    options that agent.nix sets, ``depends_on`` the manifest's options that affect the
+    system; both are None if the system was not evaluated again.
     """
 
     new: NewSystem
@@ -52,11 +52,11 @@ class Held:
     nixos_options: tuple[str, ...] | None = None
     depends_on: tuple[str, ...] | None = None
     said: tuple[str, ...] = ()
-    """What the evaluation printed: warnings and traces."""
+    """Warnings and traces that the evaluation printed."""
 
     @property
     def change(self) -> SystemChange:
-        """How it differs from what is deployed."""
+        """How it differs from the deployed system."""
         before, new = self.before, self.new
         ours = (new.nixpkgs, new.revision)
         return SystemChange(
@@ -71,7 +71,7 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True)
 class Systems:
-    """Everything about systems that is not running them."""
+    """Everything about systems except running them."""
 
     store: Store
     evaluator: SystemEvaluator
@@ -82,10 +82,10 @@ class Systems:
 
     @classmethod
     def of(cls, config: HiveConfig, store: Store) -> "Systems":
-        """Return the systems of a hive whose agents are some, checked.
+        """Return the systems of a hive whose agents are NixOS systems. Blocking.
 
         Raises:
-            HiveError: ``config_invalid``, ``missing_program``. Blocking.
+            HiveError: ``config_invalid``, ``missing_program``.
         """
         nixos, ids = config.nixos, config.ids
         if nixos is None or ids is None:
@@ -128,7 +128,7 @@ class Systems:
             directory, manifest, name=name, manager=manager
         ) as evaluated:
             drv = evaluated.drv
-            # Kept before it is in the store: nothing may collect it in between.
+            # Rooted before it is in the store, so that it is never collected.
             root = await asyncio.to_thread(self.roots.hold, drv)
             try:
                 await evaluated.into_store()
@@ -157,7 +157,7 @@ class Systems:
         )
 
     async def again(self, approval: int, deployed: int | None) -> Held | None:
-        """Return the system of an earlier approval anew, None if it is gone."""
+        """Return an earlier approval's system as a new one; None if it is gone."""
         row = await self.row(approval)
         if row is None:
             return None
@@ -183,7 +183,7 @@ class Systems:
 
     @staticmethod
     def insert(tx: Tx, approval: int, held: Held) -> None:
-        """Record it, in the approval's own transaction."""
+        """Record a system in the transaction of its approval."""
         rows.insert(tx, approval, held.new)
 
     async def row(self, approval: int) -> SystemRow | None:
@@ -193,7 +193,7 @@ class Systems:
     async def compare_built(
         self, approval: int, toplevel: str, deployed: int | None
     ) -> ClosureDiff:
-        """Record what was built, and how it differs from what is deployed.
+        """Record a built system, and how it differs from the deployed one.
 
         Raises:
             HiveError: ``unavailable``.
@@ -210,7 +210,7 @@ class Systems:
         return closure
 
     async def start(self, notifications: Notifications) -> None:
-        """At hived's start: clean up, and tell once whose system is an older one."""
+        """Clean up at hived's start; notify once about each outdated system."""
         known = await self.store.read(lambda reader: frozenset(rows.deployed(reader)))
         try:
             await asyncio.to_thread(self._tidy, known)
@@ -234,7 +234,7 @@ class Systems:
         self.flake.tidy(known)
 
     def show(self, repo: AppliedRepo, name: str, record: PinnedRecord, at: str) -> None:
-        """Put what is deployed, commit ``at``, into the hive's flake. Blocking."""
+        """Add the deployed commit ``at`` to the hive's flake. Blocking."""
         with tempfile.TemporaryDirectory(dir=repo.path.parent) as room:
             tree = Path(room, "config")
             tree.mkdir()
@@ -242,7 +242,7 @@ class Systems:
             self.flake.put(name, tree, record.manifest)
 
     async def sweep(self) -> None:
-        """Release derivations that nothing needs any more; called at intervals."""
+        """Release derivations that are no longer needed; called at intervals."""
         keep = await self.store.read(
             lambda reader: rows.worth_keeping(reader, _DEPLOYED_KEPT)
         )
@@ -252,7 +252,7 @@ class Systems:
             _log.warning("could not remove unneeded derivations: %s", error)
 
     def outdated(self, reader: Reader) -> frozenset[str]:
-        """Return the agents deployed with another nixpkgs or framework than ours."""
+        """Return the agents deployed with another nixpkgs or revision of the hive."""
         ours = (self.nixos.nixpkgs, self.nixos.revision)
         deployed = rows.deployed(reader)
         return frozenset(name for name, with_ in deployed.items() if with_ != ours)

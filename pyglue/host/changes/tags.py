@@ -17,19 +17,19 @@ from pyglue.store.approvals import ApprovalRow
 
 @dataclass(frozen=True, kw_only=True)
 class DeployTags:
-    """Begins, ends and fails; again is no error."""
+    """Tags the begin, success and failure of a deployment. Idempotent."""
 
     layout: Layout
 
     def repo(self, approval: ApprovalRow) -> AppliedRepo:
-        """Return the repository that an approval is about."""
+        """Return the repository of an approval's agent."""
         return AppliedRepo(self.layout.applied(approval.agent))
 
     def record(self, approval: ApprovalRow) -> PinnedRecord:
-        """Return the record that was tagged with the commit.
+        """Return the record in the proposal's tag.
 
         Raises:
-            HiveError: ``conflict`` if it is not the one that was approved.
+            HiveError: ``conflict`` if it is not the approved one.
         """
         tagged = self.repo(approval).read_tag_message(TagKind.PROPOSAL, approval.id)
         record = decode(tagged or b"")
@@ -41,10 +41,10 @@ class DeployTags:
         return record
 
     def begin(self, approval: ApprovalRow) -> None:
-        """Tag what begins.
+        """Tag the commit whose deployment begins.
 
         Raises:
-            HiveError: ``stale`` if ``main`` is not what it was proposed on.
+            HiveError: ``stale`` if ``main`` moved since the proposal.
         """
         repo = self.repo(approval)
         if repo.main() not in (approval.main, approval.commit):
@@ -56,15 +56,15 @@ class DeployTags:
         repo.tag(TagKind.BUILDING, approval.id, approval.commit)
 
     def end(self, approval: ApprovalRow) -> None:
-        """Move ``main``, and tag what runs."""
+        """Move ``main``, and tag the deployed commit."""
         repo = self.repo(approval)
         repo.advance_main(approval.commit, approval.main)
         repo.tag(TagKind.DEPLOYED, approval.id, approval.commit)
 
     def failed(self, approval: ApprovalRow, reason: str) -> None:
-        """Tag what failed, with the reason."""
+        """Tag a failed deployment, with the reason."""
         repo = self.repo(approval)
-        if not repo.path.is_dir():  # it was purged or discarded meanwhile
+        if not repo.path.is_dir():  # purged or discarded meanwhile
             return
         tags = repo.tags()
         if not any(t.kind is TagKind.FAILED and t.id == approval.id for t in tags):

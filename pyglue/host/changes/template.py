@@ -1,4 +1,4 @@
-"""The template that new agents and drafts are made from, with their purpose in it."""
+"""Fills in the template of new agents and drafts with their description."""
 
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,7 @@ _NONE: Final = b'description = "";'
 
 
 def read_template(templates: Path, description: str) -> dict[str, bytes]:
-    """Return the files of a new agent; its ``agent.nix`` says what it is for."""
+    """Return the files of a new agent, with the description in ``agent.nix``."""
     directory = templates / "template"
     files = {
         str(path.relative_to(directory)): path.read_bytes()
@@ -25,9 +25,9 @@ def read_template(templates: Path, description: str) -> dict[str, bytes]:
 
 
 def one_line(text: str) -> str:
-    """Return a text as one line of what can be seen, as long as the option takes.
+    """Return a text as one line of visible characters, cut to the option's limit.
 
-    Nix counts a string's length in bytes.
+    Nix measures the length of a string in bytes.
     """
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     most = Schema.load().document["properties"]["description"]["maxLength"]

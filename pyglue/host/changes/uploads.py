@@ -1,6 +1,6 @@
 """Uploads of packs: files in the quarantine that ``proposals`` will check.
 
-A few at a time, each of limited size; their content is not read here.
+Their number and size are limited; their content is not read here.
 """
 
 import tempfile
@@ -18,7 +18,7 @@ _UPLOADS_MAX: Final = 4
 
 @dataclass(kw_only=True)
 class Upload:
-    """One pack, and what it was announced as."""
+    """One pack, with the agent, commit and kind that were announced."""
 
     agent: str
     commit: str
@@ -31,7 +31,7 @@ class Upload:
 
 @dataclass(frozen=True, kw_only=True)
 class Uploads:
-    """Opens, fills and forgets them."""
+    """Opens, fills and drops uploads."""
 
     quarantine: Path
     _open: dict[str, Upload] = field(default_factory=dict, init=False)
@@ -39,7 +39,7 @@ class Uploads:
     def open(
         self, agent: str, commit: str, description: str, kind: ApprovalKind
     ) -> str:
-        """Make room for a pack, and return what names it.
+        """Open an upload for a pack, and return its identifier.
 
         Raises:
             HiveError: ``too_many``.
@@ -65,7 +65,7 @@ class Uploads:
         return upload
 
     def add(self, upload: str, data: bytes) -> None:
-        """Add bytes; too many end it.
+        """Add bytes; an upload that exceeds the limit is dropped.
 
         Raises:
             HiveError: ``not_found``, ``too_large``.
@@ -87,7 +87,7 @@ class Uploads:
         return 0 if found is None else found.size
 
     def whole(self, upload: str) -> Upload:
-        """Return an upload with all of its bytes in its file.
+        """Return a complete upload, with all bytes flushed to its file.
 
         Raises:
             HiveError: ``not_found``.
@@ -97,7 +97,7 @@ class Uploads:
         return found
 
     def drop(self, upload: str) -> None:
-        """Forget an upload; one that is gone is no error."""
+        """Drop an upload. Idempotent."""
         gone = self._open.pop(upload, None)
         if gone is not None:
             gone.file.close()

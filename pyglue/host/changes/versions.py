@@ -1,7 +1,7 @@
 """Two versions of an agent side by side: their permissions, files and manifests.
 
-A version is what an approval pinned, whether it was deployed or not. Nothing is
-evaluated: the records are compared as they were pinned.
+A version is an approval's pinned record, deployed or not. Nothing is evaluated: the
+records are compared as pinned.
 """
 
 import asyncio
@@ -24,17 +24,17 @@ from pyglue.store.database import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Versions:
-    """Compares versions; ``limits_hold`` False: nothing limits memory and CPU here."""
+    """Compares versions. ``limits_hold``: memory and CPU limits are enforced here."""
 
     store: Store
     config: HiveConfig
     limits_hold: bool = True
 
     async def compare(self, params: CompareParams) -> Comparison:
-        """Return what differs between two versions of an agent.
+        """Return the differences between two versions of an agent.
 
         Raises:
-            HiveError: ``not_found`` for an approval that is not the agent's, or whose
+            HiveError: ``not_found`` for an approval of another agent, or one whose
                 files are gone.
         """
         old = await self._row(params.agent, params.old)

@@ -17,7 +17,7 @@ NIX: Final = '{\n  a = 1;\n  b = "\u202e\x1b[2K";\n}\n'
 
 HEAD: Final = (
     "Approval 7 for alice: the operator requests changes. Nothing was deployed; "
-    "propose again when they are made."
+    "make the changes and propose again."
 )
 
 
@@ -66,7 +66,7 @@ def test_the_lines_are_those_of_the_commit(repo: AppliedRepo) -> None:
     [
         ("agent.nix", 5, None, "the file has 4 lines"),
         ("agent.nix", 4, 5, "the file has 4 lines"),
-        ("agent.nix", 3, 2, "at or after the first"),
+        ("agent.nix", 3, 2, "must not precede the first"),
         ("many", 1, COMMENTED_LINES + 1, "at most 20 lines"),
         ("no.nix", 1, None, "no such file"),
         ("notes", 1, None, "no such file"),
@@ -108,7 +108,7 @@ def test_the_message_quotes_lines_so_that_none_is_another(repo: AppliedRepo) -> 
 def test_a_message_that_is_too_large_is_refused(repo: AppliedRepo) -> None:
     made = quoted(repo, comment("many", 1, text="x" * 2000)) * 50
     row: Any = type("Row", (), {"id": 7, "agent": "alice"})
-    with pytest.raises(HiveError, match="at most 64 KiB") as caught:
+    with pytest.raises(HiveError, match="the limit is 64 KiB") as caught:
         comments.message(row, "", made)
     assert caught.value.code is ErrorCode.TOO_LARGE
 
