@@ -193,7 +193,7 @@ def _need_age() -> None:
 
 
 class _Wanted:
-    """Whether the copied store knows a tag."""
+    """Decides whether the copied store knows a tag."""
 
     def __init__(self, name: str, facts: Facts) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""The calls about archives: an agent out and in, the whole hive out."""
+"""The calls for archives: export and import of an agent, backup of the hive."""
 
 import asyncio
 import shutil
@@ -21,7 +21,7 @@ from pyglue.jsonrpc import Connection, Handlers
 
 @dataclass(frozen=True, kw_only=True)
 class Archives:
-    """Answers them; a transfer belongs to its connection."""
+    """Answers these calls; a transfer belongs to its connection."""
 
     transfers: Transfers
     exports: Exports
@@ -29,7 +29,7 @@ class Archives:
     backups: Backups
 
     def add_to(self, handlers: Handlers, connection: Connection, by: str) -> None:
-        """Register them for a connection of the CLI."""
+        """Register the calls for a connection of the CLI."""
         transfers = self.transfers
 
         async def export(params: ExportParams) -> TransferRef:

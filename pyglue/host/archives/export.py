@@ -50,7 +50,7 @@ class Exports:
         """Return the function that writes an agent, or the kept state of one.
 
         Raises:
-            HiveError: ``not_found``; ``conflict`` if nothing of it was ever approved.
+            HiveError: ``not_found``; ``conflict`` if it was never deployed.
         """
         name = names.check(params.agent)
         record = await self.store.read(lambda reader: _record(reader, name))

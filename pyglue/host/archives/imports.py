@@ -1,9 +1,9 @@
 """Importing an agent from an archive, which may contain anything.
 
 It is unpacked by strict rules of our own into directories beside those of agents, and
-its history passes the checks of a proposal; if hived crashes before that, the next
-start removes the leftovers. From then on it is an operation (``importing``). Before the
-operator approves, nothing of the agent runs and its files are only evaluated as a
+its history must pass the checks of a proposal; if hived crashes before that, the next
+start removes the leftovers. From then on it is an operation (``importing``). Until the
+operator approves, nothing of the agent runs; its files are only evaluated, as a
 proposal.
 """
 
@@ -104,7 +104,7 @@ class Imports:
         """Check an uploaded archive, and queue the import of its agent.
 
         Raises:
-            HiveError: ``name_taken``; what is wrong with the archive or its history.
+            HiveError: ``name_taken``; for an invalid archive or history.
         """
         key = uuid.uuid4().hex
         staged = self.staged(key)
@@ -135,7 +135,7 @@ class Imports:
         except asyncio.CancelledError:
             stop.set()
             await asyncio.wait([unpacking])
-            unpacking.exception()  # cancelled by us: its error is of no interest
+            unpacking.exception()  # cancelled by us: its error is irrelevant
             raise
 
     async def _queue(self, name: str, commit: str, key: str, by: str) -> Operation:
@@ -228,7 +228,7 @@ class Imports:
             shutil.rmtree(work)
 
     def _history(self, index: Index, work: Path, staged: Staged) -> str:
-        """Pass the history through the checks of a proposal; return its main."""
+        """Check the history like a proposal; return its main commit."""
         pack, record = work / PACK, work / RECORD
         if not pack.exists():
             raise _refused(f"{PACK} is missing")

@@ -1,8 +1,8 @@
 """Transfers of archives over the operator's socket, in both directions.
 
-A thread writes outgoing archives into a pipe that the caller's reads drain: a slow
-caller slows it down, a disconnected one ends it, and no copy is stored on disk. An
-incoming archive is a file in the quarantine until it is complete. Both end with their
+A thread writes an outgoing archive into a pipe that the caller's reads drain: a slow
+caller slows it down, a disconnect ends it, and no copy is stored on disk. An incoming
+archive is a file in the quarantine until it is complete. Both end with their
 connection.
 """
 

@@ -1,11 +1,11 @@
 """Agents declared by the configuration: created at first start, proposed on change.
 
-Used by ``bootstrap`` once everything listens. Whoever wrote the host's configuration
-chose the first agents and their files, so these are approved in the name of what
-applied it: ``nixos-rebuild``, or ``hive run`` on the local backend. What changes in a
-``source`` later is proposed like any change and waits for the operator: the agent may
-have been changed meanwhile. What comes with the hive (no ``source``) is a beginning
-only; an update of the hive proposes nothing.
+``bootstrap`` uses it once everything listens. The author of the host's configuration
+chose the first agents and their files, so these are approved in the name of the command
+that applied it: ``nixos-rebuild``, or ``hive run`` on the local backend. Later changes
+of a ``source`` are proposed for review like any others: the agent may have changed
+meanwhile. Without a ``source``, an agent starts from files that come with the hive;
+an update of the hive proposes nothing.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ _log = logging.getLogger(__name__)
 
 
 def in_whose_name(config: HiveConfig) -> str:
-    """Return who has declared agents approved: the operator chose them by it."""
+    """Return the command that the operator declared agents with: it approves them."""
     return "hive run" if config.nixos is None else "nixos-rebuild"
 
 
 @dataclass(kw_only=True)
 class Declared:
-    """Makes what is declared and not there, and proposes what has changed."""
+    """Creates missing declared agents, and proposes changes of their sources."""
 
     config: HiveConfig
     registry: Registry
@@ -48,16 +48,16 @@ class Declared:
     store: Store
     warnings: Warnings
     agents: Path
-    """Where the agents are that come with the hive."""
+    """Directory of the agents that come with the hive."""
     _by: str = field(init=False)
 
     def __post_init__(self) -> None:
         self._by = in_whose_name(self.config)
 
     async def run(self, interrupted: frozenset[str]) -> None:
-        """Go through all of them; what is wrong with one is said, not raised.
+        """Process all declared agents. Errors become warnings, one for each agent.
 
-        ``interrupted`` are agents whose operation goes on from before a crash.
+        ``interrupted`` are agents whose operation is resumed after a crash.
         """
         for declared in self.config.agents:
             if declared.name in interrupted:
@@ -133,7 +133,7 @@ def read_source(name: str, directory: Path) -> dict[str, bytes]:
     """Return a directory's files by relative path.
 
     Raises:
-        HiveError: ``config_invalid`` for what cannot be an agent's directory.
+        HiveError: ``config_invalid`` if it cannot be an agent's directory.
     """
     files: dict[str, bytes] = {}
     size = 0

@@ -1,9 +1,9 @@
 """Destroying an agent, and purging the kept state of a destroyed one.
 
 Destroying removes container, sockets and row. The repositories, state and session stay
-where they are (``agents/`` may be a mount of its own, so they could not be moved
-atomically), and messages stay queued: a restored agent is the same agent. Purging
-(``purge``) removes these one by one.
+in place (``agents/`` may be a separate mount, so they could not be moved atomically),
+and messages stay queued: a restored agent is the same agent. Purging (``purge``)
+removes these one by one.
 """
 
 import asyncio
@@ -40,19 +40,19 @@ DESTROYED: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Destroy:
-    """Queues the end of agents and of what is kept."""
+    """Queues the destruction of agents and the purge of kept state."""
 
     store: Store
     registry: Registry
     operations: Operations
 
     async def load(self) -> None:
-        """Load the names of destroyed agents, for better refusals; at start."""
+        """Load the names of destroyed agents, for helpful errors; at start."""
         for found in await self.store.read(kept.all_kept):
             self.registry.absent(found.name, DESTROYED.format(name=found.name))
 
     async def destroy(self, params: AgentParams, by: str) -> OperationRef:
-        """Queue an agent's end.
+        """Queue the destruction of an agent.
 
         Raises:
             HiveError: ``not_found``; ``forbidden`` for the manager.
@@ -67,7 +67,7 @@ class Destroy:
         return await queued(self.operations.request(OperationKind.DESTROY, name, by=by))
 
     async def purge(self, params: PurgeParams, by: str) -> OperationRef:
-        """Queue the end of all that is kept of a name.
+        """Queue the purge of a destroyed agent's kept state.
 
         Raises:
             HiveError: ``not_found``; ``bad_request`` if the name is not repeated.
@@ -140,11 +140,11 @@ class DestroyHandler:
         raise HiveError(ErrorCode.INTERNAL, f"Unknown step {step}.")
 
     def recover(self, step: str) -> str | None:
-        """Return what mends a failure: the agent says why it is still there."""
+        """Return the step that repairs a failure: record the problem."""
         return "fail" if step in ("drain", "stop", "remove") else None
 
     async def _keep(self, operation: Operation) -> None:
-        """One transaction: it is no agent any more, and nothing waits for it."""
+        """Turn the agent into kept state, and close its open questions."""
         name = operation.agent
         agent = self.registry.find(name)
         if agent is not None:
@@ -190,7 +190,7 @@ class DestroyHandler:
 
 
 def _put_away(tx: Tx, name: str, by: str) -> tuple[QuestionView, ...]:
-    """Return the questions that it put or was asked, now closed."""
+    """Remove the rows; return the questions from or to the agent, now closed."""
     if agents.find(tx, name) is None:
         return ()
     kept.keep(tx, name, by=by)

@@ -1,9 +1,9 @@
-"""Drafts: an agent's repository and state, before there is the agent.
+"""Drafts: the repository and state of an agent that does not exist yet.
 
-The manager (or the operator) makes one from the template, changes it in place, and
-proposes its first commit as the agent's. Nothing of a draft runs and it has no socket;
-it ends as an agent, or is discarded with all that is in it. Both ways are operations:
-the name is taken in the transaction that queues the making.
+The manager (or the operator) creates one from the template, changes it in place, and
+proposes its first commit as the agent's. A draft does not run and has no socket; it
+becomes an agent, or is discarded with all its files. Creating and discarding are
+operations: the transaction that queues the creation takes the name.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ _ABSENT: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Drafts:
-    """Lists, makes and discards."""
+    """Lists, creates and discards drafts."""
 
     store: Store
     registry: Registry
@@ -51,7 +51,7 @@ class Drafts:
     quotas: Quotas
 
     async def load(self) -> None:
-        """Load the names of drafts, for better refusals; at start."""
+        """Load the names of drafts, for helpful errors; at start."""
         for draft in await self.store.read(drafts.all_drafts):
             self.registry.absent(draft.name, _ABSENT.format(name=draft.name))
 
@@ -79,11 +79,11 @@ class Drafts:
         )
 
     async def make(self, name: str, description: str, by: str) -> DraftResult:
-        """Make a draft from the template and return when it is there.
+        """Create a draft from the template; return when it exists.
 
         Raises:
             HiveError: ``invalid_name``, ``name_reserved``, ``name_taken``,
-                ``too_many``; or why it could not be made.
+                ``too_many``; ``unavailable`` with the reason.
         """
         names.check_new(name)
 
@@ -113,7 +113,7 @@ class Drafts:
         return DraftResult(name=name, main=main)
 
     async def discard(self, params: AgentParams, by: str) -> OperationRef:
-        """Queue the end of a draft.
+        """Queue the removal of a draft.
 
         Raises:
             HiveError: ``not_found``.
@@ -131,7 +131,7 @@ def get(reader: Reader | Tx, name: str) -> Draft:
     """Return a draft.
 
     Raises:
-        HiveError: ``not_found`` with the drafts there are.
+        HiveError: ``not_found``; it lists the existing drafts.
     """
     found = drafts.get(reader, name)
     if found is None:
@@ -145,7 +145,7 @@ def get(reader: Reader | Tx, name: str) -> Draft:
 
 @dataclass(frozen=True, kw_only=True)
 class DraftHandler:
-    """The handler that makes a draft."""
+    """The handler that creates a draft."""
 
     steps: ClassVar[tuple[str, ...]] = ("seed", "directories", "finish", "undo")
 
@@ -182,7 +182,7 @@ class DraftHandler:
         raise HiveError(ErrorCode.INTERNAL, f"Unknown step {step}.")
 
     def recover(self, step: str) -> str | None:
-        """Return what mends a failure of ``step``: nothing of the draft stays."""
+        """Return the step that repairs a failure: it removes the whole draft."""
         return None if step == "undo" else "undo"
 
     def _seed(self, name: str, description: str) -> None:

@@ -1,7 +1,7 @@
 """The kept state of destroyed agents, with sizes, for the operator.
 
-Sizes are what the files take on disk, as far as they can be read; they are measured
-anew for each look, since the manager may still write in ``config`` and ``state``.
+Sizes are the disk usage of the readable files. They are measured for each request,
+since the manager may still write in ``config`` and ``state``.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ _WORDS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """Reads what is kept."""
+    """Lists kept state."""
 
     store: Store
     kept_files: KeptFiles
 
     async def all(self, _params: NoParams) -> KeptResult:
-        """Return everything that is kept, with its sizes."""
+        """Return all kept state, with sizes in bytes."""
 
         def read(
             reader: Reader,

@@ -1,6 +1,6 @@
-"""The parts that an agent's life is made of, beside proposals and approvals, as one.
+"""The services of an agent's lifecycle, apart from proposals and approvals.
 
-``bootstrap`` puts them together; the operator's calls go to them.
+``wiring`` constructs them; the operator's calls go to them.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pyglue.host.life.kept import Kept
 
 @dataclass(frozen=True, kw_only=True)
 class Life:
-    """Before an agent runs, after it ran, and again."""
+    """The services for drafts, destroyed agents and kept state."""
 
     drafts: Drafts
     kept: Kept

@@ -1,7 +1,7 @@
 """Permanent removal: of a draft, or of a destroyed agent's kept state.
 
-The handlers of discard and purge. Both close what is proposed, remove directories under
-the lock of the name, and forget the rows last, so that every step may be repeated.
+The handlers of discard and purge. Both close pending proposals, remove directories
+under the lock of the name, and delete the rows last, so that steps are idempotent.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class _Removing:
     audit: Audit
 
     def recover(self, step: str) -> str | None:  # noqa: ARG002
-        """Nothing to mend: removing it again goes on."""
+        """Nothing to repair: the next attempt continues the removal."""
         return None
 
     async def _remove(self, name: str, remove: Callable[[str], None]) -> None:
@@ -49,7 +49,7 @@ class _Removing:
 
 
 class DiscardHandler(_Removing):
-    """The handler that ends a draft without an agent."""
+    """The handler that discards a draft."""
 
     steps: ClassVar[tuple[str, ...]] = ("close", "remove", "forget")
 
