@@ -1,4 +1,4 @@
-"""What is wrong with this hive, and what to do about it."""
+"""Diagnoses problems of this hive, and says how to fix them."""
 
 import shutil
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _WORST_FIRST = (CheckState.PROBLEM, CheckState.WARNING, CheckState.OK)
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor:
-    """Looks at programs, isolation, relay, disk, agents, and at what must agree."""
+    """Checks programs, isolation, relay, disk and agents, and consistency."""
 
     registry: Registry
     backend: Backend
@@ -64,7 +64,7 @@ class Doctor:
             *self._notifications(),
             *await self._agreement(),
         ]
-        checks += self._store()  # what was just found in it too
+        checks += self._store()  # includes damage found by the other checks
         checks.sort(key=lambda check: _WORST_FIRST.index(check.state))
         return DoctorResult(checks=tuple(checks))
 
@@ -120,7 +120,7 @@ class Doctor:
         try:
             return await self.repair.checks()
         except HiveError as error:
-            if self.store.damage is not None:  # said by its own check
+            if self.store.damage is not None:  # reported by its own check
                 return []
             return [_problem("agreement", error.message)]
 
@@ -173,7 +173,7 @@ class Doctor:
 
 
 def agent_check(agent: Agent, blocked: Blocked | None, late: str | None) -> Check:
-    """Judge one agent, of which it is known what blocks it and what is overdue."""
+    """Return the check of an agent; ``late`` says which of its steps is overdue."""
     name = f"agent {agent.name}"
     if agent.problem is not None:
         return _warning(name, agent.problem)

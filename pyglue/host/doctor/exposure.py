@@ -1,9 +1,8 @@
 """The attack surface of this hive: listeners, who can reach them, and their users.
 
-Asked for by ``hive doctor --exposure``. The list is of what hived and its parts make;
-modes, owners and users are read from the system as it is now, so a socket that became
-wider than it should be, a port that another user took, and a listener that nobody
-declared all show.
+For ``hive doctor --exposure``. The list covers the listeners of hived and its parts;
+modes, owners and users are read from the running system, so it reveals sockets with too
+many permissions, ports taken by another user, and undeclared listeners.
 """
 
 import asyncio
@@ -79,12 +78,12 @@ class Exposure:
         )
         if self.config.notify.is_on:
             user = user_name(self._uid("notify"))
-            told = "Takes notifications to send, from hived."
+            told = "Accepts notifications from hived and sends them."
             yield unix_socket("notify", layout.notify_socket, "hive-notify", user, told)
         for agent in agents:
             place = layout.run(agent.name)
             own = (
-                f"The sandbox of {agent.name} contains only this one, no other agent's."
+                f"The sandbox of {agent.name} contains only its own, no other agent's."
             )
             for name, process, uid in (
                 ("hive.sock", "hived", os.geteuid()),
@@ -129,12 +128,12 @@ class Exposure:
         self, name: str, host: str, port: int, table: tuple[TcpListener, ...]
     ) -> Listener:
         local = host.startswith("127.") or host == "::1"
-        reach = "Every local process" if local else "Every host that the firewall lets"
+        reach = "Every local process" if local else "Every host the firewall allows"
         wanted = self._uid("web")
         there = [
             one for one in table if one.port == port and one.host in {host, *_WILDCARDS}
         ]
-        # Where it is a unit, systemd holds the port for it.
+        # If hive-web is a unit, systemd owns the listening socket.
         mine = {wanted, 0} if self.backend.units else {wanted}
         problem = None
         if table and not there:
@@ -183,8 +182,8 @@ class Exposure:
             process=f"harness of {agent.name}",
             user=user_name(self._uid("agent")),
             reach=(
-                "Every local process can connect, and reach what the agent may reach: "
-                "there is no sandbox."
+                "Every local process can connect and reach the hosts allowed to the "
+                "agent: there is no sandbox."
                 if shared
                 else f"Only processes in the sandbox of {agent.name}."
             ),
@@ -193,7 +192,7 @@ class Exposure:
     def _foreign(
         self, table: tuple[TcpListener, ...], known: set[str]
     ) -> Iterator[Listener]:
-        """Yield other listeners of users that only the hive has."""
+        """Yield other listeners of the hive's own users."""
         ids = self.config.ids
         if ids is None:
             return
@@ -209,7 +208,7 @@ class Exposure:
                     user=user_name(one.uid),
                     reach="Every local process"
                     if one.host.startswith("127.") or one.host == "::1"
-                    else "Every host that the firewall lets",
+                    else "Every host the firewall allows",
                 )
 
     def _uid(self, part: str) -> int:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """``says`` what is wrong; ``would`` is what ``mend`` does, None: nothing can.
+    """``says`` describes the problem; ``would`` the repair by ``mend``, if any.
 
-    ``queues``: ``mend`` queues an operation; until that ends, the agent is left alone.
-    ``keeps``: the agent is then one that is kept, and is looked at as such.
+    ``queues``: ``mend`` queues an operation; the agent is skipped until that is done.
+    ``keeps``: ``mend`` turns the files into kept state, which is then examined as such.
     """
 
     agent: str | None

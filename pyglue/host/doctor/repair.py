@@ -1,8 +1,8 @@
 """Finding and repairing inconsistencies: ``hive doctor --repair``.
 
 The search changes nothing. The repair searches again, under each agent's lock, and
-handles what it then finds; names with a running operation are skipped. Every repair is
-a line in the audit log.
+repairs what that search finds; names with a running operation are skipped. Every repair
+is audited.
 """
 
 import logging
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Repair:
-    """Looks, and mends."""
+    """Finds and repairs inconsistencies."""
 
     store: Store
     proposals: Proposals
@@ -36,7 +36,7 @@ class Repair:
     rows: RowRepair
 
     async def checks(self) -> list[Check]:
-        """Return what does not agree, with what ``mend`` would do."""
+        """Return the inconsistencies, with the repairs that ``mend`` would make."""
         said = await self._said()
         found = await self.directories.look(said) + await self.rows.look()
         for name in _names(said):
@@ -55,18 +55,18 @@ class Repair:
         ]
 
     async def _look_again(self, name: str) -> list[Finding]:
-        """Examine while nothing is being proposed, so that nothing is in flight."""
+        """Examine an agent again while its lock excludes proposals in progress."""
         async with self.proposals.lock(name):
             said = await self._said()
             return [] if name in said.busy else await self.repos.look(name, said)
 
     async def mend(self, by: str) -> RepairResult:
-        """Mend what can be, and say what was done and what could not be."""
+        """Repair what can be repaired; return the repairs and the failures."""
         done: list[str] = []
         failed: list[str] = []
         for one in await self.rows.look():
             await self._mend(one, by, done, failed)
-        # What queues an operation comes last: its agent is left alone from then on.
+        # Repairs that queue an operation come last: they block others of the agent.
         for queues in (False, True):
             await self._mend_directories(by, done, failed, queues=queues)
             await self._mend_repositories(by, done, failed, queues=queues)
@@ -98,7 +98,7 @@ class Repair:
                         await self._mend(one, by, done, failed)
 
     async def _still(self, found: Finding, name: str) -> list[Finding]:
-        """Check a finding again: it may belong to an agent by now."""
+        """Check a finding again: the files may belong to an agent by now."""
         said = await self._said()
         if name in said.busy:
             return []

@@ -1,8 +1,8 @@
 """Inconsistencies of files, containers and processes with the store.
 
-Files that nobody knows are never removed: they are kept, and the operator restores or
-purges them. Only what is being made (and was left so for an hour), sockets, and ports
-without an agent go.
+Unknown files are never removed: they become kept state, which the operator restores or
+purges. Only files left incomplete for an hour, and sockets and ports without an agent,
+are removed.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _MAKING: Final = (".import-", ".staging-", ".new-")
 
 @dataclass(frozen=True, kw_only=True)
 class DirectoryRepair:
-    """Looks at everything below the state and runtime directories."""
+    """Examines everything below the state and runtime directories."""
 
     store: Store
     operations: Operations
@@ -45,10 +45,10 @@ class DirectoryRepair:
     backend: Backend
     layout: Layout
     reopen: Callable[[str], Awaitable[None]]
-    """Makes the socket of an agent that is not restarted."""
+    """Creates the socket of an agent that is not restarted."""
 
     async def look(self, said: Said) -> list[Finding]:
-        """Return what does not agree."""
+        """Return the inconsistencies."""
         found = await asyncio.to_thread(lambda: list(self._files(said)))
         known = frozenset((*said.agents, *said.busy))
         for name in await asyncio.to_thread(self.backend.left_behind, known):
@@ -203,7 +203,7 @@ class DirectoryRepair:
         return beneath.names(self.layout.state, directory)
 
     def _changed_at(self, path: Path) -> float:
-        """Return when it was changed last; what is gone was just now."""
+        """Return the time of the last change; now, if it is gone."""
         with suppress(HiveError), opened(self.layout.state, path.parent) as above:
             found = None if above is None else above.look(path.name)
             if found is not None:

@@ -1,8 +1,8 @@
 """Inconsistencies of an agent's repository with the store, and their repair.
 
-Tags are the truth for content, the store for queue and status; ``main`` is what is
-deployed. What the operator approved is never undone: a deploy that the store lost is
-done again, with all its checks. What nobody approved is not left on main.
+Tags are the source of truth for content, the store for queue and status; ``main`` is
+the deployed commit. An approval is never undone: a deployment that the store lost is
+repeated, with all its checks. An unapproved commit is not left on main.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ _LOST: Final = "Its operation was lost; propose it again."
 
 @dataclass(frozen=True, kw_only=True)
 class RepoRepair:
-    """Looks at one repository after the other."""
+    """Examines one repository at a time."""
 
     store: Store
     operations: Operations
     layout: Layout
 
     async def look(self, name: str, said: Said) -> list[Finding]:
-        """Return what does not agree about an agent, a draft or what is kept."""
+        """Return the inconsistencies of an agent, a draft or kept state."""
         repo = AppliedRepo(self.layout.applied(name))
         if not await asyncio.to_thread((repo.path / "HEAD").is_file):
             if name not in said.agents:
@@ -55,7 +55,7 @@ class RepoRepair:
             return [Finding(agent=name, says=gone)]
         try:
             tags, main = await asyncio.to_thread(lambda: (repo.tags(), repo.main()))
-        except Exception as error:  # libgit2 has errors of its own
+        except Exception as error:  # libgit2 has its own errors
             broken = f"Cannot read the repository of {name}: {error}. Restore it"
             return [Finding(agent=name, says=f"{broken} from a backup.")]
         found = await self._strange_tags(name, repo, tags, said)
@@ -66,12 +66,12 @@ class RepoRepair:
             found += self._without_operation(name, said)
         return found
 
-    # --- tags and rows ----------------------------------------------------------------
+    # --- tags without rows ------------------------------------------------------------
 
     async def _strange_tags(
         self, name: str, repo: AppliedRepo, tags: tuple[Tag, ...], said: Said
     ) -> list[Finding]:
-        """Tags of approvals that the store has not, or has of another agent."""
+        """Find tags of approvals that the store lacks or assigns to another agent."""
         strange: dict[int, list[Tag]] = {}
         for tag in tags:
             row = said.approvals.get(tag.id)
@@ -98,14 +98,14 @@ class RepoRepair:
     async def _decided(
         self, name: str, number: int, its: list[Tag], other: Decision | None
     ) -> Finding:
-        """What was decided, or ran, is not deleted because the store lacks it."""
+        """Keep the tags of a decision or deployment, even if the store lacks it."""
         names = ", ".join(tag.name for tag in its)
         if other is not None:
             return Finding(
                 agent=name,
-                says=f"{name} has tags {names}, but approval {number} is of "
-                f"{other.agent}. Tags of what was decided are never deleted: remove "
-                "them by hand if the repository is a copy.",
+                says=f"{name} has tags {names}, but approval {number} belongs to "
+                f"{other.agent}. Tags of decisions are never deleted: remove them by "
+                "hand if the repository is a copy.",
             )
         says = f"{name} has tags {names}, but the store has no such approval."
         return Finding(
@@ -119,12 +119,12 @@ class RepoRepair:
         row = await asyncio.to_thread(row_of, self.layout, number, time.time())
         await self.store.write(lambda tx: insert(tx, row))
 
-    # --- tags and rows, the other way round -------------------------------------------
+    # --- rows without tags ------------------------------------------------------------
 
     def _missing_tags(
         self, name: str, repo: AppliedRepo, tags: tuple[Tag, ...], said: Said
     ) -> list[Finding]:
-        """What runs, or waits, has its tags; what they say is in the store too."""
+        """Find missing tags of deployed and pending approvals."""
         there = {(tag.kind, tag.id) for tag in tags}
         row = said.agents.get(name) or said.kept.get(name)
         running = None if row is None else row.approval
@@ -185,7 +185,7 @@ class RepoRepair:
         main: str | None,
         said: Said,
     ) -> list[Finding]:
-        """A deploy whose end git has and the store has not: main moved, the row not."""
+        """Find a deployment that git records as finished, and the store does not."""
         agent = said.agents.get(name)
         if agent is None:
             return []
@@ -193,7 +193,7 @@ class RepoRepair:
         for one in said.of(name):
             if one.id <= (agent.approval or 0) or one.state not in _UNDONE:
                 continue
-            if one.kind is ApprovalKind.RESTORE:  # its main was there before
+            if one.kind is ApprovalKind.RESTORE:  # main did not move
                 continue
             moved = main == one.commit != agent.commit and agent.commit is not None
             ended = (TagKind.DEPLOYED, one.id) in there

@@ -1,9 +1,9 @@
 """Rows of the store that contradict hived's memory, and their repair.
 
-Memory says who is connected, which turns run and what is worked on; a fault, or an
-older version of hived, may have left rows that nobody will ever close. What is on its
-way between memory and store is seen by one look and not by the next: only what two
-looks find is reported. What is deployed is ``repair_repos``'s to compare, with git.
+Memory knows the connections, the running turns and the operations in progress; a fault,
+or an older version of hived, may have left rows that nothing will ever close. While a
+change is on its way between memory and store, they differ: only findings of two
+searches in a row are reported. ``repair_repos`` compares deployments with git.
 """
 
 from collections import defaultdict
@@ -38,7 +38,7 @@ _SAYS: Final = {
         "give them up",
     ),
     Left.QUESTION: (
-        "{} open questions of it concern an agent that does not exist.",
+        "{} of its open questions concern an agent that does not exist.",
         "cancel them",
     ),
     Left.REMINDER: (
@@ -54,13 +54,13 @@ class _Seen:
     rows: Mapping[str, AgentRow]
     controls: Mapping[str, Control]
     ended: frozenset[str]
-    """Agents whose turn runs in memory, and has ended in the store."""
+    """Agents whose turn is running in memory, but has ended in the store."""
     idle: frozenset[Operation]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowRepair:
-    """Looks at messages, turns, questions, reminders, operations and agents."""
+    """Examines messages, turns, questions, reminders, operations and agents."""
 
     store: Store
     registry: Registry
@@ -69,10 +69,10 @@ class RowRepair:
     operations: Operations
 
     async def look(self) -> list[Finding]:
-        """Return what contradicts memory.
+        """Return the rows that contradict memory.
 
         Raises:
-            StoreError: nothing can be said while the store cannot be written.
+            StoreError: the store is not writable, so nothing can be compared.
         """
         first = await self._seen()
         now = await self._seen()
@@ -137,13 +137,13 @@ class RowRepair:
             agent = self.registry.get(name)
             self.transitions.turn_lost(agent)
             if agent.harness is not None:
-                agent.harness.close()  # it runs what the store takes for ended
+                agent.harness.close()  # its turn has ended in the store
 
         says = f"A turn of {name} is running, but has ended in the store."
         return Finding(
             agent=name,
             says=says,
-            would="disconnect its harness, which connects again",
+            would="disconnect its harness, which will reconnect",
             mend=mend,
         )
 
@@ -159,8 +159,8 @@ class RowRepair:
     def _other(self, agent: Agent) -> Finding:
         return Finding(
             agent=agent.name,
-            says=f"The store has another state of {agent.name} than hived works with.",
-            would="store the one that hived works with",
+            says=f"The stored state of {agent.name} differs from the one in use.",
+            would="store the one in use",
             mend=partial(self.transitions.store_again, agent),
         )
 

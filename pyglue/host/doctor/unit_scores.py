@@ -13,7 +13,7 @@ _ANALYZE_S: Final = 60.0
 
 
 async def scores(units: tuple[str, ...]) -> tuple[UnitScore, ...]:
-    """Ask systemd about ``units``; a score that it does not give has a problem."""
+    """Ask systemd about ``units``; a missing score is reported as a problem."""
     if not units:
         return ()
     try:

@@ -11,7 +11,7 @@ from pyglue.api.exposure import Listener, ListenerKind
 def unix_socket(
     name: str, path: Path, process: str, user: str | None, note: str
 ) -> Listener:
-    """Describe a Unix socket; who may write to it may connect."""
+    """Describe a Unix socket; write access is the right to connect."""
     try:
         found = path.stat()
     except OSError as error:
@@ -49,7 +49,7 @@ def unix_socket(
 
 
 def _open_to_all(directory: Path) -> bool:
-    """Return whether every user can walk to ``directory``."""
+    """Return whether every user can traverse the path to ``directory``."""
     real = directory.resolve()
     return all(one.stat().st_mode & stat.S_IXOTH for one in (real, *real.parents))
 

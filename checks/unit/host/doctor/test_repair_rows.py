@@ -100,12 +100,12 @@ ORPHANS: Final[dict[str, tuple[Callable[[Tx], object], str, str]]] = {
     ),
     "question-of-nobody": (
         lambda tx: question(tx, "gone", OPERATOR),
-        "1 open questions of it concern an agent that does not exist.",
+        "1 of its open questions concern an agent that does not exist.",
         "",
     ),
     "question-to-nobody": (
         lambda tx: question(tx, "bob", "gone"),
-        "1 open questions of it concern an agent that does not exist.",
+        "1 of its open questions concern an agent that does not exist.",
         "",
     ),
     "reminder-of-nobody": (
@@ -219,9 +219,7 @@ DIFFERENCES: Final[dict[str, Callable[[Tx], object]]] = {
 async def test_the_store_is_given_what_hived_works_with(kit: Kit, what: str) -> None:
     assert await found(kit) == []
     await kit.store.write(DIFFERENCES[what])
-    assert await found(kit) == [
-        "The store has another state of bob than hived works with."
-    ]
+    assert await found(kit) == ["The stored state of bob differs from the one in use."]
     await mend(kit)
     bob = kit.registry.get("bob")
     row = await kit.store.read(lambda reader: agents.find(reader, "bob"))
