@@ -1,8 +1,8 @@
 """The composition root: the only place that knows all of hived's parts.
 
-``open_hive`` builds them in order (``wiring`` has a module per part), goes on
-with what a crash interrupted, makes the first agents and listens; ``Hive.close`` takes
-it all down again.
+``open_hive`` builds them in order (``wiring`` has a module per part), listens, resumes
+operations that a crash interrupted, and creates the first agents; ``Hive.close`` shuts
+everything down.
 """
 
 import asyncio
@@ -77,10 +77,10 @@ class Hive:
 
 
 async def open_hive(config: HiveConfig) -> Hive:
-    """Build, recover, listen, and start what should run.
+    """Build everything, listen, recover, and start the agents that should run.
 
     Raises:
-        HiveError: what keeps hived from running, with what to do.
+        HiveError: why hived cannot run, and what to do.
     """
     base = await open_base(config)
     work = await open_work(base)
@@ -92,7 +92,7 @@ async def open_hive(config: HiveConfig) -> Hive:
         lambda agent: agent_session(services, work.lifecycle, agent)
     )
     work.supervisor.connect(lambda name: _start_one(operations, name))
-    await base.store.write(lose_turns)  # when telemetry hears of it
+    await base.store.write(lose_turns)  # once telemetry is listening
     server = await serve_operator(services)
     interrupted = await operations.start(handlers(base, work, changes))
     declared = Declared(
@@ -122,7 +122,7 @@ async def open_hive(config: HiveConfig) -> Hive:
 def _start_background(
     base: Base, work: Work, control: Control, changes: Changes, services: Services
 ) -> None:
-    """Start what runs as long as hived does."""
+    """Start the background tasks, which run as long as hived does."""
     pruning = Pruning(
         store=base.store,
         history=services.history,
@@ -153,14 +153,14 @@ def _start_background(
 
 
 async def _start_one(operations: Operations, name: str) -> bool:
-    """Start an agent in its turn among its operations; tell if it went well."""
+    """Start an agent by a queued operation; return whether that succeeded."""
     operation = await operations.request(OperationKind.START, name, by=SYSTEM)
     ended = await operations.get(operation.id, math.inf)
     return ended.error is None
 
 
 def _watched(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Run what nobody waits for, and say so if it fails."""
+    """Run a task that nothing awaits, and log its failure."""
     task = asyncio.create_task(work)
 
     def ended(task: asyncio.Task[None]) -> None:
@@ -174,13 +174,13 @@ def _watched(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
 async def _start_agents(
     supervisor: Supervisor, declared: Declared, interrupted: frozenset[str]
 ) -> None:
-    """Run what should run, and make the agents that the config names."""
+    """Start the agents that should run, and create the declared ones."""
     await supervisor.start_wanted(interrupted)
     await declared.run(interrupted)
 
 
 async def _look_after(systems: Systems, notifications: Notifications) -> None:
-    """Keep what NixOS agents run from Nix's garbage collector, and let go the rest."""
+    """Clean up GC roots: keep the systems of NixOS agents, release the rest."""
     await systems.start(notifications)
     while True:
         await systems.sweep()

@@ -1,6 +1,6 @@
 """``hived --config FILE``: the daemon, until SIGTERM or SIGINT.
 
-Tells systemd when it is ready (Type=notify) and that it lives (WatchdogSec).
+It tells systemd when it is ready (Type=notify) and that it is alive (WatchdogSec).
 """
 
 import argparse
@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Run hived; exit 1 with a sentence when it cannot start."""
+    """Run hived; exit 1 with an error message if it cannot start."""
     arguments = build_parser().parse_args()
     log_to_stderr(logging.DEBUG if arguments.debug else logging.INFO)
     os.umask(0o077)

@@ -57,7 +57,7 @@ _BACKENDS: Final = (LocalBackend, NixosContainerBackend)
 
 
 def backend_of(config: HiveConfig) -> Backend:
-    """Return what runs containers here."""
+    """Return the configured container backend."""
     return _kind_of(config)(config)
 
 
@@ -73,7 +73,7 @@ def _kind_of(config: HiveConfig) -> type[LocalBackend] | type[NixosContainerBack
 
 
 def _disk(config: HiveConfig) -> Disk:
-    """Ensure free space for the start, whatever agents left on the disk."""
+    """Ensure free space for the start, even if agents have filled the disk."""
     state = config.layout.state
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def _disk(config: HiveConfig) -> Disk:
 
 
 async def _open_store(layout: Layout, disk: Disk, warnings: Warnings) -> Store:
-    """Open the store; its numbers go on after those that repositories name."""
+    """Open the store; its numbers continue after those used in repositories."""
     named: dict[str, int] = {}
     store = open_store(
         layout.database,
@@ -102,10 +102,10 @@ async def _open_store(layout: Layout, disk: Disk, warnings: Warnings) -> Store:
 
 
 async def open_base(config: HiveConfig) -> Base:
-    """Build the parts; mail that was handed out waits again.
+    """Build the parts. Leased messages are queued again.
 
     Raises:
-        HiveError: what keeps hived from running, with what to do.
+        HiveError: why hived cannot run, and what to do.
     """
     layout = config.layout
     directories = Directories(config, agents_pass=_kind_of(config).agents_pass)

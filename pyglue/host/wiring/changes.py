@@ -23,7 +23,7 @@ from pyglue.paths import share
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """The parts between a commit and what runs; ``systems`` only where Nix builds."""
+    """The parts from commit to deployment; ``systems`` only with NixOS agents."""
 
     operations: Operations
     systems: Systems | None
@@ -38,7 +38,7 @@ class Changes:
 
 
 async def open_changes(base: Base, work: Work) -> Changes:
-    """Build the parts; no operation goes on before ``Operations.start``."""
+    """Build the parts; no operation resumes before ``Operations.start``."""
     config, store, registry, audit = base.config, base.store, base.registry, base.audit
     operations = Operations(store=store, audit=audit)
     systems = None

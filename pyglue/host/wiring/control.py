@@ -19,7 +19,7 @@ from pyglue.host.wiring.work import Work
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """The parts that park agents and let them go on."""
+    """The parts that park and resume agents."""
 
     controls: Controls
     model_choices: ModelChoices

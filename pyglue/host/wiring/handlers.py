@@ -1,4 +1,4 @@
-"""Which handler runs which operation."""
+"""The handlers of operations, by kind."""
 
 from collections.abc import Mapping
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 async def open_services(
     base: Base, work: Work, control: Control, changes: Changes
 ) -> Services:
-    """Build what only answers, and put it beside what it answers for."""
+    """Build the services that only read, and join them with the other parts."""
     config, store, registry = base.config, base.store, base.registry
     ports = await _ports(base)
     sessions = Sessions(store=store, config=config, audit=base.audit)
@@ -183,7 +183,7 @@ def _telemetry(base: Base) -> Telemetry:
 
 
 def _browsers(base: Base) -> "Browsers | None":
-    """Open the subscriptions, if there may be any: only then cryptography is loaded."""
+    """Open the subscriptions if Web Push is on: only then load cryptography."""
     if not base.config.notify.web_push.enable:
         return None
     from pyglue.host.push.browsers import Browsers

@@ -35,7 +35,7 @@ def _operators(config: HiveConfig) -> int | None:
 
 
 def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Session:
-    """Return who answers on this agent's socket."""
+    """Return the session handler for this agent's socket."""
 
     def session(
         connection: Connection, hello: HelloParams
