@@ -1,10 +1,10 @@
-"""One side of a connection that is carried: read like a stream, or led to another.
+"""One side of a relayed connection: read like a stream, or forwarded to another side.
 
-For hive-egress, and for the harness's port that leads to it. Bytes that are led pass in
-the callback that brings them: no task wakes for them, nothing copies them, and all
-connections of a loop are received into the same memory. Once many have passed, the
-kernel moves the next ones (``splicing``). A side whose sink takes no more is not read
-from.
+For hive-egress, and for the harness's port that forwards to it. Bytes are forwarded in
+the callback that receives them: no task wakes up, nothing is copied, and all
+connections of a loop receive into the same buffer. Once many bytes have passed, the
+kernel moves the next ones (``splicing``). A side is not read from while its sink is
+full.
 """
 
 import asyncio
@@ -15,20 +15,20 @@ from pyglue.splicing import Splice, Splices
 
 _SIZE: Final = 128 * 1024
 _HELD_MAX: Final = 256 * 1024
-"""What is kept for a reader; beyond it, it waits in the kernel."""
+"""Most bytes buffered for a reader; the rest stays in the kernel."""
 _MANY: Final = 1024 * 1024
 """Bytes of one direction after which the kernel moves the next ones."""
 
 
 class Scratch:
-    """What the sides of one event loop share: memory to receive into, and splices."""
+    """Shared by the sides of one event loop: the receive buffer, and the splices."""
 
     def __init__(self) -> None:
         self.memory = memoryview(bytearray(_SIZE))
         self.splices = Splices()
 
     def replace(self) -> None:
-        """Take other memory: a transport still has to write what is in this."""
+        """Allocate a new buffer: a transport still has to write the contents."""
         self.memory = memoryview(bytearray(_SIZE))
 
 
@@ -37,7 +37,7 @@ def _uncounted(_size: int) -> None:
 
 
 class Side(asyncio.BufferedProtocol):
-    """One side. asyncio calls the methods that its ``BufferedProtocol`` has."""
+    """One side. asyncio calls the methods of ``BufferedProtocol``."""
 
     def __init__(
         self, scratch: Scratch, on_connect: "Callable[[Side], None] | None" = None
@@ -45,9 +45,9 @@ class Side(asyncio.BufferedProtocol):
         """``on_connect`` is called once it is connected."""
         self._scratch = scratch
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when nothing more comes from here."""
+        """Done at the end of the received data."""
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the connection is closed, and what was written is gone."""
+        """Done when the connection is closed and everything written has been sent."""
         self._on_connect = on_connect
         self._transport: asyncio.Transport | None = None
         self._held = b""
@@ -65,7 +65,7 @@ class Side(asyncio.BufferedProtocol):
     # --- like a stream ----------------------------------------------------------------
 
     async def read(self, most: int) -> bytes:
-        """Return the next bytes, none at the end.
+        """Return the next bytes, or none at the end.
 
         Raises:
             ConnectionError: The connection broke.
@@ -83,13 +83,13 @@ class Side(asyncio.BufferedProtocol):
         return data
 
     def write(self, data: bytes) -> None:
-        """Write what ``drain`` waits for."""
+        """Write without blocking; ``drain`` waits for it."""
         if data:
             self._take_back()
             self._socket.write(data)
 
     async def drain(self) -> None:
-        """Wait until most of what was written is gone.
+        """Wait until the write buffer is mostly empty.
 
         Raises:
             ConnectionError: The connection broke.
@@ -104,18 +104,18 @@ class Side(asyncio.BufferedProtocol):
             raise ConnectionResetError("the connection is lost")
 
     def end(self) -> None:
-        """Say that nothing more is written."""
+        """Signal the end of the written data."""
         self._take_back()
         if self._socket.can_write_eof() and not self._socket.is_closing():
             self._socket.write_eof()
 
     def close(self) -> None:
-        """Close it once what was written is gone."""
+        """Close the connection once everything written has been sent."""
         self._take_back()
         self._socket.close()
 
     def abort(self) -> None:
-        """Close it now."""
+        """Close the connection at once."""
         self._socket.abort()
 
     @property
@@ -124,10 +124,10 @@ class Side(asyncio.BufferedProtocol):
             raise AssertionError("it is not connected yet")
         return self._transport
 
-    # --- led to another ---------------------------------------------------------------
+    # --- forwarded --------------------------------------------------------------------
 
     def lead(self, sink: "Side", count: Callable[[int], None] = _uncounted) -> None:
-        """Let go to ``sink`` what comes from here, beginning with what is held."""
+        """Forward received bytes to ``sink``, beginning with the buffered ones."""
         self._sink = self._peer = sink
         sink._peer = self
         self._count = count
@@ -140,7 +140,7 @@ class Side(asyncio.BufferedProtocol):
         self._pace()
 
     def keep(self) -> None:
-        """Keep again for ``read`` what comes from here."""
+        """Stop forwarding; buffer received bytes for ``read`` again."""
         self._end_splice()
         if self._peer is not None:
             self._peer._peer = None
@@ -148,7 +148,7 @@ class Side(asyncio.BufferedProtocol):
         self._pace()
 
     def _pace(self) -> None:
-        """Read from the kernel only what can be passed on or kept."""
+        """Read from the kernel only while bytes can be forwarded or buffered."""
         sink = self._sink
         if self._splice is not None:
             wanted = True
@@ -164,7 +164,7 @@ class Side(asyncio.BufferedProtocol):
     # --- moved by the kernel ----------------------------------------------------------
 
     def _start_splice(self, sink: "Side") -> None:
-        """Let the kernel move what comes next, if it can."""
+        """Let the kernel move the next bytes, if it can."""
         self._passed = 0
         source, target = self._descriptor(), sink._descriptor()
         if source is None or target is None or sink._socket.get_write_buffer_size():
@@ -175,7 +175,7 @@ class Side(asyncio.BufferedProtocol):
         self._pace()
 
     def _descriptor(self) -> int | None:
-        """Return that of a socket whose bytes pass as they are."""
+        """Return the descriptor of an open socket without TLS."""
         transport = self._socket
         made = transport.get_extra_info("socket")
         is_plain = transport.get_extra_info("sslcontext") is None
@@ -183,7 +183,7 @@ class Side(asyncio.BufferedProtocol):
         return made.fileno() if is_plain and is_open else None
 
     def _spliced(self, rest: bytes) -> None:
-        """Go on without; an end or an error is met again by reading or writing."""
+        """Continue without a splice; a read or write meets its end or error again."""
         self._splice = None
         if self._sink is not None and rest:
             self._sink._socket.write(rest)
@@ -194,7 +194,7 @@ class Side(asyncio.BufferedProtocol):
             self._splice.end()
 
     def _take_back(self) -> None:
-        """Be written to in order: what the kernel moves here goes first."""
+        """End the splice into this side, so that later writes come after its bytes."""
         if self._peer is not None:
             self._peer._end_splice()
 
@@ -207,11 +207,11 @@ class Side(asyncio.BufferedProtocol):
             self._on_connect(self)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
-        """Return where to receive into."""
+        """Return the buffer to receive into."""
         return self._scratch.memory
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Pass bytes on, or keep them."""
+        """Forward received bytes, or buffer them."""
         data = self._scratch.memory[:nbytes]
         if self._sink is None:
             self._held += data
@@ -220,7 +220,7 @@ class Side(asyncio.BufferedProtocol):
             return
         sink = self._sink._socket
         sink.write(data)
-        if sink.get_write_buffer_size():  # asyncio may keep the memory, uncopied
+        if sink.get_write_buffer_size():  # asyncio may refer to the buffer
             self._scratch.replace()
         self._count(nbytes)
         self._passed += nbytes
@@ -228,12 +228,12 @@ class Side(asyncio.BufferedProtocol):
             self._start_splice(self._sink)
 
     def eof_received(self) -> bool:
-        """Tell the sink; the other direction goes on, except over TLS."""
+        """Inform the sink; the other direction stays open, except over TLS."""
         self._is_over()
         return self._socket.get_extra_info("sslcontext") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the other side, too, once it has what it was sent."""
+        """Close the other side too, once everything written to it has been sent."""
         self._error = exc
         self._end_splice()
         self._take_back()
@@ -244,13 +244,13 @@ class Side(asyncio.BufferedProtocol):
             self._peer.close()
 
     def pause_writing(self) -> None:
-        """Let nothing more come until most of it is gone."""
+        """Pause the other side until the write buffer is mostly empty."""
         self._is_full = True
         if self._peer is not None:
             self._peer._pace()
 
     def resume_writing(self) -> None:
-        """Let more come."""
+        """Resume the other side."""
         self._is_full = False
         _wake(self._draining)
         if self._peer is not None:
@@ -276,7 +276,7 @@ async def join(
     there: Callable[[int], None] = _uncounted,
     back: Callable[[int], None] = _uncounted,
 ) -> None:
-    """Lead two sides to each other until nothing more comes from either."""
+    """Forward between two sides until both have ended."""
     one.lead(other, there)
     other.lead(one, back)
     await asyncio.wait({one.over, other.over})

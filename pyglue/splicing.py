@@ -1,10 +1,10 @@
 """Moves many bytes from one socket to another within the kernel, by splice(2).
 
 For ``side``: no byte is copied into this process (``make bench
-ARGS=egress_throughput``). A ``Splice`` has descriptors of its own, and ends as soon as
-there is anything to decide: at the end of the stream, at an error, after a second of
-silence. Its owner then goes on with what it did before, and meets the end or the error
-itself.
+ARGS=egress_throughput``). A ``Splice`` has its own descriptors, and ends as soon as
+there is anything to decide: at the end of the stream, at an error, after a second
+without data. Its owner then resumes its own reads and writes, and meets the end or the
+error itself.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from collections.abc import Callable
 from typing import Final
 
 _PIPE: Final = 1024 * 1024
-"""Bytes in a pipe; the kernel may grant less."""
+"""Requested capacity of a pipe in bytes; the kernel may grant less."""
 _FLAGS: Final = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 
 
 class Splices:
-    """Starts those of one event loop: at most ``most`` at a time.
+    """Starts the splices of one event loop: at most ``most`` at a time.
 
-    Each has four descriptors, and ends after ``quiet_s`` seconds in which nothing came.
+    Each has four descriptors, and ends after ``quiet_s`` seconds without data.
     """
 
     def __init__(self, *, most: int = 32, quiet_s: float = 1.0) -> None:
@@ -32,7 +32,7 @@ class Splices:
 
     @property
     def running(self) -> int:
-        """How many run now."""
+        """The number of running splices."""
         return len(self._running)
 
     def start(
@@ -43,11 +43,11 @@ class Splices:
         count: Callable[[int], object],
         ended: Callable[[bytes], object],
     ) -> "Splice | None":
-        """Move what comes from one descriptor to another; None if that cannot be.
+        """Move bytes from one socket to another; None if no splice is available.
 
-        ``count`` gets the size of what came. ``ended`` is called at most once, with
-        bytes that came and were not taken. Both sockets do not block, and nobody else
-        reads from ``source`` or writes to ``sink`` until then.
+        ``count`` gets the number of received bytes. ``ended`` is called at most once,
+        with bytes that were received but not sent. Both sockets must be non-blocking;
+        until then nothing else may read from ``source`` or write to ``sink``.
         """
         if len(self._running) >= self._most:
             return None
@@ -71,7 +71,7 @@ class Splices:
 
 
 class Splice:
-    """One that runs. Made by ``Splices.start``."""
+    """A running splice, made by ``Splices.start``."""
 
     def __init__(
         self,
@@ -102,12 +102,12 @@ class Splice:
         self._timer = self._loop.call_later(self._quiet_s, self._check)
 
     def end(self) -> None:
-        """End now; does nothing if it has ended."""
+        """End the splice. Idempotent."""
         if self._over:
             return
         self._over = True
         self._timer.cancel()
-        # The sockets live on, and so would what the loop waits for.
+        # The sockets outlive the splice, and so would the loop's registrations.
         self._loop.remove_reader(self._source)
         self._loop.remove_writer(self._sink)
         rest = b""
@@ -118,7 +118,7 @@ class Splice:
         self._ended(rest)
 
     def _receive(self) -> None:
-        """Take what came into the pipe, which is empty."""
+        """Receive into the pipe, which is empty."""
         try:
             size = os.splice(self._source, self._into, _PIPE, flags=_FLAGS)
         except BlockingIOError:
@@ -146,7 +146,7 @@ class Splice:
             self.end()
 
     def _go_on(self) -> None:
-        """Send more of what is in the pipe; then receive again."""
+        """Send more from the pipe; once it is empty, receive again."""
         self._send()
         if not self._held and not self._over:
             self._loop.remove_writer(self._sink)
