@@ -1,1 +1,1 @@
-"""hive-notify: sends notifications to where the operator reads them, with Apprise."""
+"""hive-notify: sends notifications to the operator's services, with Apprise."""

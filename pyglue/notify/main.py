@@ -1,12 +1,12 @@
 """``hive-notify --config FILE``: the only process that sends notifications outside.
 
-hived has no network, and whoever has one should hold nothing else: this process knows
-the addresses in the operator's file, and hears from hived a title and a link at a time,
-on ``notify.sock``, or for a browser what only that can read. It keeps nothing; what
-failed is hived's to try again.
+hived has no network access, and the process that has it should have nothing else. This
+one knows the addresses in the operator's file. On ``notify.sock`` hived passes it one
+notification at a time: a title and a link, or for a browser an encrypted body. It
+stores nothing; hived retries failures.
 
-Apprise speaks to the services, in a thread, one notification at a time; ``push`` to
-those of browsers.
+Apprise sends to the services, in a thread, one notification at a time; ``push`` sends
+to browsers' push services.
 """
 
 import argparse
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 class Places:
-    """Where notifications go: a service for each line of the operator's file."""
+    """The destinations of notifications: one service a line of the operator's file."""
 
     def __init__(self, text: str) -> None:
         lines = [(n, line.strip()) for n, line in enumerate(text.splitlines(), start=1)]
@@ -50,17 +50,18 @@ class Places:
             if made is None:
                 raise HiveError(
                     ErrorCode.CONFIG_INVALID,
-                    f"Line {number} of the file with notification URLs is none that "
-                    "Apprise knows: write one URL a line, such as ntfy://ntfy.sh/TOPIC.",
+                    f"Line {number} of the file with notification URLs is not a URL "
+                    "that Apprise supports: write one URL a line, such as "
+                    "ntfy://ntfy.sh/TOPIC.",
                 )
             self._all.append(made)
         if not self._all:
             raise HiveError(
-                ErrorCode.CONFIG_INVALID, "The file with notification URLs has none."
+                ErrorCode.CONFIG_INVALID, "The file with notification URLs has no URL."
             )
 
     def send(self, asked: SendNotification) -> SentNotification:
-        """Send to each place, or those that ``asked`` names; blocking."""
+        """Send to all services, or those that ``asked`` selects. Blocking."""
         numbers = range(len(self._all)) if asked.only is None else asked.only
         failed = [
             number
@@ -68,7 +69,7 @@ class Places:
             if 0 <= number < len(self._all) and not self._sent(number, asked)
         ]
         names = sorted({str(self._all[number].service_name) for number in failed})
-        problem = f"{', '.join(names)} did not take it" if failed else None
+        problem = f"{', '.join(names)} did not accept it" if failed else None
         return SentNotification(failed=tuple(failed), problem=problem)
 
     def _sent(self, number: int, asked: SendNotification) -> bool:
@@ -80,12 +81,12 @@ class Places:
                 )
             )
         except Exception as error:  # whatever a plugin raises
-            _log.warning("place %d raised %s", number + 1, type(error).__name__)
+            _log.warning("service %d raised %s", number + 1, type(error).__name__)
             return False
 
 
 def read_places(config: HiveConfig) -> Places | None:
-    """Read the operator's file; None: only browsers get notifications.
+    """Read the operator's file; None if only browsers get notifications.
 
     Raises:
         HiveError: ``config_invalid`` if it cannot be read, or a line is invalid.
@@ -112,9 +113,9 @@ async def serve(config: HiveConfig) -> None:
     """Serve hived until SIGTERM or SIGINT.
 
     Raises:
-        HiveError: ``config_invalid`` for the operator's file.
+        HiveError: ``config_invalid`` if the operator's file is invalid.
     """
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it names addresses
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it logs addresses
     places = read_places(config)
     pusher = Pusher(config.notify.web_push)
     stop = daemon.stop_signal()
@@ -155,7 +156,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Run until told to stop; exit 1 with a sentence when it cannot start."""
+    """Run until stopped; exit 1 with an error message if it cannot start."""
     daemon.run(build_parser(), serve)
 
 

@@ -1,9 +1,9 @@
-"""Sends sealed notifications to push services, whose addresses came from browsers.
+"""Sends encrypted notifications to push services, at addresses that browsers gave.
 
-Only https, only to public addresses, of which a name has no other, except for hosts
-that the operator's configuration names. A name is looked up once for a connection: what
-is connected to is what was checked. Redirects are not followed, no cookie is kept, no
-proxy is used, and of an answer nothing but its status and one header is read.
+Only https is used, and only names whose addresses are all public, except for hosts in
+the operator's configuration. A name is resolved once per connection, so the checked
+addresses are the ones connected to. Redirects are not followed, no cookie is stored, no
+proxy is used, and only the status and one header of a response are read.
 """
 
 import ipaddress
@@ -23,7 +23,7 @@ from pyglue.config import WebPushConfig
 from pyglue.errors import HiveError
 
 TTL_S: Final = 86400
-"""For how long a push service keeps it for a browser that is offline."""
+"""How long a push service keeps it for an offline browser, in seconds."""
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
 _AGAIN_MAX_S: Final = 3600.0
 _GONE: Final = frozenset({404, 410})
@@ -32,11 +32,11 @@ _log = logging.getLogger(__name__)
 
 
 class _NotPublicError(OSError):
-    """A name has an address that is not on the internet."""
+    """A name has an address that is not public."""
 
 
 class _Public(AbstractResolver):
-    """Looks names up, and refuses those with an address that is not public."""
+    """Resolves names, and refuses those with an address that is not public."""
 
     def __init__(self) -> None:
         self._names = ThreadedResolver()
@@ -53,11 +53,11 @@ class _Public(AbstractResolver):
         return found
 
     async def close(self) -> None:
-        """Do nothing: a lookup has no end of its own."""
+        """Do nothing: there is nothing to release."""
 
 
 class Pusher:
-    """Sends. Create it inside the running loop."""
+    """Sends to push services. Create it inside the running loop."""
 
     def __init__(self, config: WebPushConfig) -> None:
         self._private_hosts = config.private_hosts
@@ -70,7 +70,7 @@ class Pusher:
         await self._private.close()
 
     async def send(self, asked: SendPush) -> SentPush:
-        """Send one, and say what became of it."""
+        """Send one notification, and return its outcome."""
         try:
             endpoint = push_endpoints.read(asked.endpoint)
             push_endpoints.check(endpoint.host, self._private_hosts)
@@ -84,7 +84,7 @@ class Pusher:
             "content-encoding": "aes128gcm",
             "content-type": "application/octet-stream",
             "ttl": str(TTL_S),
-            # Only what needs the operator is sent: a phone is to show it at once.
+            # Only what needs the operator is sent, so a phone should show it at once.
             "urgency": "high",
             "user-agent": "hyperhive",
         }
@@ -93,14 +93,14 @@ class Pusher:
                 endpoint.url, data=asked.body, headers=headers, allow_redirects=False
             ) as answer:
                 sent = _judged(answer, str(host))
-                answer.close()  # whatever else it says
+                answer.close()  # the body is not read
         except aiohttp.ClientConnectorDNSError as error:
             if isinstance(error.os_error, _NotPublicError):
                 refused = f"{host} has an address that is not public"
                 return SentPush(outcome=PushOutcome.REFUSED, problem=refused)
             return _failed(f"{host} has no address")
         except aiohttp.ClientConnectorCertificateError:
-            return _failed(f"{host} has a certificate that is not valid")
+            return _failed(f"{host} has an invalid certificate")
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             _log.info("a push service failed: %s", type(error).__name__)
             return _failed(f"{host} does not answer")
@@ -127,7 +127,8 @@ def _judged(answer: aiohttp.ClientResponse, host: str) -> SentPush:
     if 200 <= status < 300:
         return SentPush(outcome=PushOutcome.SENT)
     if status in _GONE:
-        return SentPush(outcome=PushOutcome.GONE, problem=f"{host} knows it no more")
+        problem = f"{host} no longer knows the subscription"
+        return SentPush(outcome=PushOutcome.GONE, problem=problem)
     problem = f"{host} answered with status {status}"
     if status in _LATER or status >= 500:
         return _failed(problem, _asked_to_wait(answer.headers.get("retry-after", "")))
@@ -139,6 +140,6 @@ def _failed(problem: str, again_s: float = 0.0) -> SentPush:
 
 
 def _asked_to_wait(text: str) -> float:
-    """Return the seconds of ``Retry-After``; a date counts as none."""
+    """Return the seconds of ``Retry-After``; a date is ignored."""
     is_number = text.isascii() and text.isdigit() and len(text) < 10
     return min(float(text), _AGAIN_MAX_S) if is_number else 0.0

@@ -89,7 +89,7 @@ def test_what_failed_is_named_by_service_and_sent_again_alone(
     service.failing = {"/hook"}
     sent = places.send(NOTE)
     assert sent.failed == (1,)
-    assert sent.problem == "JSON did not take it"
+    assert sent.problem == "JSON did not accept it"
     service.got.clear()
     service.failing = set()
     again = msgspec.structs.replace(NOTE, only=sent.failed)
@@ -102,8 +102,8 @@ def test_what_failed_is_named_by_service_and_sent_again_alone(
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "has none"),
-        ("# nothing\n", "has none"),
+        ("", "has no URL"),
+        ("# nothing\n", "has no URL"),
         ("json://127.0.0.1/\nhunter2", "Line 2 of the file with notification URLs"),
     ],
 )
@@ -166,7 +166,7 @@ async def test_the_process_serves_a_line_at_a_time(
         assert len(service.got) == 2
         service.failing = {"/", "/hook"}
         answer = strict_json.read(await ask(path, line), SentNotification)
-        assert answer.problem == "JSON, ntfy did not take it"
+        assert answer.problem == "JSON, ntfy did not accept it"
         started.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(started.wait, PATIENCE_S) == 0
         assert started.stderr is not None

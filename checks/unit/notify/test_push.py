@@ -176,7 +176,7 @@ async def test_the_service_must_be_who_it_says(
     other = make_certificate(tmp_path, "push.example")
     monkeypatch.setenv("SSL_CERT_FILE", str(other[0]))
     sent = await send(f"{service.origin}{SECRET}", service.host)
-    said = f"{service.host} has a certificate that is not valid"
+    said = f"{service.host} has an invalid certificate"
     assert sent == SentPush(outcome=PushOutcome.FAILED, problem=said)
     async with push_service(other) as wrong:
         sent = await send(f"{wrong.origin}{SECRET}", wrong.host)

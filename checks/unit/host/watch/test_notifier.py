@@ -217,12 +217,12 @@ async def test_a_failure_is_seen_and_tried_again_only_where_it_failed(
     ours = notifier(tmp_path)
     async with desk(ours) as there, watching(ours):
         there.answers = [
-            SentNotification(failed=(0, 2), problem="ntfy did not take it"),
-            SentNotification(failed=(2,), problem="ntfy did not take it"),
+            SentNotification(failed=(0, 2), problem="ntfy did not accept it"),
+            SentNotification(failed=(2,), problem="ntfy did not accept it"),
         ]
         ours.heard(event(events.ApprovalCreated(approval=3)))
         await there.until(2)
-        assert ours.problem == "ntfy did not take it"
+        assert ours.problem == "ntfy did not accept it"
         await there.until(3)
         assert [one.only for one in there.asked] == [None, (0, 2), (2,)]
         async with asyncio.timeout(PATIENCE_S):
@@ -454,7 +454,7 @@ async def test_what_is_refused_is_said_and_not_tried_again(tmp_path: Path) -> No
     async with pushing(tmp_path) as it:
         said = "push.example answered with status 403"
         refused = SentPush(outcome=PushOutcome.REFUSED, problem=said)
-        gone = SentPush(outcome=PushOutcome.GONE, problem="it knows it no more")
+        gone = SentPush(outcome=PushOutcome.GONE, problem="subscription unknown")
         it.counter.pushes = {PHONE: [refused], DESK: [gone]}
         it.ours.heard(event(events.ApprovalCreated(approval=3)))
         await it.settled()
