@@ -1,7 +1,7 @@
-"""Addresses of the containers that have a network.
+"""IP addresses of containers with a network.
 
-Used by the ``nixos-container`` backend. A container's conf file is where its pair of
-addresses is kept; what any conf file of this host names is taken, whoever wrote it.
+Used by the ``nixos-container`` backend. A container's conf file records its pair of
+addresses; an address in any conf file of this host is in use, whoever wrote the file.
 """
 
 import ipaddress
@@ -12,7 +12,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.nspawn_conf import Found, Pair
 
 _BLOCK: Final = 4
-"""A pair lies in a block of four, so that no two share a block's broadcast."""
+"""Addresses of a block: each pair has its own, and so its own broadcast address."""
 _NAMES: Final = ("HOST_ADDRESS", "LOCAL_ADDRESS")
 
 
@@ -43,7 +43,7 @@ def check_ranges(ranges: Iterable[str]) -> tuple[ipaddress.IPv4Network, ...]:
 
 
 def pair_of(conf: Found, ranges: Iterable[ipaddress.IPv4Network]) -> Pair | None:
-    """Return the pair that a conf file has, None unless it is of these ranges."""
+    """Return the pair in a conf file, None unless it is within these ranges."""
     host, local = (conf.get(name) for name in _NAMES)
     if host is None or local is None:
         return None
@@ -54,10 +54,10 @@ def pair_of(conf: Found, ranges: Iterable[ipaddress.IPv4Network]) -> Pair | None
 def allocate(
     confs: Iterable[Found], container: str, ranges: tuple[ipaddress.IPv4Network, ...]
 ) -> Pair:
-    """Return the container's pair of addresses: the one it has, or the first free.
+    """Return the container's pair of addresses: its current one, or the first free.
 
     Raises:
-        HiveError: ``unavailable`` when the ranges are used up.
+        HiveError: ``unavailable`` if the ranges are exhausted.
     """
     taken: set[str | None] = set()
     for conf in confs:
@@ -79,7 +79,7 @@ def allocate(
 
 
 class _Pairs:
-    """The pairs of a range, without making a list of them."""
+    """The pairs of a range, generated lazily."""
 
     def __init__(self, network: ipaddress.IPv4Network) -> None:
         self._network = network

@@ -1,9 +1,9 @@
-"""What the manager may write of others: opened one by one in its sandbox.
+"""Write access of the manager to other agents' directories, granted in its sandbox.
 
-The manager sees all of ``agents/`` read-only, so it can neither rename nor replace an
-agent's directory, nor make one; each agent's ``config`` and ``state`` are opened for
-writing in it, those that are there before its program runs, later ones when they are
-made. Used by the local backend. See ``pyglue.sandbox.admit``.
+The manager sees all of ``agents/`` read-only, so it can neither rename, replace nor
+create an agent's directory. Each agent's ``config`` and ``state`` are mounted writable
+there: existing ones before the manager's program runs, later ones when they are
+created. Used by the local backend. See ``pyglue.sandbox.admit``.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ from pyglue.process import Child, run_sync
 from pyglue.sandbox import admit, hold
 
 Admitted = tuple[str, Owner | None, Owner | None, bool]
-"""What ``admit`` makes: the place inside, whose it is, as whose, if it is writable."""
+"""A mount by ``admit``: path inside, owner, owner shown, whether it is writable."""
 _ADMITTING_S: Final = 60.0
 _PARTS: Final = ("config", "state")
 _log = logging.getLogger(__name__)
 
 
 class Gate:
-    """Holds a program back in its sandbox: leave it, and the program runs."""
+    """Delays a program in its sandbox until the context is left."""
 
     def __init__(self, python: str) -> None:
         self._ready, child_ready = os.pipe2(os.O_CLOEXEC)
@@ -47,8 +47,8 @@ class Gate:
         self.prefix: Final = (python, "-I", "-S", script, *map(str, self.fds))
 
     async def ready(self) -> bool:
-        """Return when the sandbox is whole; False when it ended before."""
-        for descriptor in self.fds:  # the child's alone now, so that its end is seen
+        """Wait until the sandbox is set up; return False if it exited before."""
+        for descriptor in self.fds:  # only the child's now, so that we see it exit
             self._open.remove(descriptor)
             os.close(descriptor)
         loop = asyncio.get_running_loop()
@@ -74,22 +74,22 @@ class Gate:
 
 @dataclass(kw_only=True)
 class Admitting:
-    """Opens agents' directories in the sandbox of a running manager."""
+    """Mounts agents' directories in the sandbox of a running manager."""
 
     layout: Layout
     manager: Owner | None
     problem: str | None = field(default=None, init=False)
 
     def all(self, child: Child) -> None:
-        """Open what is there. Blocking."""
+        """Make all agents' directories writable. Blocking."""
         layout = self.layout
         self.admit(child, filter(is_name, beneath.names(layout.state, layout.agents)))
 
     def mount(self, child: Child, plan: Sequence[Admitted]) -> None:
-        """Show the files of others as an agent's own. Blocking.
+        """Mount other users' files as an agent's own. Blocking.
 
         Raises:
-            HiveError: ``deploy_failed`` with what could not be mounted.
+            HiveError: ``deploy_failed``; it names the failed mount.
         """
         inside = Inside.of(child.pid)
         if inside is None or not plan:
@@ -107,7 +107,7 @@ class Admitting:
             )
 
     def admit(self, child: Child, names: Iterable[str]) -> None:
-        """Open what these agents have; again is no error. Blocking."""
+        """Make these agents' directories writable. Idempotent. Blocking."""
         plan = [mount for name in names for mount in self._plan(name)]
         inside = Inside.of(child.pid)
         if inside is None or not plan:
@@ -141,7 +141,7 @@ class Admitting:
         return visible(said, limit=500) or f"exit code {done.code}"
 
     def _plan(self, name: str) -> list[Admitted]:
-        """Return what to open of an agent, and as whose."""
+        """Return the mounts of an agent's directories, with their owners."""
         layout = self.layout
         plan: list[Admitted] = []
         with suppress(HiveError), opened(layout.state, layout.agents / name) as home:

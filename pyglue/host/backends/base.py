@@ -1,8 +1,8 @@
-"""What runs a container: the one interface, one file a backend beside it.
+"""The interface of container backends; each backend has a module beside this one.
 
-hived's lifecycle, deploy and recovery call this and know nothing of bubblewrap or
-systemd. Names are checked before they get here. Methods are idempotent: starting
-what runs and stopping what does not are no errors.
+hived's lifecycle, deploy and recovery use only this, and know nothing of bubblewrap or
+systemd. Callers pass checked names. Methods are idempotent: starting a running
+container and stopping a stopped one are not errors.
 """
 
 from abc import ABC, abstractmethod
@@ -17,21 +17,21 @@ from pyglue.workspaces import Mount
 
 
 class ContainerEventKind(StrEnum):
-    """What a backend reports on its own account."""
+    """The kinds of events that a backend reports."""
 
     STARTED = "started"
     STOPPED = "stopped"
     CRASHED = "crashed"
     GAVE_UP = "gave_up"
-    """It crashed, and what restarts it by itself has given up on it."""
+    """It crashed, and is no longer restarted automatically."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerEvent:
-    """A container began or ended; ``reason`` is a sentence for people.
+    """A container started or stopped; ``reason`` is a sentence for people.
 
-    ``id`` is the run that it is about, None where runs have none. ``asked``: hived
-    stops it. ``restarting``: it is started again without hived.
+    ``id`` identifies the run, None where the backend has no such IDs. ``asked``: hived
+    itself stopped it. ``restarting``: it is restarted without hived.
     """
 
     agent: str
@@ -47,10 +47,10 @@ class ContainerEvent:
 class AgentSpec:
     """All that a backend needs to run an agent.
 
-    ``record`` is the canonical pinned record, byte for byte what was approved, and
-    ``system`` its toplevel's ``.drv`` (None on the local backend). ``memory_max`` is
-    in bytes, ``cpu_quota`` in percent of one core. ``egress``: it may reach hosts
-    through its ``egress.sock``.
+    ``record`` is the canonical pinned record, byte for byte as approved; ``system`` is
+    its toplevel's ``.drv`` (None on the local backend). ``memory_max`` is in bytes,
+    ``cpu_quota`` in percent of one core. ``egress``: it may reach hosts through its
+    ``egress.sock``.
     """
 
     name: str
@@ -68,40 +68,40 @@ class AgentSpec:
 
 
 class Backend(ABC):
-    """Runs agents. ``watch`` is called in the event loop's thread."""
+    """Runs agents. The callback of ``watch`` runs in the event loop's thread."""
 
     name: str
     isolation: str
-    """One sentence: what keeps an agent in."""
+    """How agents are isolated, in one sentence."""
     warnings: tuple[str, ...]
-    """What is *not* isolated or limited here, for the banner."""
+    """Sentences about missing isolation and limits, for the banner."""
     redactor: Redactor
-    """Takes values of secrets out of agents' logs; ``wiring`` sets hived's."""
+    """Removes values of secrets from agents' logs; set by ``wiring``."""
     limits: bool = True
-    """Whether limits of memory and CPU are enforced here."""
+    """Whether memory and CPU limits are enforced here."""
     systems: bool = False
     """Whether an agent is a NixOS system, which is evaluated before its approval."""
     units: tuple[str, ...] = ()
-    """The systemd units of hived, dashboard and relay: their logs are in the journal,
-    and systemd listens for the dashboard."""
+    """The systemd units of hived, dashboard and relay, if any: their logs are in the
+    journal, and systemd listens for the dashboard."""
     binds_at_start: bool = False
-    """Whether it binds any directory of the host when an agent starts; else only what
-    the host's configuration prepared."""
+    """Whether any directory of the host can be bound at an agent's start; if not, only
+    those that the host's configuration prepared."""
     agents_pass: bool = False
-    """Whether agents run as users of the host, and so must be let pass through the
-    hive's directories to their own."""
+    """Whether agents run as users of the host, and so need search permission on the
+    hive's directories above their own."""
 
     @abstractmethod
     def watch(self, callback: Callable[[ContainerEvent], None]) -> None:
-        """Set who hears of every start, stop and crash."""
+        """Set the callback for every start, stop and crash."""
 
     def admit(self, name: str) -> None:  # noqa: B027 (most have nothing to do)
-        """Let a running manager write in directories that were just made. Blocking."""
+        """Let a running manager write to an agent's new directories. Blocking."""
 
     def memory_kills(self, name: str) -> int:
-        """Count an agent's processes that its memory limit killed since its start.
+        """Count an agent's processes killed by its memory limit since its start.
 
-        For a CLI that is killed while its harness goes on; 0 where it is not known.
+        This detects that the CLI was killed, but not the harness; 0 where unknown.
         """
         del name
         return 0
@@ -109,23 +109,23 @@ class Backend(ABC):
     async def build(
         self, spec: AgentSpec, log: Callable[[str], None] | None = None
     ) -> str | None:
-        """Build what ``spec`` needs, and return the system that it will run in.
+        """Build and return the system that ``spec`` runs in; None if it has none.
 
-        May take long; touches nothing that runs. None where there is nothing to
-        build; what is built already is only returned. ``log`` is given each line, made
-        visible. Raises HiveError ``build_failed`` with the end of the log.
+        This may take long, and does not affect running containers; a system that is
+        already built is only returned. ``log`` receives each line as visible text.
+        Raises HiveError ``build_failed`` with the end of the log.
         """
         del spec, log
         return None
 
     async def adopt(self, specs: tuple[AgentSpec, ...]) -> frozenset[str]:
-        """At hived's start: return the agents that run already and are left alone."""
+        """Return the agents that are already running correctly, at hived's start."""
         del specs
         return frozenset()
 
     @abstractmethod
     async def apply(self, spec: AgentSpec) -> None:
-        """Make ``spec`` what the next start runs; never touches what runs now."""
+        """Prepare ``spec`` for the next start, without affecting a running one."""
 
     @abstractmethod
     async def start(self, spec: AgentSpec) -> None:
@@ -136,20 +136,20 @@ class Backend(ABC):
         """Stop the container and everything in it, by force after ``grace_s``."""
 
     async def remove(self, name: str) -> None:
-        """Forget the (stopped) container; the agent's own directories stay."""
+        """Remove the (stopped) container, but not the agent's own directories."""
         del name
 
     def left_behind(self, names: frozenset[str]) -> tuple[str, ...]:
-        """Return whose containers are this hive's, and of none of ``names``; blocks."""
+        """Return the agents of this hive's containers, except ``names``. Blocking."""
         del names
         return ()
 
     def orphans(
         self, names: Iterable[str]
     ) -> tuple[tuple[str, Callable[[], None]], ...]:
-        """Return a sentence on each process of an agent that this hived did not start.
+        """Describe each process of an agent that this hived did not start. Blocking.
 
-        With it comes what ends the process. Blocks.
+        Returns pairs of a sentence and a function that kills the process.
         """
         del names
         return ()
@@ -160,7 +160,7 @@ class Backend(ABC):
         return False
 
     def container(self, name: str) -> str:
-        """Return what the container of an agent is called on this backend."""
+        """Return the name of an agent's container on this backend."""
         return name
 
     @abstractmethod
@@ -181,7 +181,7 @@ class Backend(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Stop watching and release what is held.
+        """Stop watching, and release all resources.
 
-        Local children end here; containers that hived is not the parent of go on.
+        hived's child processes are stopped; other containers continue.
         """

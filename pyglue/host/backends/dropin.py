@@ -1,12 +1,12 @@
-"""Limits of a container as a drop-in of its unit, which systemd holds it to.
+"""Limits of a container as a drop-in of its unit, enforced by systemd.
 
-Used by the ``nixos-container`` backend. The file lies in /run: it is written before
-each start, and gone after a boot like the sockets are.
+Used by the ``nixos-container`` backend. The file is in /run: it is written before each
+start, and disappears at a reboot, like the sockets.
 
 NixOS's start script works in the container's root directory as root of the host: it
-makes directories there, sets their modes and touches files. A link that container root
-left in their place would lead it anywhere, so systemd does not start a container that
-has one, also when it restarts it by itself.
+creates directories there, sets their modes and touches files. A link created there by
+container root could redirect it anywhere, so systemd refuses to start (or restart) a
+container that has one.
 """
 
 from pathlib import Path
@@ -28,8 +28,9 @@ def text(
 ) -> str:
     """Return the drop-in of the container in ``root``.
 
-    Bytes, and percent of one core; None is no limit. With a ``network`` it runs while
-    the rules stand that keep it from this host and its neighbours, and not without.
+    The limits are in bytes and in percent of one core; None means no limit. With a
+    ``network``, the container runs only while the firewall rules that isolate it from
+    this host and its neighbours are active.
     """
     lines = ["# Written by hived.", "[Unit]"]
     lines += [f"AssertPathIsSymbolicLink=!{root}/{place}" for place in _NO_LINKS]
@@ -44,7 +45,7 @@ def text(
 
 
 def write(units: Path, unit: str, content: str) -> bool:
-    """Put a unit's drop-in in place; tell whether systemd has to read it again."""
+    """Write a unit's drop-in; return whether systemd must reload."""
     directory = units / f"{unit}.d"
     directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     directory.chmod(0o755)
@@ -52,7 +53,7 @@ def write(units: Path, unit: str, content: str) -> bool:
 
 
 def remove(units: Path, unit: str) -> bool:
-    """Take a unit's drop-in away; tell whether there was one."""
+    """Remove a unit's drop-in; return whether there was one."""
     directory = units / f"{unit}.d"
     try:
         (directory / _NAME).unlink()

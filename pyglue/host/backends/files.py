@@ -1,4 +1,4 @@
-"""Put a file in place at once or not at all. Used by the backends."""
+"""Writes a file atomically. Used by the backends."""
 
 import contextlib
 import os
@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> bool:
-    """Make ``data`` the content of ``path``; tell whether it changed.
+    """Make ``data`` the content of ``path``; return whether it changed.
 
-    The directory is the host's own. What is there already is not written again.
+    Only the host may have access to the directory. Unchanged files are not written.
 
     Raises:
-        OSError: it could not be written; what was there is untouched.
+        OSError: it could not be written; the old file is unchanged.
     """
     with contextlib.suppress(OSError):
         if path.read_bytes() == data:

@@ -1,7 +1,7 @@
-"""What the ``nixos-container`` backend has done by programs of the host.
+"""Programs of the host that the ``nixos-container`` backend runs.
 
-``systemctl`` reaches systemd without D-Bus, so that containers can be stopped while
-that is away. Argument lists only; every name was checked.
+``systemctl`` reaches systemd without D-Bus, so containers can be stopped while D-Bus is
+unavailable. Programs get argument lists only, with checked names.
 """
 
 import asyncio
@@ -16,18 +16,18 @@ from pyglue.process import Completed, describe_exit, find_program, run
 PROGRAMS: Final = ("nixos-container", "systemctl", "machinectl", "nix-env")
 _QUICK_S: Final = 60.0
 _STORE_S: Final = 600.0
-"""For what waits while Nix collects garbage, or removes a container file by file."""
+"""Timeout of what garbage collection can delay, or what removes many files."""
 _START_S: Final = 150.0
-"""More than the unit's own limit, which tells better what was wrong."""
+"""Longer than the unit's own timeout, whose error is more specific."""
 _KILLED_S: Final = 60.0
 _HUNG_UP: Final = (
     b"Transport endpoint is not connected",
     b"Connection reset by peer",
-    b"Failed to connect to",  # while it is executed anew, as nixos-rebuild does
+    b"Failed to connect to",  # while systemd re-executes, as in nixos-rebuild
 )
-"""A busy systemd may hang up on systemctl; asking again asks for the same."""
+"""A busy systemd may disconnect systemctl; the call can safely be repeated."""
 _ASSERTION: Final = "Assertion failed"
-"""What systemctl says when the drop-in's (``dropin``) keep a unit from its start."""
+"""systemctl's error if assertions of the drop-in (``dropin``) prevent a start."""
 _PAUSES_S: Final = (0.2, 1.0, 3.0)
 
 
@@ -44,10 +44,10 @@ class HostCtl:
         self._pauses = pauses
 
     async def create(self, container: str, system: str) -> None:
-        """Make a container that runs ``system``.
+        """Create a container that runs ``system``.
 
         Raises:
-            HiveError: ``deploy_failed`` with what the program said.
+            HiveError: ``deploy_failed`` with the program's error.
         """
         await self._must(
             *("nixos-container", "create", container, "--system-path", system),
@@ -55,20 +55,20 @@ class HostCtl:
         )
 
     async def destroy(self, container: str) -> None:
-        """Remove a container with its root directory; one that is not there too.
+        """Remove a container with its root directory. Idempotent.
 
         Raises:
-            HiveError: ``deploy_failed`` with what the program said.
+            HiveError: ``deploy_failed`` with the program's error.
         """
         await self._must("nixos-container", "destroy", container, timeout=_STORE_S)
 
     async def set_profile(self, profile: str, system: str, *, keep: int) -> None:
-        """Make ``system`` the profile's next generation, and keep the last ``keep``.
+        """Make ``system`` the profile's next generation; keep only the last ``keep``.
 
-        A generation keeps its system from being collected.
+        A generation protects its system from garbage collection.
 
         Raises:
-            HiveError: ``deploy_failed`` with what the program said.
+            HiveError: ``deploy_failed`` with the program's error.
         """
         for change in (("--set", system), ("--delete-generations", f"+{keep}")):
             argv = ("nix-env", "--profile", profile, *change)
@@ -79,13 +79,13 @@ class HostCtl:
         await self._must("systemctl", "daemon-reload")
 
     async def start(self, unit: str, machine: str) -> None:
-        """Start a unit, out of whatever state it was left in.
+        """Start a unit, whatever its state.
 
         Raises:
-            HiveError: ``deploy_failed`` if it does not come up.
+            HiveError: ``deploy_failed`` if it does not start.
         """
         await self._try("systemctl", "reset-failed", unit)
-        # What a killed nspawn leaves registered is in the way of the next one.
+        # A machine that a killed nspawn left registered blocks the next start.
         await self._try("machinectl", "terminate", machine)
         try:
             await self._must("systemctl", "start", unit, timeout=_START_S)
@@ -104,7 +104,7 @@ class HostCtl:
         """Stop a unit, by force after ``grace_s``.
 
         Raises:
-            HiveError: ``deploy_failed`` if even that does not end it.
+            HiveError: ``deploy_failed`` if even that does not stop it.
         """
         try:
             if grace_s <= 0:
@@ -112,7 +112,7 @@ class HostCtl:
             async with asyncio.timeout(grace_s):
                 await self._must("systemctl", "stop", unit)
         except TimeoutError:
-            # The job stays: killed without one, it would be started again.
+            # Queue a stop job first: without one, systemd would restart a killed unit.
             await self._must("systemctl", "stop", "--no-block", unit)
             await self._try("systemctl", "kill", "--signal=SIGKILL", unit)
             await self._must("systemctl", "stop", unit, timeout=_KILLED_S)

@@ -1,9 +1,9 @@
 """Find and await the processes inside a bubblewrap sandbox.
 
-Used by the local backend to stop an agent: the process that was started is only the
-monitor; its child is the sandbox's init, and init's first child the program. A signal
-to the monitor would kill all at once, so the program itself is asked. Descriptors of
-processes, not numbers, are held: a number may soon be another's.
+Used by the local backend to stop an agent. hived's child process is only the monitor;
+its child is the sandbox's init, and init's first child is the program. A signal to the
+monitor would kill everything at once, so the program itself gets the signal. Processes
+are tracked by pidfd, since PIDs are reused.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ class Inside:
 
     @classmethod
     def of(cls, monitor: int) -> "Inside | None":
-        """Return what runs under ``monitor``, None if it is ending or not there yet."""
+        """Return the sandbox under ``monitor``; None if it is exiting or not ready."""
         parents = _parents()
         init = _oldest_child(parents, monitor)
         if init is None:
@@ -32,7 +32,7 @@ class Inside:
         return None
 
     async def gone(self) -> None:
-        """Return when init has ended, and with it all that was in its namespace."""
+        """Wait until init has exited, and with it everything in its PID namespace."""
         loop = asyncio.get_running_loop()
         ended = loop.create_future()
 
@@ -52,12 +52,12 @@ class Inside:
 
 
 def _parents() -> dict[int, tuple[int, int]]:
-    """Return, for each process, its parent and when it began."""
+    """Return the parent and the start time of each process."""
     found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with contextlib.suppress(OSError):
-                # Fields after the name, which may hold anything but ends with ")".
+                # The fields after the name, which can be anything but ends with ")".
                 fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2]
                 parts = fields.split()
                 found[int(entry.name)] = (int(parts[1]), int(parts[19]))

@@ -1,9 +1,9 @@
-"""A log in systemd's journal, read by ``journalctl``: the NixOS backend's.
+"""A log in systemd's journal, read by ``journalctl``; for the NixOS backend.
 
-A container's own journal is asked for by machine name, what the host's systemd and
-nspawn say of it by the unit's. Every selection is one argument with an ``=`` in it,
-made from a checked name, so none can be taken for another option. ``journalctl`` leaves
-out messages over 4096 bytes itself (no ``--all``), which bounds each of its lines.
+A container's own journal is selected by machine name; messages of the host's systemd
+and nspawn about it by unit. Every selection is one argument with an ``=`` and a checked
+name, so none can be taken for another option. ``journalctl`` itself omits messages over
+4096 bytes (no ``--all``), which bounds the length of its lines.
 """
 
 import asyncio
@@ -26,17 +26,17 @@ _FORMAT: Final = (
 _CURSOR: Final = re.compile(r"[A-Za-z0-9=;-]{1,400}")
 _READ_S: Final = 60.0
 _ENTRY_MAX: Final = 64 * 1024
-"""Bytes of one line of JSON: 4096 that are no text are written as numbers."""
+"""Maximum bytes of a JSON line; 4096 bytes of binary data are written as numbers."""
 _WITH_US: Final = ("--pdeathsig", "KILL", "--")
 Clean = Callable[[str], str]
 _TOO_LONG: Final = "(a message of more than 4096 bytes)"
 
 
 class Journald(JournalSource):
-    """What ``selection`` (arguments of journalctl) picks from the journal."""
+    """The part of the journal that ``selection`` (arguments of journalctl) selects."""
 
     def __init__(self, *selection: str, clean: Clean = str) -> None:
-        """``clean`` takes out of each message what nobody may see."""
+        """``clean`` removes values of secrets from each message."""
         self._selection = selection
         self._clean = clean
 
@@ -67,11 +67,11 @@ class Journald(JournalSource):
         return await asyncio.to_thread(page, cursor)
 
     async def follow(self, cursor: str | None) -> AsyncGenerator[JournalPage, None]:
-        """Give what is logged after ``cursor``, from one ``journalctl --follow``."""
+        """Yield the messages after ``cursor``, from one ``journalctl --follow``."""
         news = _News(self._clean)
         since = _after(cursor) if cursor is not None else ["--lines=all"]
-        # Without --merge this means "of this boot", and to find out which boot a
-        # container's is takes rights in it that hived does not have.
+        # Without --merge this means "of this boot", and to determine a container's
+        # boot takes permissions in the container that hived does not have.
         child = self._start(["--follow", "--merge", *since], news.hear)
         end = asyncio.ensure_future(child.wait())
         end.add_done_callback(lambda _: news.wake.set())
@@ -116,7 +116,7 @@ class Journald(JournalSource):
 
 
 class _Entry(NamedTuple):
-    """One object of journalctl's; a message of several lines goes on after the last."""
+    """One JSON object of journalctl. Reading resumes after a message's last line."""
 
     texts: tuple[str, ...]
     at: float
@@ -129,7 +129,7 @@ class _Entry(NamedTuple):
 
 
 class _News:
-    """What a follower has not been given yet; too much of it drops the oldest."""
+    """Lines that a follower has not received yet; beyond the limit, the oldest go."""
 
     def __init__(self, clean: Clean) -> None:
         self._clean = clean
@@ -140,7 +140,7 @@ class _News:
         self._count = 0
 
     def hear(self, line: str) -> None:
-        """Take a line of journalctl's."""
+        """Add a line of journalctl's output."""
         if (entry := _entry(line, self._clean)) is None:
             self.said[:] = [line]
             return
@@ -149,7 +149,7 @@ class _News:
         self.wake.set()
 
     def take(self) -> Lines | None:
-        """Return what is there, None when nothing is; ``gap`` tells if some went."""
+        """Return pending lines, None if there are none; ``gap``: some were dropped."""
         if self._count == 0:
             return None
         self.gap = self._count > LINES_MAX
@@ -168,7 +168,7 @@ def _after(cursor: str | None) -> list[str]:
 
 
 def _entry(line: str, clean: Clean) -> _Entry | None:
-    """Return one JSON object's message; None for anything else that was said."""
+    """Return the message of one JSON object; None for any other output."""
     try:
         entry = strict_json.read(line, dict[str, Any])
         at = int(entry["__REALTIME_TIMESTAMP"]) / 1e6

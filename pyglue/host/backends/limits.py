@@ -1,12 +1,12 @@
 """How memory and CPU limits of local agents are enforced on this machine.
 
-Used by the local backend. Three ways, the first that works: control groups (v2, or v1
-where the controllers live there) as root; a transient scope of the user's systemd;
-else none, and ``missing`` says so for the banner. prlimit is no substitute: the CLI
-reserves far more address space than it uses, and every process counts by itself.
+Used by the local backend. The first of these that works is used: control groups (v2,
+or v1 where the controllers are there) as root; a transient scope of the user's systemd;
+otherwise nothing, and ``missing`` explains it in the banner. prlimit is no substitute:
+the CLI reserves far more address space than it uses, and limits apply per process.
 
-A wrapper puts the program into its group before anything else of it runs, so no child
-of it can be left outside.
+A wrapper moves itself into the group and then executes the program, so no child of it
+can be outside.
 """
 
 import contextlib
@@ -29,41 +29,41 @@ _JOIN: Final = (
     'while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 126; shift; done; '
     'shift; exec "$@"'
 )
-"""A constant: directories and the program are its arguments. 0 is the writer itself."""
+"""Constant: directories and program are its arguments. 0 is the writing process."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Limits of one agent: bytes, percent of one core; None is no limit."""
+    """Limits of one agent: bytes, and percent of one core; None means no limit."""
 
     memory_max: int | None
     cpu_quota: int | None
 
 
 class Limiter(ABC):
-    """One way to hold an agent to its limits."""
+    """One way to enforce an agent's limits."""
 
     missing: str | None = None
-    """A sentence on what is not enforced, None if everything is."""
+    """A sentence about limits that are not enforced, None if all are."""
 
     @abstractmethod
     def wrap(self, agent: str, wanted: Wanted) -> tuple[str, ...]:
-        """Return what goes before the agent's command line, run as this user."""
+        """Return the prefix of the agent's command line; it runs as hived's user."""
 
     def memory_kills(self, agent: str) -> int:  # noqa: ARG002
-        """Count the agent's processes that were killed at its memory limit."""
+        """Count the agent's processes killed by its memory limit."""
         return 0
 
     def out_of_memory(self, agent: str) -> bool:
-        """Return whether a process of the agent was killed at its memory limit."""
+        """Return whether the memory limit killed a process of the agent."""
         return self.memory_kills(agent) > 0
 
     def end(self, agent: str) -> None:  # noqa: B027 (most have nothing to do)
-        """Kill what is left of the agent and forget its group."""
+        """Kill remaining processes of the agent, and remove its group."""
 
 
 class NoLimiter(Limiter):
-    """Enforces nothing, and says so."""
+    """Enforces nothing; ``missing`` says so."""
 
     def __init__(self, why: str) -> None:
         self.missing = f"Memory and CPU limits of agents are not enforced: {why}"
@@ -80,7 +80,7 @@ class ScopeLimiter(Limiter):
         self._program = program
 
     def wrap(self, agent: str, wanted: Wanted) -> tuple[str, ...]:  # noqa: ARG002
-        """Return the systemd-run that becomes the program."""
+        """Return the systemd-run command that executes the program."""
         settings = [f"TasksMax={_TASKS_MAX}"]
         if wanted.memory_max is not None:
             settings += [f"MemoryMax={wanted.memory_max}", "MemorySwapMax=0"]
@@ -94,16 +94,16 @@ _SCOPE: Final = ("--user", "--scope", "--quiet", "--collect")
 
 
 class CgroupLimiter(Limiter):
-    """Control groups made by root: one directory an agent and hierarchy."""
+    """Control groups made by root: one directory per agent and hierarchy."""
 
     def __init__(self, parents: dict[str, Path], *, unified: bool) -> None:
-        """``parents`` has, for each of memory, cpu and pids, where to make groups."""
+        """``parents`` maps memory, cpu and pids to the directories for groups."""
         self._parents = parents
         self._unified = unified
         self._directories = tuple(dict.fromkeys(parents.values()))
 
     def wrap(self, agent: str, wanted: Wanted) -> tuple[str, ...]:
-        """Make the agent's group and return what joins it."""
+        """Create the agent's group; return the wrapper that joins it."""
         self.end(agent)
         for parent in self._directories:
             parent.mkdir(exist_ok=True)
@@ -134,7 +134,7 @@ class CgroupLimiter(Limiter):
         return settings
 
     def memory_kills(self, agent: str) -> int:
-        """Return the kernel's count of such kills in the agent's group."""
+        """Return the kernel's count of OOM kills in the agent's group."""
         file = "memory.events" if self._unified else "memory.oom_control"
         try:
             text = (self._parents["memory"] / agent / file).read_text()
@@ -154,7 +154,7 @@ class CgroupLimiter(Limiter):
 
 
 def _empty(group: Path) -> None:
-    """Kill all members and wait until they are dead: a group with members stays."""
+    """Kill all members and wait for them to exit, so that the group can be removed."""
     for pid in (group / "cgroup.procs").read_text().split():
         with contextlib.suppress(ProcessLookupError):
             process = os.pidfd_open(int(pid))
@@ -165,7 +165,7 @@ def _empty(group: Path) -> None:
 
 
 def find_limiter(state: Path) -> Limiter:
-    """Find out what works here, by doing it. ``state`` tells hives apart. Blocking."""
+    """Determine by trial what works here. ``state`` identifies the hive. Blocking."""
     if os.geteuid() != 0:
         return _scope()
     name = f"hyperhive-{hashlib.sha256(os.fsencode(state)).hexdigest()[:8]}"

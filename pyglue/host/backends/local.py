@@ -1,12 +1,12 @@
-"""Agents as child processes of hived: the embedded default, without NixOS or root.
+"""Agents as child processes of hived: the default of ``hive run``, without NixOS.
 
-Each agent is the harness in a bubblewrap sandbox with its own sockets, state and
-session, ``/shared`` and its workspaces; the manager also has all agents' directories
-and the applied repositories. Started by root, agents are users of their own. Where
-bubblewrap does not work, root's agents are kept apart by these only, and a user's are
-not started at all, unless HIVE_UNSAFE_NO_SANDBOX=1 says otherwise; ``warnings`` says
+Each agent is a harness in a bubblewrap sandbox with its own sockets, state and session,
+``/shared`` and its workspaces; the manager also has all agents' directories and the
+applied repositories. If root started the hive, each agent runs as its own user. Where
+bubblewrap does not work, root's agents are separated by these users only, and those of
+other users do not start, unless HIVE_UNSAFE_NO_SANDBOX=1 is set; ``warnings`` lists
 what is missing.
-The end of a child is the crash event. A child dies with hived, even by kill -9.
+The exit of a child is the crash event. Children die with hived, even after kill -9.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ _HARNESS: Final = ("-m", "pyglue.harness.main")
 
 @dataclass
 class _Running:
-    """A started child; ``stopping`` tells a stop from a crash."""
+    """A started child; ``stopping`` distinguishes a stop from a crash."""
 
     child: Child
     watcher: "asyncio.Task[None]"
@@ -64,9 +64,9 @@ class LocalBackend(Backend):
     def __init__(
         self, config: HiveConfig, *, program: Sequence[str] = _HARNESS
     ) -> None:
-        """Find out what this machine can do. Blocking, about 50 ms.
+        """Probe the machine's isolation and limits. Blocking, about 50 ms.
 
-        ``program`` is what the interpreter runs in the sandbox; tests give another.
+        ``program`` is what the interpreter runs in the sandbox; tests pass another.
         """
         self.redactor = Redactor()
         self._layout = config.layout
@@ -97,12 +97,12 @@ class LocalBackend(Backend):
 
     @property
     def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
-        """What is not as it should be on this machine now."""
+        """Current problems of isolation and limits on this machine."""
         found = (*self._missing, self._admitting.problem)
         return tuple(text for text in found if text)
 
     def without_harness(self, name: str) -> str:
-        """Explain that there is no container without it."""
+        """Explain that there is no container without the harness."""
         return (
             f"The harness of {name} is not running, and this backend has no container "
             f"without it. Start it with `hive start {name}`; `hive logs {name}` shows "
@@ -110,15 +110,15 @@ class LocalBackend(Backend):
         )
 
     def watch(self, callback: Callable[[ContainerEvent], None]) -> None:
-        """Set who hears of every start, stop and crash."""
+        """Set the callback for every start, stop and crash."""
         self._callback = callback
 
     def shares_network(self, network: bool) -> bool:
-        """Return whether an agent's loopback is the host's: with a network, it is."""
+        """Return whether an agent shares the host's loopback: with a network, yes."""
         return network or not self._start.sandboxed
 
     async def apply(self, spec: AgentSpec) -> None:
-        """Put the record where the agent's next start reads it, at once or not."""
+        """Write the record for the agent's next start, atomically."""
         place = self._layout.run(spec.name)
         fresh = place / ".manifest.json.new"
         with fresh.open("wb") as file:
@@ -136,8 +136,8 @@ class LocalBackend(Backend):
         """Start the agent.
 
         Raises:
-            HiveError: ``sandbox_unavailable`` with what to enable; ``forbidden`` if
-                something that an agent made stands in the place of its directories.
+            HiveError: ``sandbox_unavailable`` with what to enable; ``forbidden`` if an
+                agent replaced one of its directories.
         """
         if self.running(spec.name):
             return
@@ -175,24 +175,24 @@ class LocalBackend(Backend):
     async def _complete(
         self, spec: AgentSpec, child: Child, files: WorkspaceBinds
     ) -> None:
-        """Mount what only the host can, while the program is held back."""
+        """Make the mounts that only the host can, before the program runs."""
         try:
             await asyncio.to_thread(self._admitting.mount, child, files.admitted)
         except HiveError:
             await self.stop(spec.name, grace_s=0)
             raise
         if spec.manager:
-            self._manager = spec.name  # what is made from now on is opened too
+            self._manager = spec.name  # ``admit`` also opens later ones
             await asyncio.to_thread(self._admitting.all, child)
 
     def admit(self, name: str) -> None:
-        """Open an agent's directories in the sandbox of the manager, if it runs."""
+        """Make an agent's directories writable in a running manager's sandbox."""
         running = self._running.get(self._manager or "")
         if running is not None and running.child.returncode is None:
             self._admitting.admit(running.child, (name,))
 
     async def stop(self, name: str, *, grace_s: float = 5.0) -> None:
-        """Ask the harness to end, then end everything in its sandbox."""
+        """Ask the harness to exit, then kill everything in its sandbox."""
         running = self._running.get(name)
         if running is None:
             return
@@ -211,7 +211,7 @@ class LocalBackend(Backend):
         await asyncio.shield(running.watcher)
 
     async def remove(self, name: str) -> None:
-        """Forget the agent's log; there is nothing else of a stopped one."""
+        """Close the agent's log; a stopped agent has nothing else."""
         log = self._logs.pop(name, None)
         if log is not None:
             log.close()
@@ -219,7 +219,7 @@ class LocalBackend(Backend):
     def orphans(
         self, names: Iterable[str]
     ) -> tuple[tuple[str, Callable[[], None]], ...]:
-        """Return what a killed hived left running on these agents' directories."""
+        """Return processes of these agents that a killed hived left running."""
         says = (
             "Process {0.pid} runs as the user of {0.agent}, but this hived did not "
             "start it."
@@ -239,7 +239,7 @@ class LocalBackend(Backend):
         return self._log(name).tail(lines)
 
     def journal(self, name: str | None, unit: JournalUnit) -> JournalSource:
-        """Return a log: an agent has one, whatever ``unit`` says; None is hived's."""
+        """Return an agent's only log, whatever ``unit`` is; hived's for None."""
         del unit
         layout = self._layout
         return FileSource(
@@ -264,7 +264,7 @@ class LocalBackend(Backend):
         return self._logs[name]
 
     def memory_kills(self, name: str) -> int:
-        """Return the kernel's count."""
+        """Return the kernel's count of OOM kills."""
         return self._limiter.memory_kills(name)
 
     async def _watch(self, name: str, child: Child) -> None:
@@ -287,6 +287,6 @@ class LocalBackend(Backend):
         )
 
     def _describe(self, code: int) -> str:
-        if self._start.sandboxed and code > 128:  # bubblewrap's way to tell of a signal
+        if self._start.sandboxed and code > 128:  # bubblewrap's code for a signal
             code = 128 - code
         return describe_exit(code)

@@ -1,4 +1,4 @@
-"""What a local agent is started with: command line, environment, and sandbox."""
+"""Command line, environment and sandbox of a local agent."""
 
 import os
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ _PROGRAMS: Final = {
     "GIT_CONFIG_COUNT": "2",
     "GIT_CONFIG_KEY_0": "safe.directory",
     "GIT_CONFIG_VALUE_0": "*",
-    # Files put side by side are no repository: their config would run programs.
+    # Loose files never count as a repository: their config could run programs.
     "GIT_CONFIG_KEY_1": "safe.bareRepository",
     "GIT_CONFIG_VALUE_1": "explicit",
-    # There is no store to open, which `nix-instantiate --parse` would do.
+    # Without this, `nix-instantiate --parse` opens a store, and there is none.
     "NIX_REMOTE": "dummy://",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalStart:
-    """How ``program`` is started for an agent, with the isolation that ``probe`` found.
+    """Starts ``program`` for an agent, with the isolation that ``probe`` found.
 
-    ``program`` is what ``runtime``'s interpreter runs.
+    ``runtime``'s interpreter runs ``program``.
     """
 
     layout: Layout
@@ -47,11 +47,11 @@ class LocalStart:
 
     @property
     def sandboxed(self) -> bool:
-        """Whether agents are in bubblewrap."""
+        """Whether agents run in bubblewrap."""
         return self.probe.support is Support.BWRAP
 
     def environment(self, spec: AgentSpec) -> dict[str, str]:
-        """Return the environment of the child itself; a sandbox clears it."""
+        """Return the child's environment; a sandbox clears it."""
         names = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")  # systemd-run's
         env = {name: os.environ[name] for name in names if name in os.environ}
         if self.sandboxed:
@@ -60,10 +60,10 @@ class LocalStart:
         return {**env, **self.runtime.env, **_PROGRAMS, "HOME": home}
 
     def files(self, spec: AgentSpec, run_as: RunAs | None) -> WorkspaceBinds:
-        """Return how workspaces and ``/shared`` are bound. Blocking.
+        """Return the binds of workspaces and ``/shared``. Blocking.
 
         Raises:
-            HiveError: ``sandbox_unavailable`` if the agent needs a sandbox for them.
+            HiveError: ``sandbox_unavailable`` if they need a sandbox.
         """
         if self.sandboxed:
             return workspace_binds(spec.mounts, run_as)
@@ -83,9 +83,9 @@ class LocalStart:
         run_as: RunAs | None,
         gate: Gate | None,
     ) -> Prepared:
-        """Return the command line, and the descriptors to pass.
+        """Return the command line and the descriptors to pass.
 
-        With ``gate``, the program is held back until the host has mounted the rest.
+        With ``gate``, the program is delayed until the host has made its mounts.
         """
         argv = (*self.runtime.argv, *self.program)
         if gate is not None:
@@ -94,7 +94,7 @@ class LocalStart:
             sandbox = self._sandbox(spec, files)
             return prepare(sandbox, argv, run_as=run_as)
         layout = self.layout
-        # Only the manager's directory exists: that is how the harness knows.
+        # It exists only for the manager: so the harness knows its role.
         none = str(layout.run(spec.name) / "none")
         flags = (
             *("--run-dir", str(layout.run(spec.name))),
@@ -125,7 +125,7 @@ class LocalStart:
             *files.binds,
         ]
         if spec.manager:
-            # Read-only: what may be written in it is opened one by one.
+            # Read-only; writable directories are mounted one by one.
             agents = Bind(source=layout.agents, target=inside.agents, below=top)
             binds += [agents, Bind(source=layout.applied_root, target=inside.applied)]
         return SandboxSpec(

@@ -1,4 +1,4 @@
-"""How well this machine can keep local agents apart, and what to say about it."""
+"""How well this machine can isolate local agents, and the warnings about it."""
 
 import sys
 from typing import Final
@@ -15,13 +15,13 @@ ISOLATION: Final = {
     Support.UNSAFE: "none: agents run as you",
     Support.REFUSED: "agents cannot be started",
 }
-"""How agents are isolated, in words."""
+"""Descriptions of the kinds of isolation."""
 
 
 def examine(run_as: RunAs | None, runtime: PythonRuntime) -> Probe:
-    """Return what can isolate agents that run as ``run_as``. Blocking, about 50 ms.
+    """Probe the isolation of agents that run as ``run_as``. Blocking, about 50 ms.
 
-    Without a sandbox, that user must be able to run the harness from where it is.
+    Without a sandbox, that user must have permission to run the harness in place.
     """
     found = probe(run_as)
     if found.support is not Support.UID_ONLY:
@@ -38,7 +38,7 @@ def examine(run_as: RunAs | None, runtime: PythonRuntime) -> Probe:
 
 
 def warning(found: Probe) -> str | None:
-    """Return what the operator should know of weaker isolation; None if all is well."""
+    """Return a warning about weaker isolation; None if bubblewrap works."""
     match found.support:
         case Support.BWRAP:
             return None

@@ -1,9 +1,9 @@
-"""A log that is a file, as ``process.LogFile`` writes it: the local backend's.
+"""A log file written by ``process.LogFile``; for the local backend.
 
-Two files, ``NAME`` and before it ``NAME.1``; a line may begin in one and end in the
-other. A cursor is inode and offset, so it outlives the renaming, and a checksum of what
-is before it, because inodes are used again. A line counts when it is ended; what is
-begun is shown by ``read`` at the end, behind the cursor.
+There are two files, ``NAME`` and the older ``NAME.1``; a line may begin in one and end
+in the other. A cursor contains inode and offset, so it survives the rotation, and a
+checksum of the bytes before it, because inodes are reused. A line counts once it is
+complete; ``read`` also shows an incomplete last line, after the cursor.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from pyglue.process.watch import Watch
 
 _CURSOR: Final = re.compile(r"([0-9]{1,20}):([0-9]{1,18}):([0-9]{1,2}):([0-9]{1,10})")
 _RAW_MAX: Final = 64 * 1024
-"""Bytes without a newline that count as a line."""
+"""Maximum bytes of a line: more without a newline are split."""
 _CHECKED: Final = 64
 
 
@@ -45,7 +45,7 @@ class _Place(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """A line, and what stands last before ``offset``: nothing if it is only begun."""
+    """A line, and the bytes before ``offset``, empty if the line is incomplete."""
 
     line: bytes
     raw: bytes
@@ -59,7 +59,7 @@ class _Found(NamedTuple):
 
 
 class FileSource(JournalSource):
-    """The log at ``path``; that there is none yet is no error."""
+    """The log at ``path``, which need not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -72,7 +72,7 @@ class FileSource(JournalSource):
         return await asyncio.to_thread(self._after, lines, _place(cursor))
 
     async def follow(self, cursor: str | None) -> AsyncGenerator[JournalPage, None]:
-        """Give what is written after ``cursor``."""
+        """Yield the lines after ``cursor``."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         place = None if cursor is None else _place(cursor)
         with Watch(self._path.parent, frozenset({self._path.name})) as watch:
@@ -120,7 +120,7 @@ class FileSource(JournalSource):
                 and newer is not None
                 and _inode(older) == _inode(newer)
             ):
-                newer = _file(self._path, stack)  # Renamed between the two.
+                newer = _file(self._path, stack)  # rotated in between
             yield [file for file in (older, newer) if file is not None]
 
 
@@ -136,7 +136,7 @@ def _place(cursor: str) -> _Place:
 def _from(
     files: list[IO[bytes]], place: _Place | None
 ) -> tuple[list[IO[bytes]], int, bool]:
-    """Return the files from ``place`` on, where to begin, and if lines are gone."""
+    """Return the files from ``place`` on, the offset, and whether lines are gone."""
     if place is None:
         return files, 0, False
     for at, file in enumerate(files):
@@ -146,7 +146,7 @@ def _from(
 
 
 def _read(files: list[IO[bytes]], offset: int, *, begun: bool) -> Iterator[_Found]:
-    """Yield lines; with ``begun`` also one that is not ended."""
+    """Yield lines; with ``begun`` also an incomplete one."""
     rest = b""
     for file in files:
         file.seek(offset)

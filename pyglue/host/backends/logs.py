@@ -1,8 +1,8 @@
-"""What a log is to whoever reads it, on every backend.
+"""The interface of logs, the same on every backend.
 
-``journal.py`` of the host calls this; ``logfiles`` and ``journald`` beside it are the
-two kinds. Agents write what is read here: every line is cut, what is answered is made
-visible, and neither what waits nor an answer grows beyond ``SIZE_MAX``.
+Called by ``watch/journal.py``; implemented by ``logfiles`` and ``journald``. Agents
+write these logs: every line is cut, text is made visible, and neither pending lines nor
+a page exceed ``SIZE_MAX``.
 """
 
 from abc import ABC, abstractmethod
@@ -14,9 +14,9 @@ from pyglue.api.journal import JournalLine, JournalPage
 from pyglue.display import visible
 
 LINE_MAX: Final = 4096
-"""Characters shown of one line."""
+"""Maximum characters of one line."""
 SIZE_MAX: Final = 2 * 1024 * 1024
-"""Bytes of one page's text."""
+"""Maximum bytes of a page's text."""
 
 
 class _Raw(NamedTuple):
@@ -26,28 +26,28 @@ class _Raw(NamedTuple):
 
 
 class JournalSource(ABC):
-    """One log. Cursors are its own; a wrong one is refused or read as a gap."""
+    """One log, with its own cursors; an invalid one is refused or read as a gap."""
 
     @abstractmethod
     async def read(self, lines: int, cursor: str | None) -> JournalPage:
-        """Return the newest lines, or the first ones that come after ``cursor``.
+        """Return the newest lines, or the first ones after ``cursor``.
 
         Raises:
-            HiveError: with the reason why it cannot be read.
+            HiveError: with the reason, if it cannot be read.
         """
 
     @abstractmethod
     def follow(self, cursor: str | None) -> AsyncGenerator[JournalPage, None]:
-        """Give what comes after ``cursor`` (None: everything) as it is written.
+        """Yield new lines after ``cursor`` (None: all lines) as they are written.
 
-        Ends only by being closed, or with the HiveError that says why.
+        It ends only when it is closed, or with a HiveError.
         """
 
 
 class Lines:
-    """Lines on their way into a page: at most ``count``, at most ``SIZE_MAX``.
+    """Lines collected for a page: at most ``count``, and at most ``SIZE_MAX`` bytes.
 
-    Taking a line is cheap, so that it can be done in the event loop; ``page`` is not.
+    ``add`` is cheap enough for the event loop; ``page`` is not.
     """
 
     def __init__(self, count: int) -> None:
@@ -57,9 +57,9 @@ class Lines:
         self._gap = False
 
     def add(self, text: str, at: float | None, cursor: str | None) -> None:
-        """Take one line; the oldest go when there are too many.
+        """Add a line; beyond the limits, the oldest are dropped.
 
-        ``cursor`` is None where reading cannot go on right behind the line.
+        ``cursor`` is None if reading cannot resume directly after the line.
         """
         self._kept.append(_Raw(text[: LINE_MAX + 1], at, cursor))
         self._size += _room(self._kept[-1].text)
@@ -71,11 +71,11 @@ class Lines:
 
     @property
     def full(self) -> bool:
-        """Whether one more line could push another out."""
+        """Whether one more line could displace another."""
         return len(self._kept) >= self._count or self._size > SIZE_MAX - 2 * LINE_MAX
 
     def page(self, cursor: str | None, *, gap: bool = False) -> JournalPage:
-        """Return the newest lines; ``cursor`` is where it goes on without lines."""
+        """Return the newest lines; ``cursor`` is the page's if there are none."""
         shown, size = deque[JournalLine](), 0
         for raw in reversed(self._kept):
             line = _visible(raw)
@@ -90,7 +90,7 @@ class Lines:
         )
 
     def first_page(self, cursor: str | None, *, gap: bool = False) -> JournalPage:
-        """Return the oldest lines; the others come again after the page's cursor."""
+        """Return the oldest lines; the rest follows after the page's cursor."""
         shown: list[JournalLine] = []
         size = 0
         for raw in self._kept:
@@ -108,6 +108,6 @@ def _visible(raw: _Raw) -> JournalLine:
 
 
 def _room(text: str) -> int:
-    """Return about how many bytes a line takes in an answer."""
+    """Return approximately how many bytes a line takes in a response."""
     size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
     return size + 40

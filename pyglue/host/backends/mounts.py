@@ -1,8 +1,8 @@
-"""File systems whose files cannot get other owners by a mount.
+"""Detects file systems without support for ID-mapped mounts.
 
-A container with users of its own has the host's store and its directories bound with
-their owners mapped. Where the kernel cannot do that, no container starts, and systemd's
-error names neither file system nor cure.
+The host's store and the agent's directories are bound into a container with mapped
+owners. Where the kernel cannot do that, no container starts, and systemd's error names
+neither the file system nor a remedy.
 """
 
 import os
@@ -12,20 +12,20 @@ from typing import Final
 
 _UNMAPPED: Final = frozenset({"9p", "cifs", "nfs", "nfs4", "overlay"})
 _TMPFS_SINCE: Final = (6, 3)
-"""The version of Linux that maps users on what /run is."""
+"""The first version of Linux with ID-mapped mounts of tmpfs, as /run is."""
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
 
 def kind(path: Path, mounts: Path = _MOUNTS) -> str:
-    """Return the kind of file system that ``path`` is on, "" if that is unknown."""
+    """Return the type of the file system of ``path``, "" if unknown."""
     real = os.path.realpath(path)
     found, longest = "", -1
     for line in mounts.read_text("utf-8", "surrogateescape").splitlines():
         before, _, after = line.partition(" - ")
         point = _ESCAPED.sub(lambda one: chr(int(one[1], 8)), before.split(" ")[4])
         inside = real == point or real.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= longest:  # of two at one place, the later
+        if inside and len(point) >= longest:  # the later of two at one path
             found, longest = after.split(" ")[0], len(point)
     return found
 
@@ -33,7 +33,7 @@ def kind(path: Path, mounts: Path = _MOUNTS) -> str:
 def warning(
     paths: tuple[Path, ...], mounts: Path = _MOUNTS, release: str | None = None
 ) -> str | None:
-    """Return a sentence about those of ``paths`` that no container can have bound."""
+    """Return a warning about those of ``paths`` that containers cannot bind."""
     release = release or os.uname().release
     known = re.match(r"(\d+)\.(\d+)", release)
     old = known is not None and (int(known[1]), int(known[2])) < _TMPFS_SINCE

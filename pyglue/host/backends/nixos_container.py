@@ -1,14 +1,14 @@
-"""Agents as NixOS containers of this host: the backend for production.
+"""Agents as NixOS containers of this host: the production backend.
 
-Each agent is the container ``h-NAME``: users of its own, no network unless its record
-says so, and of the host only the directories that ``paths.INSIDE`` lists. What runs is
-exactly the system that was built from the approved derivation: the conf file names
-its store path. Containers outlive hived and are adopted by the next one; systemd
-restarts what crashes, and hived what systemd gave up on.
+Each agent is the container ``h-NAME``: it has its own users, no network unless its
+record allows it, and only the directories of the host that ``paths.INSIDE`` lists. It
+runs exactly the system built from the approved derivation: the conf file contains its
+store path. Containers outlive hived, and the next hived reattaches to them; systemd
+restarts a crashed container, and hived one that systemd gave up on.
 
-A deploy restarts the container instead of switching it over: its record, binds, limits
-and network hold from a start on only, and the hello then proves that it boots.
-``AUTO_START`` is 0: the sockets that a container binds are hived's, made after a boot.
+A deployment restarts the container instead of switching its configuration: record,
+binds, limits and network only take effect at a start, and the hello then proves that it
+boots. ``AUTO_START`` is 0: a container binds sockets that hived creates after a boot.
 """
 
 import asyncio
@@ -70,7 +70,7 @@ class NixosContainerBackend(Backend):
         builder: Builder | None = None,
         places: HostPlaces | None = None,
     ) -> None:
-        """Check what this machine and the configuration have for it.
+        """Check the requirements of this machine and the configuration.
 
         Raises:
             HiveError: ``config_invalid``, ``missing_program``.
@@ -93,12 +93,12 @@ class NixosContainerBackend(Backend):
 
     @functools.cached_property
     def _unmapped(self) -> str | None:
-        """What is wrong with the file systems, which stay: every page asks."""
+        """The warning about file systems; cached, since every page needs it."""
         return nixos_host.unmapped(self._layout)
 
     @property
     def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
-        """What is not as it should be on this host now."""
+        """Current problems of isolation on this host."""
         found = (
             *self._foreign,
             self._unmapped,
@@ -108,7 +108,7 @@ class NixosContainerBackend(Backend):
         return tuple(text for text in found if text is not None)
 
     def without_harness(self, name: str) -> str:
-        """Name the way that machined offers to root."""
+        """Explain how root gets a shell by machined."""
         return (
             f"The harness of {name} is not running. To open a shell in its container "
             "without it, run as root on the host: machinectl shell "
@@ -116,7 +116,7 @@ class NixosContainerBackend(Backend):
         )
 
     def watch(self, callback: Callable[[ContainerEvent], None]) -> None:
-        """Set who hears of every start, stop and crash."""
+        """Set the callback for every start, stop and crash."""
         self._callback = callback
 
     # --- building and applying --------------------------------------------------------
@@ -124,7 +124,7 @@ class NixosContainerBackend(Backend):
     async def build(
         self, spec: AgentSpec, log: Callable[[str], None] | None = None
     ) -> str | None:
-        """Build the approved derivation; its log goes to the agent's build log."""
+        """Build the approved derivation; write its output to the agent's build log."""
         if spec.system is None:
             raise HiveError(
                 ErrorCode.DEPLOY_FAILED,
@@ -146,7 +146,7 @@ class NixosContainerBackend(Backend):
             file.close()
 
     async def apply(self, spec: AgentSpec) -> None:
-        """Make the record, its system and its limits what the next start runs."""
+        """Prepare record, system and limits for the next start."""
         system = await self.build(spec)
         assert system is not None  # noqa: S101 (for mypy)
         files = self._files
@@ -161,7 +161,7 @@ class NixosContainerBackend(Backend):
     # --- running ----------------------------------------------------------------------
 
     async def start(self, spec: AgentSpec) -> None:
-        """Start the container, also out of a state that systemd gave up on."""
+        """Start the container, even after systemd gave up on it."""
         await self._follow(spec.name)
         track = self._tracks[spec.name]
         if track.state.phase is Phase.UP:
@@ -171,7 +171,7 @@ class NixosContainerBackend(Backend):
         await self._read(spec.name)
 
     async def stop(self, name: str, *, grace_s: float = 5.0) -> None:
-        """Ask the container to power off, and end it after ``grace_s``."""
+        """Ask the container to power off; kill it after ``grace_s``."""
         track = self._tracks.get(name)
         if track is None:
             await self._follow(name)
@@ -192,20 +192,20 @@ class NixosContainerBackend(Backend):
         self._tracks.pop(name, None)
 
     def left_behind(self, names: frozenset[str]) -> tuple[str, ...]:
-        """Return whose containers this hive made, and are of none of ``names``."""
+        """Return the agents of this hive's containers, except ``names``."""
         return self._files.left_behind(names)
 
     def container(self, name: str) -> str:
-        """Return the name that systemd and machined know."""
+        """Return the container's name in systemd and machined."""
         return container_of(name)
 
     def running(self, name: str) -> bool:
-        """Return whether the container runs, as systemd said last."""
+        """Return whether the container runs, as systemd last reported."""
         track = self._tracks.get(name)
         return track is not None and track.state.phase is Phase.UP
 
     async def adopt(self, specs: tuple[AgentSpec, ...]) -> frozenset[str]:
-        """Begin to watch; leave alone what runs what it should run."""
+        """Start watching; return the agents that already run the right system."""
         for spec in specs:
             self._track(spec.name)
         self._watch.start()
@@ -222,7 +222,7 @@ class NixosContainerBackend(Backend):
     # --- logs -------------------------------------------------------------------------
 
     def log_tail(self, name: str, lines: int) -> tuple[str, ...]:
-        """Return the newest lines of the harness, or else of the container's unit."""
+        """Return the newest lines of the harness, or of the container's unit."""
         return nixos_logs.tail(name, lines, self.redactor)
 
     def journal(self, name: str | None, unit: JournalUnit) -> JournalSource:
@@ -230,7 +230,7 @@ class NixosContainerBackend(Backend):
         return nixos_logs.journal(name, unit, self.redactor)
 
     async def close(self) -> None:
-        """Stop watching. Containers go on: the next hived adopts them."""
+        """Stop watching. Containers continue: the next hived reattaches to them."""
         await self._watch.close()
 
     # --- events -----------------------------------------------------------------------
@@ -244,7 +244,7 @@ class NixosContainerBackend(Backend):
         return self._tracks[agent]
 
     async def _follow(self, agent: str) -> None:
-        """Watch an agent's unit, from what it is now on."""
+        """Watch an agent's unit, beginning with its current state."""
         known = agent in self._tracks
         self._track(agent)
         self._watch.start()
@@ -253,7 +253,7 @@ class NixosContainerBackend(Backend):
             await self._read(agent)
 
     async def _read(self, agent: str) -> None:
-        """Know the unit's state; without D-Bus the reconnection will tell."""
+        """Read the unit's state; without D-Bus, the reconnection will read it."""
         with contextlib.suppress(HiveError):
             await self._watch.read(unit_of(agent))
 

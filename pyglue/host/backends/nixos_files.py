@@ -1,7 +1,7 @@
-"""A container's files on the host: the conf, the record, the limits, what is bound.
+"""A container's files on the host: conf file, record, limits, bound directories.
 
-Used by the ``nixos-container`` backend. Everything blocks: call it in a thread. Every
-path is made here from the configuration and a checked name.
+Used by the ``nixos-container`` backend. Everything blocks: call it in a thread. All
+paths consist of the configuration's directories and a checked name.
 """
 
 import os
@@ -30,7 +30,7 @@ SYSTEMS_KEPT: Final = 3
 
 @dataclass(frozen=True, kw_only=True)
 class HostPlaces:
-    """Where NixOS keeps containers; tests have others."""
+    """NixOS's directories of containers; tests use others."""
 
     confs: Path = Path("/etc/nixos-containers")
     profiles: Path = Path("/nix/var/nix/profiles/per-container")
@@ -44,17 +44,17 @@ def container_of(agent: str) -> str:
 
 
 def unit_of(agent: str) -> str:
-    """Return the unit that runs an agent's container."""
+    """Return the systemd unit of an agent's container."""
     return f"container@{PREFIX}{agent}.service"
 
 
 class ContainerFiles:
-    """Writes, reads and recognises them."""
+    """Writes, reads and recognises these files."""
 
     def __init__(
         self, config: HiveConfig, nixos: NixosConfig, places: HostPlaces
     ) -> None:
-        """Check what of the configuration goes into them.
+        """Check the configuration that goes into them.
 
         Raises:
             HiveError: ``config_invalid``.
@@ -69,28 +69,28 @@ class ContainerFiles:
         self.own = Ownership(self._layout)
 
     def root(self, spec: AgentSpec) -> Path:
-        """Return the gc root of what a record's derivation builds."""
+        """Return the GC root of a record's built system."""
         drv = Path(check_path(spec.system or "")).name
         return self.own.systems(spec.name) / drv.removesuffix(".drv")
 
     def profile(self, agent: str) -> Path:
-        """Return the profile of an agent's systems."""
+        """Return the Nix profile of an agent's systems."""
         return self._places.profiles / container_of(agent) / "system"
 
     def exists(self, agent: str) -> bool:
-        """Return whether there is a container of that name, whoever made it."""
+        """Return whether a container of that name exists, whoever created it."""
         return self._found(agent) is not None
 
     def is_ours(self, agent: str) -> bool:
-        """Return whether there is a container, and this hive made it."""
+        """Return whether the container exists and this hive created it."""
         found = self._found(agent)
         return found is not None and self._ours(agent, found)
 
     def claim(self, agent: str) -> bool:
-        """Make the container's name this hive's; tell whether it is there already.
+        """Claim the container's name for this hive; return whether it already exists.
 
         Raises:
-            HiveError: ``name_taken`` if somebody else made it.
+            HiveError: ``name_taken`` if it is not this hive's.
         """
         found = self._found(agent)
         if found is not None and not self._ours(agent, found):
@@ -105,10 +105,10 @@ class ContainerFiles:
         return found is not None
 
     def check_sources(self, spec: AgentSpec) -> None:
-        """Make sure that what is bound is the hive's own directories.
+        """Check that the directories to be bound are the hive's own.
 
         Raises:
-            HiveError: ``not_found``; ``forbidden`` for a link in the place of one.
+            HiveError: ``not_found``; ``forbidden`` if one was replaced by a link.
         """
         workspaces = {mount.source: mount for mount in spec.mounts if mount.name}
         for bind in self._binds(spec):
@@ -120,11 +120,11 @@ class ContainerFiles:
             need_writable_by_others(mount, owner_of(mount))
 
     def write(self, spec: AgentSpec, system: str) -> bool:
-        """Write all files; tell whether systemd has to read its own again.
+        """Write all files; return whether systemd must reload.
 
         Raises:
             HiveError: ``config_invalid``; ``unavailable`` without a free address;
-                ``deploy_failed`` where hived may not write.
+                ``deploy_failed`` without write permission.
         """
         container = container_of(spec.name)
         pair = None
@@ -158,7 +158,7 @@ class ContainerFiles:
     def _make_targets(
         self, root: Path, binds: tuple[nspawn_conf.IdmapBind, ...]
     ) -> None:
-        """Make the places whose owner inside is whom the files there belong to."""
+        """Create the mount points, whose owners determine the owners of the files."""
         owned = [bind for bind in binds if bind.owners is nspawn_conf.Owners.OWNER]
         if not owned or self._agent is None:
             return
@@ -176,16 +176,16 @@ class ContainerFiles:
                 target.give((first + self._agent, first + self._agent))
 
     def clear_root(self, agent: str) -> None:
-        """Remove what ``nixos-container destroy`` leaves: it passes by subvolumes."""
+        """Remove subvolumes, which ``nixos-container destroy`` leaves behind."""
         shutil.rmtree(self._places.roots / container_of(agent), ignore_errors=True)
 
     def forget(self, agent: str) -> bool:
-        """Remove what hived wrote; tell whether systemd has to read its own again."""
+        """Remove hived's files; return whether systemd must reload."""
         self.own.release(agent)
         return dropin.remove(self._places.units, unit_of(agent))
 
     def holds(self, spec: AgentSpec) -> bool:
-        """Return whether the files are those of this record and its system."""
+        """Return whether the files match this record and its system."""
         found = self._found(spec.name)
         if spec.system is None or found is None or not self._ours(spec.name, found):
             return False
@@ -197,7 +197,7 @@ class ContainerFiles:
         return record == spec.record and found.get("SYSTEM_PATH") == built
 
     def strangers(self) -> tuple[str, ...]:
-        """Return a sentence on each container that only looks like this hive's."""
+        """Return a sentence about each foreign container with a name of this hive's."""
         found = []
         for conf in nspawn_conf.read_all(self._places.confs):
             agent = conf.container.removeprefix(PREFIX)
@@ -211,7 +211,7 @@ class ContainerFiles:
         return tuple(found)
 
     def left_behind(self, names: frozenset[str]) -> tuple[str, ...]:
-        """Return whose containers this hive made, and are of none of ``names``."""
+        """Return the agents of this hive's containers, except ``names``."""
         found = []
         for conf in nspawn_conf.read_all(self._places.confs):
             agent = conf.container.removeprefix(PREFIX)
@@ -224,7 +224,7 @@ class ContainerFiles:
         return nspawn_conf.read(self._places.confs, container_of(agent))
 
     def _ours(self, agent: str, found: nspawn_conf.Found) -> bool:
-        # Claimed first: a crash may come between ``create`` and our own conf.
+        # A claim comes first: hived may crash between ``create`` and our own conf.
         return found.made_by(self._layout.state) or self.own.claimed(agent)
 
     def _record(self, agent: str) -> Path:
@@ -251,7 +251,7 @@ class ContainerFiles:
 
     @staticmethod
     def _file_bind(mount: Mount) -> nspawn_conf.IdmapBind:
-        """Return how a workspace is bound: as its owner's, but never as root's."""
+        """Return a workspace's bind, as its owner's files, but never as root's."""
         owners = nspawn_conf.Owners.SAME
         if mount.name is not None:
             root = owner_of(mount)[0] == 0
@@ -265,13 +265,13 @@ class ContainerFiles:
 
 
 def _need_mounted(mount: Mount) -> None:
-    """Refuse a directory that the host did not mount as its configuration says.
+    """Refuse a directory that the host has not mounted as configured.
 
-    Its unit sets ``nosuid,nodev`` in a second step, which does not reach the mounts
-    that hived sees: that something is mounted there has to be enough.
+    Its unit sets ``nosuid,nodev`` in a second step, which does not propagate to hived's
+    mounts, so hived can only check that something is mounted there.
 
     Raises:
-        HiveError: ``unavailable`` with what to look at.
+        HiveError: ``unavailable``, with the unit to examine.
     """
     if _mount_id(mount.source) == _mount_id(mount.source.parent):
         raise HiveError(
@@ -282,7 +282,7 @@ def _need_mounted(mount: Mount) -> None:
 
 
 def _mount_id(path: Path) -> str:
-    """Return the kernel's number of the mount that ``path`` is in."""
+    """Return the kernel's ID of the mount that contains ``path``."""
     descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         text = Path(f"/proc/self/fdinfo/{descriptor}").read_text()

@@ -1,4 +1,4 @@
-"""What a host must have for NixOS containers, and what to say if it lacks something."""
+"""The host's requirements for NixOS containers, and messages about missing ones."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ _STORE: Final = Path("/nix/store")
 
 
 def required(config: HiveConfig) -> NixosConfig:
-    """Return the backend's part of the configuration, if everything else is there.
+    """Return the backend's part of the configuration, if all requirements are met.
 
     Raises:
         HiveError: ``config_invalid``, ``missing_program``.
@@ -42,12 +42,12 @@ def required(config: HiveConfig) -> NixosConfig:
 
 
 def unmapped(layout: Layout) -> str | None:
-    """Return which file systems cannot have their owners mapped; None if all can."""
+    """Return a warning about file systems without ID-mapped mounts, or None."""
     return mounts.warning((_STORE, layout.agents, layout.runtime))
 
 
 def undetected(problem: str | None) -> str | None:
-    """Return what follows from a ``problem`` of watching systemd; None without one."""
+    """Return a warning about a ``problem`` with systemd's events, or None."""
     if problem is None:
         return None
     return (
@@ -57,7 +57,7 @@ def undetected(problem: str | None) -> str | None:
 
 
 def set_user_id(layout: Layout) -> str | None:
-    """Return what allows set-user-ID programs in agents' directories, or None."""
+    """Return a warning if agents' directories allow set-user-ID programs, or None."""
     if os.statvfs(layout.agents).f_flag & os.ST_NOSUID:
         return None
     return (

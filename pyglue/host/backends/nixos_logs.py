@@ -1,4 +1,4 @@
-"""Logs of NixOS containers: the harness's journal inside, the unit's on the host."""
+"""Logs of NixOS containers: the journal of the harness inside, and of the unit."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ _TAIL_S: Final = 10.0
 
 
 def tail(name: str, lines: int, redactor: Redactor) -> tuple[str, ...]:
-    """Return the newest lines of the harness, or else of the container's unit.
+    """Return the newest lines of the harness, or of the container's unit.
 
     Blocking, at most 20 s; nothing if the journal cannot be read.
     """
@@ -43,7 +43,7 @@ def tail(name: str, lines: int, redactor: Redactor) -> tuple[str, ...]:
 
 
 def journal(name: str | None, unit: JournalUnit, redactor: Redactor) -> JournalSource:
-    """Return the journal of an agent's harness or of its container; None: hived's."""
+    """Return the journal of an agent's harness or container; hived's for None."""
     if name is None:
         return Journald("--unit=hived.service")
     if unit is JournalUnit.MACHINE:

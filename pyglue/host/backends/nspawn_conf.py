@@ -1,10 +1,10 @@
-"""A container's conf file, ``/etc/nixos-containers/NAME.conf``: text and reading.
+"""Writes and reads a container's conf file, ``/etc/nixos-containers/NAME.conf``.
 
-Used by the ``nixos-container`` backend, which writes the whole file: what ``create``
-left in it would give every container a network. NixOS's start script expands
-``EXTRA_NSPAWN_FLAGS`` unquoted, so nothing that an agent chose is ever in the file:
-names are checked where they come in, the system is a store path, and directories of
-the configuration that a shell or nspawn would read as more than a path are refused.
+Used by the ``nixos-container`` backend, which replaces the whole file: the one of
+``create`` would give every container a network. NixOS's start script expands
+``EXTRA_NSPAWN_FLAGS`` unquoted, so the file contains nothing chosen by an agent: names
+are checked on arrival, the system is a store path, and configured directories are
+refused if a shell or nspawn would read more than a path.
 """
 
 import re
@@ -24,26 +24,26 @@ _SIZE_MAX: Final = 64 * 1024
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,9}")
 _RANGE: Final = 65536
 _LAST: Final = 32766 * _RANGE
-"""Below the range with ``modes.UNMAPPED_UID``, which no container may have."""
+"""Below the range of ``modes.UNMAPPED_UID``, which containers must not use."""
 
 _HIDDEN: Final = ("/nix/var/nix/profiles", "/nix/var/nix/gcroots")
 """NixOS's unit binds these read-write. The host's own ``nix-env`` works in them as
-root, so a link that container root puts there would lead it anywhere; and the system
-that runs next would be the container's choice. SYSTEM_PATH says it instead."""
+root, so a link created by container root could redirect it anywhere; and the container
+could choose the next system. SYSTEM_PATH determines it instead."""
 _CLOSED: Final = ("/nix/var/nix/daemon-socket", "/nix/var/nix/db")
-"""Containers build nothing; the daemon would take their word for much."""
+"""Containers build nothing, and the daemon would trust them too much."""
 
 
 class Owners(StrEnum):
-    """Whose the files of a directory are in the container; nspawn's words."""
+    """The owners of a directory's files in the container; nspawn's option values."""
 
     SAME = "idmap"
-    """The same numbers inside; so container root is root there."""
+    """The same IDs inside; so container root is root there."""
     OWNER = "owneridmap"
-    """Those of the directory's owner belong to the owner of the place inside, and all
-    others to nobody, root's too (systemd 254)."""
+    """Files of the directory's owner belong to the owner of the mount point inside; all
+    others, including root's, belong to nobody (systemd 254)."""
     NONE = "noidmap"
-    """All are nobody's: what everyone may do, the container may."""
+    """All files belong to nobody: only permissions for others apply."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Conf:
-    """What the start script is told. ``hive`` is the state directory, as a mark."""
+    """The settings of the start script. ``hive`` is the state directory, as a mark."""
 
     hive: Path
     system: str
@@ -78,14 +78,14 @@ class Conf:
         """Return the file's text.
 
         Raises:
-            HiveError: ``config_invalid`` for a path that cannot stand in it.
+            HiveError: ``config_invalid`` for a path that is not allowed in it.
         """
         settings = [
             ("PRIVATE_NETWORK", "1"),
             ("PRIVATE_USERS", self.private_users),
             ("AUTO_START", "0"),
             ("SYSTEM_PATH", check_path(self.system)),
-            # Said, because a start script that stops at what is unset reads it.
+            # Always set: the start script reads it and stops at unset variables.
             ("COPY_RESOLV_CONF", "0"),
         ]
         if self.network is not None:
@@ -111,7 +111,7 @@ def _fences() -> Iterable[str]:
 
 
 def plain(path: Path) -> str:
-    """Return a path as text that means nothing but itself to the start script.
+    """Return a path whose text has no special meaning for the start script.
 
     Raises:
         HiveError: ``config_invalid``.
@@ -127,7 +127,7 @@ def plain(path: Path) -> str:
 
 
 def check_private_users(value: str) -> str:
-    """Return ``value`` if it gives containers users of their own.
+    """Return ``value`` if it gives containers their own users.
 
     Raises:
         HiveError: ``config_invalid``.
@@ -147,13 +147,13 @@ def check_private_users(value: str) -> str:
 
 @dataclass(frozen=True)
 class Found:
-    """A conf file as it lies there. ``text`` None: it cannot be read as one."""
+    """An existing conf file. ``text`` is None if it cannot be read as text."""
 
     container: str
     text: str | None
 
     def get(self, name: str) -> str | None:
-        """Return a setting, None if it is not there."""
+        """Return the value of a setting, None if it is missing."""
         for key, value in _SETTING.findall(self.text or ""):
             if key == name:
                 return str(value)

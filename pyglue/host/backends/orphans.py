@@ -1,8 +1,8 @@
-"""Processes of agents that no living hived has: what a killed one left.
+"""Processes of agents that a killed hived left running.
 
-A child dies with its hived, but a kernel or a wrapper may let one get away. A process
-is an agent's if its sandbox has the agent's own directory as ``/state``, or if it was
-started on it without a sandbox. Everything blocks.
+Children die with their hived, but a kernel or a wrapper may let one escape. A process
+belongs to an agent if its sandbox has the agent's own directory as ``/state``, or if it
+was started on that directory without a sandbox. Everything blocks.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _HARNESS: Final = b"pyglue.harness.main"
 
 @dataclass(frozen=True)
 class Orphan:
-    """A process, told apart from a later one of its number by when it started."""
+    """A process, identified by PID and start time, since PIDs are reused."""
 
     pid: int
     started: str
@@ -32,7 +32,7 @@ class Orphan:
 
 
 def find(layout: Layout, names: Iterable[str]) -> tuple[Orphan, ...]:
-    """Return the processes of these agents that do not descend from this one."""
+    """Return the processes of these agents that are not descendants of ours."""
     states: dict[tuple[int, int], str] = {}
     paths: dict[bytes, str] = {}
     for name in names:
@@ -55,10 +55,10 @@ def find(layout: Layout, names: Iterable[str]) -> tuple[Orphan, ...]:
 
 
 def end(orphan: Orphan) -> None:
-    """Kill it, if it is still that one, and return when it is dead.
+    """Kill the process, if it still exists, and wait until it has exited.
 
     Raises:
-        HiveError: ``unavailable`` if it cannot be killed, or does not die.
+        HiveError: ``unavailable`` if it cannot be killed, or does not exit.
     """
     try:
         descriptor = os.pidfd_open(orphan.pid)
@@ -100,7 +100,7 @@ def _plain(entry: Path, paths: dict[bytes, str]) -> str | None:
 
 
 def _ours(pid: int) -> bool:
-    """Return whether a process is this one, or of its family."""
+    """Return whether a process is ours or one of our descendants."""
     while pid > 1:
         if pid == os.getpid():
             return True

@@ -1,11 +1,11 @@
-"""Which user of the host an agent is, in a hive that root started by hand.
+"""The host users of agents, in a hive that root started by hand.
 
-Each has a user of its own from the hive's range (``Ids``), so that no agent, and no
-friend of one among the host's users, becomes another by a file or a socket. An agent's
-user is who owns its state directory: that is kept over restarts, in a backup, and when
-the agent is destroyed and restored. What comes from elsewhere, a backup of another
-machine or a hive that had one user for all, is given to a user of the range. An
-agent's ``config`` belongs to the manager, who alone writes it. Blocking.
+Each agent has its own user from the hive's range (``Ids``), so that neither an agent
+nor a colluding user of the host can impersonate another agent by a file or a socket. An
+agent's user is the owner of its state directory, which survives restarts, backups, and
+destroying and restoring the agent. Files from elsewhere (a backup of another machine,
+a hive with one user for all agents) are given to a user of the range. An agent's
+``config`` belongs to the manager, the only one to write it. Blocking.
 """
 
 import threading
@@ -19,7 +19,7 @@ from pyglue.names import MANAGER, is_name
 
 
 class Owners:
-    """Chooses users, and gives them what is theirs."""
+    """Chooses users, and gives them the ownership of their files."""
 
     def __init__(self, config: HiveConfig) -> None:
         self._layout = config.layout
@@ -29,19 +29,19 @@ class Owners:
 
     @property
     def manager(self) -> Owner | None:
-        """The manager's user, who owns every ``config``; None: whoever we are."""
+        """The manager's user, owner of every ``config``; None means hived's own."""
         return None if self._ids is None else (self._ids.agent, self._ids.agent)
 
     @property
     def shared(self) -> Owner | None:
-        """The user of all agents; None if each has one, or all are whoever we are."""
+        """The common user of all agents; None if each has one, or all are hived's."""
         return self.manager if self._ids is not None and self._ids.agents == 1 else None
 
     def of(self, name: str) -> Owner | None:
-        """Return an agent's user, chosen now if it has none yet.
+        """Return an agent's user; choose one if it has none yet.
 
         Raises:
-            HiveError: ``too_many`` if the range is used up.
+            HiveError: ``too_many`` if the range is exhausted.
         """
         ids = self._ids
         if ids is None or ids.agents == 1 or name == MANAGER:
@@ -52,7 +52,7 @@ class Owners:
             return (self._chosen[name], self._chosen[name])
 
     def settle(self, name: str) -> Owner | None:
-        """Give an agent's user, and the manager, what is there of theirs."""
+        """Set the owners of an agent's existing directories; return its user."""
         owner = self.of(name)
         if owner is None or self._ids is None or self._ids.agents == 1:
             return owner
@@ -67,7 +67,7 @@ class Owners:
         return owner
 
     def settle_all(self) -> None:
-        """Do so for all that have directories; at start."""
+        """Settle all agents that have directories; at start."""
         for name in self._names():
             self.settle(name)
 
@@ -77,7 +77,7 @@ class Owners:
             return tuple(filter(is_name, agents.names()))
 
     def _choose(self, name: str) -> int:
-        """Return who owns the agent's state, or the first user that is nobody's."""
+        """Return the owner of the agent's state, or the first unused user."""
         found = {one: self._owner_on_disk(one) for one in self._names()}
         own = found.pop(name, None)
         taken = {*found.values(), *self._chosen.values(), self._first}
@@ -110,16 +110,16 @@ class Owners:
 
 
 def _give(folder: Folder, name: str, owner: Owner) -> None:
-    """Change the owner of a directory, and of its contents of the same user."""
+    """Change the owner of a directory, and of the contents with the same owner."""
     found = folder.look(name)
     if found is not None and (found.st_uid, found.st_gid) != owner:
         folder.give_tree(name, found.st_uid, owner)
 
 
 def user_of(config: HiveConfig, name: str) -> int | None:
-    """Return the number of an agent's user and group, once its sockets have a place.
+    """Return the ID of an agent's user and group; None means hived's own.
 
-    None: whoever we are.
+    The directory for the agent's sockets must exist.
 
     Raises:
         HiveError: ``not_found`` if it has no directory for its sockets.

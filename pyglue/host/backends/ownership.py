@@ -1,8 +1,8 @@
-"""What hived keeps about an agent's container: that it is its own, what it saw last.
+"""hived's notes about an agent's container: its claim, and the last run it saw.
 
-Used by the ``nixos-container`` backend. It is stored in the agent's private directory,
-which no container reaches: ``container.json``, and ``systems/``, the GC roots of what
-was built for the agent. Everything blocks.
+Used by the ``nixos-container`` backend. They are in the agent's private directory, out
+of reach of containers: ``container.json``, and ``systems/`` with the GC roots of the
+agent's systems. Everything blocks.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True)
 class Seen:
-    """The run that hived saw last, and how often systemd had restarted the unit."""
+    """The last run that hived saw, and systemd's restart count of the unit."""
 
     run: str | None = None
     restarts: int = 0
@@ -36,33 +36,33 @@ class _Note(msgspec.Struct, frozen=True):
 
 
 class Ownership:
-    """Claims, what was seen, and systems, by agent."""
+    """Claims, last runs and systems, by agent."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._boot = _BOOT_ID.read_text().strip()
 
     def systems(self, agent: str) -> Path:
-        """Return where the gc roots of the agent's systems are."""
+        """Return the directory with the GC roots of the agent's systems."""
         return self._layout.private(agent) / "systems"
 
     def claimed(self, agent: str) -> bool:
-        """Return whether hived made, or was about to make, the container."""
+        """Return whether hived created, or was about to create, the container."""
         return self._file(agent).exists()
 
     def claim(self, agent: str) -> None:
-        """Note that the container is the hive's; before it is made."""
+        """Record that the container is the hive's, before it is created."""
         if not self.claimed(agent):
             self._write(agent, _Note(boot=self._boot))
 
     def remember(self, agent: str, seen: Seen) -> None:
-        """Note what was seen, for the next hived of this boot."""
+        """Record the last run, for the next hived of this boot."""
         if self._layout.private(agent).is_dir():
             note = _Note(boot=self._boot, run=seen.run, restarts=seen.restarts)
             self._write(agent, note)
 
     def seen(self, agent: str) -> Seen:
-        """Return what was seen last in this boot."""
+        """Return the last run seen in this boot."""
         try:
             note = strict_json.read(self._file(agent).read_bytes(), _Note)
         except (OSError, JsonError):
@@ -72,7 +72,7 @@ class Ownership:
         return Seen(note.run, note.restarts)
 
     def keep_newest(self, agent: str, count: int) -> None:
-        """Release all systems but the ``count`` built last to the garbage collector."""
+        """Release all but the ``count`` newest systems to the garbage collector."""
         with contextlib.suppress(FileNotFoundError):
             roots = sorted(
                 self.systems(agent).iterdir(), key=lambda root: root.lstat().st_mtime_ns

@@ -1,9 +1,9 @@
-"""What happened to a container, told from what systemd says of its unit.
+"""Derives what happened to a container from the states of its unit.
 
-Used by the ``nixos-container`` backend, one ``Track`` a unit. Signals may be merged,
-and none arrives while hived or D-Bus is away; so what counts is not that a state was
-seen but what one state after another implies. A run of a unit has an invocation id:
-it is the id of the event, and each run ends once.
+Used by the ``nixos-container`` backend, with one ``Track`` per unit. Signals may be
+merged, and none arrives while hived or D-Bus is down; so events are derived from what
+successive states imply, not from each state being seen. A run of a unit has an
+invocation ID: it is the ID of the event, and each run ends once.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from pyglue.process import describe_exit
 
 _EXITED: Final = 1
 _REBOOT: Final = 133
-"""nspawn's exit code for a reboot from inside; systemd starts the unit again."""
+"""nspawn's exit code for a reboot from inside; systemd restarts the unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnitState:
-    """Properties of a service as systemd gives them."""
+    """Properties of a service, as systemd reports them."""
 
     active: str = "inactive"
     sub: str = "dead"
@@ -31,14 +31,14 @@ class UnitState:
 
     @property
     def phase(self) -> "Phase":
-        """Return where in its life the unit is, the same for every systemd."""
+        """Return the phase of the unit, the same for every version of systemd."""
         if self.sub.startswith("auto-restart") or self.sub.endswith("-auto-restart"):
             return Phase.RESTARTING
         return _PHASES.get(self.active, Phase.DOWN)
 
 
 class Phase(Enum):
-    """Where in its life a unit is."""
+    """The phases of a unit's life."""
 
     DOWN = auto()
     STARTING = auto()
@@ -60,7 +60,7 @@ _PHASES: Final = {
 
 
 class Change(StrEnum):
-    """What there is to tell of a container."""
+    """The changes of a container that are reported."""
 
     STARTED = "started"
     STOPPED = "stopped"
@@ -71,7 +71,7 @@ class Change(StrEnum):
 
 @dataclass(frozen=True)
 class Told:
-    """A change, the id of the run that it is about, and a sentence why."""
+    """A change, the ID of its run, and the reason as a sentence."""
 
     change: Change
     run: str
@@ -80,9 +80,9 @@ class Told:
 
 @dataclass(kw_only=True)
 class Track:
-    """A unit's past. ``last_run`` may come from an earlier hived of this boot.
+    """A unit's history. ``last_run`` may come from an earlier hived of this boot.
 
-    ``asked`` is set while hived itself stops the container, until it starts it again.
+    ``asked`` is set from when hived stops the container until it starts it again.
     """
 
     last_run: str | None = None
@@ -94,17 +94,17 @@ class Track:
     _gave_up: bool = False
 
     def take(self, new: UnitState, *, settled: bool) -> tuple[Told, ...]:
-        """Tell what ``new`` means.
+        """Return the changes that the state ``new`` implies.
 
-        ``settled`` is false for a state that a signal brought: ``failed`` is then
-        perhaps on its way to a restart.
+        ``settled`` is false for a state from a signal: ``failed`` may then be
+        followed by a restart.
         """
         told = self._take(new, settled=settled)
         self.state = new
         return tuple(told)
 
     def starting(self) -> None:
-        """hived is about to start it: a failure from here on is news."""
+        """Note that hived starts it: a failure from here on is a new one."""
         self.last_run, self.asked, self._began = None, False, True
         self._ended = self._gave_up = False
 
@@ -126,7 +126,7 @@ class Track:
         told = []
         missed = self.last_run is not None and not self._ended
         if missed and new.restarts > self.restarts:
-            why = "It exited and systemd restarted it, unnoticed by hived."
+            why = "It exited and systemd restarted it while hived was not watching."
             told.append(Told(Change.CRASHED, self.last_run or "", why))
         self.last_run, self.restarts = new.invocation, new.restarts
         self._ended = self._gave_up = False
@@ -140,7 +140,7 @@ class Track:
             self._ended = True
             return []
         if not settled and new.invocation != self.last_run:
-            return []  # dead for a moment, as the next run that it already names
+            return []  # only a moment before the next run
         self._ended = True
         why = "Stopped by the hive."
         if not self.asked:
@@ -171,7 +171,7 @@ def _rebooting(state: UnitState) -> bool:
 
 
 def describe(state: UnitState) -> str:
-    """Return in a sentence how a run ended."""
+    """Return a sentence about how a run ended."""
     match state.result:
         case "oom-kill":
             return "It exceeded its memory limit and was killed (OOM)."

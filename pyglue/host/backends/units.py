@@ -1,8 +1,8 @@
-"""The states of units, from systemd over D-Bus, as they change.
+"""Watches the states of systemd units over D-Bus.
 
-Used by the ``nixos-container`` backend. Signals, not polling: a container that
-crashes is up again within a second. When the connection is lost it is made anew, and
-every unit is read again: nothing is missed for long, and ``Track`` tells what was.
+Used by the ``nixos-container`` backend. It uses signals instead of polling: a crashed
+container is up again within a second. A lost connection is restored and every unit
+read again: nothing is missed for long, and ``Track`` derives what happened.
 """
 
 import asyncio
@@ -42,10 +42,10 @@ def object_path(unit: str) -> str:
 
 
 class UnitWatch:
-    """Keeps the states of the units that ``units`` names.
+    """Tracks the states of the units that ``units`` returns.
 
-    ``changed`` is called in the event loop's thread, at once for a signal (with
-    ``settled`` false), and with what was read after a (re)connection.
+    ``changed`` is called in the event loop's thread, immediately for a signal (with
+    ``settled`` false), and with the state read after a (re)connection.
     """
 
     def __init__(
@@ -64,19 +64,19 @@ class UnitWatch:
         self.problem: str | None = "D-Bus has not been queried yet."
 
     def start(self) -> None:
-        """Begin; ``ready`` says when."""
+        """Start connecting; ``ready`` waits for it."""
         if self._task is None:
             self._task = asyncio.create_task(self._run())
 
     async def ready(self, timeout: float) -> bool:
-        """Wait until every unit was read; false if that takes too long."""
+        """Wait until all units have been read; return False after ``timeout`` s."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._ready.wait()
         return self._ready.is_set()
 
     async def read(self, unit: str) -> None:
-        """Read a unit now: its state, or a newer one, has been told on return.
+        """Read a unit now; first pass this state or a newer one to ``changed``.
 
         Raises:
             HiveError: ``unavailable`` without D-Bus.
@@ -114,7 +114,7 @@ class UnitWatch:
                     bus.disconnect()
             except asyncio.CancelledError:
                 raise
-            except Exception as error:  # the library raises whatever went wrong below
+            except Exception as error:  # the library raises all kinds of errors
                 self.problem = str(error) or type(error).__name__
                 _log.warning("no connection to systemd: %s", self.problem)
             else:
@@ -155,7 +155,7 @@ class UnitWatch:
         interface, changed, _ = message.body
         values = self._values.setdefault(unit, {})
         values.update({name: value.value for name, value in changed.items()})
-        # The service's own properties come first, then the unit's.
+        # systemd sends the service's properties first, then the unit's.
         if interface == _UNIT:
             state = _state(values)
             self._changed(unit, state, False)
@@ -165,7 +165,7 @@ class UnitWatch:
                 task.add_done_callback(self._reads.discard)
 
     async def _again(self, unit: str) -> None:
-        """Find out whether ``failed`` is where it stays."""
+        """Check whether the unit stays ``failed``."""
         try:
             await self.read(unit)
         except HiveError as error:
@@ -213,7 +213,7 @@ async def _call(bus: MessageBus, message: Message) -> Message:
     try:
         async with asyncio.timeout(_CALL_S):
             reply = await bus.call(message)
-    except Exception as error:  # time is up, or whatever went wrong below the library
+    except Exception as error:  # a timeout, or any error below the library
         raise HiveError(
             ErrorCode.UNAVAILABLE,
             f"systemd did not answer {message.member} over D-Bus: "

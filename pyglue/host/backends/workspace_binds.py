@@ -1,9 +1,9 @@
-"""How workspaces and ``/shared`` are bound into the sandbox of a local agent.
+"""Binds of workspaces and ``/shared`` in the sandbox of a local agent.
 
-Used by the local backend. Files of the host keep their owner: where root started the
-hive, agents are users of their own, so what is the directory owner's is shown as the
-agent's, and what the agent makes is the owner's (``admit``). Root's directories are
-shown as they are and never written: root's files would be the agent's. Blocking.
+Used by the local backend. Files of the host keep their owner. If root started the hive,
+agents have their own users: files of the directory's owner appear as the agent's, and
+the agent's new files belong to that owner (``admit``). Root's directories are bound
+unmapped and read-only: otherwise the agent would own root's files. Blocking.
 """
 
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ _ROOT: Final = Path("/")
 
 @dataclass(frozen=True)
 class WorkspaceBinds:
-    """What is bound, and what of it is then shown as the agent's own."""
+    """The binds, and those among them that are mapped to the agent's user."""
 
     binds: tuple[Bind, ...] = ()
     admitted: tuple[Admitted, ...] = ()
 
 
 def workspace_binds(mounts: tuple[Mount, ...], run_as: RunAs | None) -> WorkspaceBinds:
-    """Return how each directory gets into the sandbox of ``run_as``.
+    """Return the binds of all directories in the sandbox of ``run_as``.
 
     Raises:
-        HiveError: ``not_found``; ``forbidden`` for a link in a path, or for writing
-            what is root's.
+        HiveError: ``not_found``; ``forbidden`` for a link in a path, or for write
+            access to root's files.
     """
     binds, admitted = [], []
     for mount in mounts:
@@ -41,7 +41,7 @@ def workspace_binds(mounts: tuple[Mount, ...], run_as: RunAs | None) -> Workspac
         if run_as is not None:
             need_writable_by_others(mount, owner)
         shown = None
-        own = mount.name is not None or mount.writable  # all may read what is shared
+        own = mount.name is not None or mount.writable  # everyone may read /shared
         if own and run_as is not None and owner[0] not in (0, run_as.uid):
             shown = (mount.target, owner, (run_as.uid, run_as.gid), mount.writable)
             admitted.append(shown)
@@ -57,7 +57,7 @@ def workspace_binds(mounts: tuple[Mount, ...], run_as: RunAs | None) -> Workspac
 
 
 def owner_of(mount: Mount) -> Owner:
-    """Return the user and group of a directory, reached through no link.
+    """Return the user and group of a directory, following no links.
 
     Raises:
         HiveError: ``not_found``, ``forbidden``, ``unavailable``.
@@ -85,7 +85,7 @@ def need_writable_by_others(mount: Mount, owner: Owner) -> None:
     """Refuse to let an agent write as root.
 
     Raises:
-        HiveError: ``forbidden`` with what to do.
+        HiveError: ``forbidden``.
     """
     if mount.writable and 0 in owner:
         raise HiveError(
@@ -97,7 +97,7 @@ def need_writable_by_others(mount: Mount, owner: Owner) -> None:
 
 
 def what(mount: Mount) -> str:
-    """Name a directory for a sentence."""
+    """Return a directory's description for a sentence."""
     return (
         str(mount.source)
         if mount.name is None
