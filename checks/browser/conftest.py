@@ -179,12 +179,18 @@ def plain_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Pag
 
 
 @pytest.fixture
-def dashboard(site: Site, page: Page) -> Dashboard:
+def logged_in(site: Site, page: Page) -> Dashboard:
+    """An operator who is logged in; no page is open yet."""
+    return Dashboard(page, site.url).with_session(site.hive.new_session())
+
+
+@pytest.fixture
+def dashboard(logged_in: Dashboard) -> Dashboard:
     """An operator who is logged in, on the overview, with live events."""
-    return Dashboard(page, site.url).log_in(site.link()).live()
+    return logged_in.overview().live()
 
 
 @pytest.fixture
 def plain_dashboard(site: Site, plain_page: Page) -> Dashboard:
-    """An operator who is logged in without JavaScript."""
-    return Dashboard(plain_page, site.url).log_in(site.link(), scripts=False)
+    """An operator who is logged in without JavaScript; no page is open yet."""
+    return Dashboard(plain_page, site.url).with_session(site.hive.new_session())

@@ -74,13 +74,13 @@ def test_what_is_sent_is_gone_and_what_is_not_survives_a_reload(
 
 
 def test_a_text_over_another_suggestion_is_not_brought_back(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
     place = f"{site.url}/agents/alice/allow?pattern=npm+"
     text = page.get_by_label("Message to manager")
     page.goto(place + "test")
-    dashboard.live()
+    logged_in.live()
     text.fill("Please allow npm test, for the tests.")
     page.goto(place + "ci")
     expect(text).to_have_value(re.compile("npm ci"))
@@ -104,22 +104,22 @@ def test_a_result_can_be_closed_and_goes_away(dashboard: Dashboard) -> None:
 
 
 def test_an_outcome_takes_the_place_of_what_was_begun(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    approval = dashboard.approval(7)
-    dashboard.live()
+    approval = logged_in.approval(7)
+    logged_in.live()
     approval.approve()
-    expect(dashboard.flash()).to_have_attribute("data-state", "running")
-    expect(dashboard.flash()).to_contain_text("Deploying… operation 12")
+    expect(logged_in.flash()).to_have_attribute("data-state", "running")
+    expect(logged_in.flash()).to_contain_text("Deploying… operation 12")
     _end(site, 12, error="build failed: no such package")
     site.hive.set_approval(7, state=ApprovalState.FAILED, reason="build failed")
     site.hive.emit("approval.changed", "alice", approval=7, state="failed")
     approval.expect_state("failed")
-    expect(dashboard.flash()).to_have_attribute("data-state", "failed")
-    expect(dashboard.flash()).to_contain_text("Deploying: failed. build failed")
-    expect(dashboard.page.get_by_role("alert")).to_have_count(1)
-    dashboard.page.get_by_role("button", name="Close", exact=True).click()
-    expect(dashboard.page.get_by_test_id("flash")).to_have_count(0)
+    expect(logged_in.flash()).to_have_attribute("data-state", "failed")
+    expect(logged_in.flash()).to_contain_text("Deploying: failed. build failed")
+    expect(logged_in.page.get_by_role("alert")).to_have_count(1)
+    logged_in.page.get_by_role("button", name="Close", exact=True).click()
+    expect(logged_in.page.get_by_test_id("flash")).to_have_count(0)
 
 
 def test_an_operation_that_ended_before_its_number_was_known(

@@ -39,8 +39,8 @@ def chart(page: Page) -> Any:
     return page.get_by_test_id("chart").first
 
 
-def test_values_at_the_pointer_move_nothing(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_values_at_the_pointer_move_nothing(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     serve(site, 3)
     for width in (390, 1280):
         page.set_viewport_size({"width": width, "height": 900})
@@ -54,9 +54,9 @@ def test_values_at_the_pointer_move_nothing(site: Site, dashboard: Dashboard) ->
 
 
 def test_the_largest_have_lines_and_the_others_are_one(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
     serve(site, 20)
     page.goto(f"{site.url}/charts")
     first = chart(page)
@@ -70,9 +70,9 @@ def test_the_largest_have_lines_and_the_others_are_one(
 
 @pytest.mark.parametrize(("unit", "digits"), [(0.02, 3), (0.004, 4), (0.5, 2)])
 def test_all_money_of_a_chart_has_as_many_digits(
-    site: Site, dashboard: Dashboard, unit: float, digits: int
+    site: Site, logged_in: Dashboard, unit: float, digits: int
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
     page.add_init_script("""
       window.drawn = new Set();
       const draw = CanvasRenderingContext2D.prototype.fillText;
@@ -91,8 +91,8 @@ def test_all_money_of_a_chart_has_as_many_digits(
     assert {len(one) for one in amounts} == {digits}
 
 
-def test_a_rest_is_a_gap(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_a_rest_is_a_gap(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     serve(site, 1)
     page.goto(f"{site.url}/charts")
     canvas = chart(page).locator("canvas")
@@ -110,8 +110,8 @@ def test_a_rest_is_a_gap(site: Site, dashboard: Dashboard) -> None:
     assert widest > 0.3 * canvas.evaluate("(it) => it.width")
 
 
-def test_the_range_is_in_the_address(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_the_range_is_in_the_address(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     page.goto(f"{site.url}/charts")
     page.get_by_role("button", name="7d").click()
     expect(page).to_have_url(f"{site.url}/charts?range=7d")
@@ -132,8 +132,8 @@ def drag(page: Page, plot: Any, start: float, end: float) -> None:
     page.mouse.up()
 
 
-def test_a_drag_zooms_and_there_are_ways_back(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_a_drag_zooms_and_there_are_ways_back(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     serve(site, 2)
     page.goto(f"{site.url}/charts?range=24h")
     first = chart(page)
@@ -156,8 +156,8 @@ def test_a_drag_zooms_and_there_are_ways_back(site: Site, dashboard: Dashboard) 
     expect(charts).to_have_attribute("data-loaded", "24h")
 
 
-def test_all_charts_have_one_cursor(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_all_charts_have_one_cursor(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     serve(site, 2, "cost_usd", "tokens_out")
     page.goto(f"{site.url}/charts")
     first = chart(page)
@@ -170,8 +170,8 @@ def test_all_charts_have_one_cursor(site: Site, dashboard: Dashboard) -> None:
     expect(value).to_have_text("2")  # its own, not the height of the stack
 
 
-def test_a_chart_can_be_read_by_keys_alone(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_a_chart_can_be_read_by_keys_alone(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     serve(site, 2)
     page.goto(f"{site.url}/charts")
     first = chart(page)
@@ -197,9 +197,9 @@ def test_a_chart_can_be_read_by_keys_alone(site: Site, dashboard: Dashboard) -> 
 
 
 def test_the_legend_has_sums_shares_and_trends(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
     serve(site, 3)
     page.goto(f"{site.url}/charts")
     rows = chart(page).locator(".u-legend .u-series")
@@ -208,8 +208,8 @@ def test_the_legend_has_sums_shares_and_trends(
     expect(page.get_by_test_id("kpis")).to_contain_text("$48.00")
 
 
-def test_deployments_are_marked(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_deployments_are_marked(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     serve(site, 1)
     marks = """() => new Promise((resolve) => {
         const line = CanvasRenderingContext2D.prototype.setLineDash;

@@ -42,9 +42,9 @@ def sent(site: Site) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_two_comments_and_a_text_are_one_request(
-    site: Site, dashboard: Dashboard, width: int
+    site: Site, logged_in: Dashboard, width: int
 ) -> None:
-    page = review(dashboard)
+    page = review(logged_in)
     page.set_viewport_size({"width": width, "height": 900})
     number(page, 6).click()
     page.keyboard.type("Why sonnet?")
@@ -74,8 +74,8 @@ def test_two_comments_and_a_text_are_one_request(
     expect(page.get_by_test_id("note")).to_have_count(2)
 
 
-def test_keys_alone_write_a_comment(site: Site, dashboard: Dashboard) -> None:
-    page = review(dashboard)
+def test_keys_alone_write_a_comment(site: Site, logged_in: Dashboard) -> None:
+    page = review(logged_in)
     page.keyboard.press("n")
     page.keyboard.press("j")
     page.keyboard.press("j")
@@ -96,9 +96,9 @@ def test_keys_alone_write_a_comment(site: Site, dashboard: Dashboard) -> None:
 
 @pytest.mark.parametrize("view", ["unified", "split"])
 def test_a_removed_line_is_that_of_what_is_compared(
-    site: Site, dashboard: Dashboard, view: str
+    site: Site, logged_in: Dashboard, view: str
 ) -> None:
-    page = review(dashboard, f"?view={view}")
+    page = review(logged_in, f"?view={view}")
     removed = page.locator('[data-path="agent.nix"] tr:has(.code.del) > .no').first
     removed.click()
     page.keyboard.type("Keep this.")
@@ -107,18 +107,18 @@ def test_a_removed_line_is_that_of_what_is_compared(
     assert sent(site) == [("agent.nix", 6, 6, DiffBase.RUNNING, "Keep this.")]
 
 
-def test_a_draft_stays_until_it_is_sent_or_discarded(dashboard: Dashboard) -> None:
-    page = review(dashboard)
+def test_a_draft_stays_until_it_is_sent_or_discarded(logged_in: Dashboard) -> None:
+    page = review(logged_in)
     number(page, 6).click()
     page.keyboard.type("Half a sen")
     page.reload()
-    dashboard.live()
+    logged_in.live()
     expect(drafts(page)).to_contain_text("Half a sen")
     drafts(page).get_by_role("button", name="Edit").click()
     page.keyboard.press("End")
     page.keyboard.type("tence")
     page.keyboard.press("Escape")
-    page = review(dashboard, "?view=split")
+    page = review(logged_in, "?view=split")
     expect(drafts(page)).to_contain_text("Half a sentence")
     drafts(page).get_by_role("button", name="Discard").click()
     expect(drafts(page)).to_have_count(0)
@@ -127,8 +127,8 @@ def test_a_draft_stays_until_it_is_sent_or_discarded(dashboard: Dashboard) -> No
     expect(drafts(page)).to_have_count(0)
 
 
-def test_an_empty_comment_is_none(site: Site, dashboard: Dashboard) -> None:
-    page = review(dashboard)
+def test_an_empty_comment_is_none(site: Site, logged_in: Dashboard) -> None:
+    page = review(logged_in)
     number(page, 6).click()
     number(page, 7).click()
     expect(drafts(page)).to_have_count(1)
@@ -137,8 +137,8 @@ def test_an_empty_comment_is_none(site: Site, dashboard: Dashboard) -> None:
     expect(page.locator("tr:focus")).to_contain_text("prompt")
 
 
-def test_an_event_takes_no_comment_away(site: Site, dashboard: Dashboard) -> None:
-    page = review(dashboard)
+def test_an_event_takes_no_comment_away(site: Site, logged_in: Dashboard) -> None:
+    page = review(logged_in)
     number(page, 6).click()
     page.keyboard.type("Why ")
     seq = site.hive.emit("approval.changed", "alice", approval=7, state="pending")
@@ -152,29 +152,29 @@ def test_an_event_takes_no_comment_away(site: Site, dashboard: Dashboard) -> Non
 
 
 def test_nothing_requested_is_said_at_the_form(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
     said = refusing(ErrorCode.BAD_REQUEST, "Nothing was requested: write a text.")
     site.hive.overrides[REQUEST_CHANGES.name] = said
-    page = review(dashboard)
+    page = review(logged_in)
     page.get_by_test_id("request-changes").click()
     form = page.get_by_test_id("changes-form")
     expect(form.get_by_role("alert")).to_contain_text("Nothing was requested")
 
 
-def test_a_log_out_forgets_the_drafts(dashboard: Dashboard) -> None:
-    page = review(dashboard)
+def test_a_log_out_forgets_the_drafts(logged_in: Dashboard) -> None:
+    page = review(logged_in)
     number(page, 6).click()
     page.keyboard.type("Secret")
     assert page.evaluate("localStorage.getItem('hive-comments')")
-    page.goto(f"{dashboard.url}/messages")
+    page.goto(f"{logged_in.url}/messages")
     page.get_by_test_id("logout").click()
     page.wait_for_url("**/login*")
     assert page.evaluate("localStorage.getItem('hive-comments')") is None
 
 
-def test_what_was_stored_by_others_does_no_harm(dashboard: Dashboard) -> None:
-    page = review(dashboard)
+def test_what_was_stored_by_others_does_no_harm(logged_in: Dashboard) -> None:
+    page = review(logged_in)
     bad = [{"file": "agent.nix", "line": "x", "to": 1, "text": NASTY}, None, 7]
     for stored in ("no JSON", "7", json.dumps([["/approvals/7", bad]])):
         page.evaluate("text => localStorage.setItem('hive-comments', text)", stored)
@@ -183,7 +183,7 @@ def test_what_was_stored_by_others_does_no_harm(dashboard: Dashboard) -> None:
         expect(drafts(page)).to_have_count(0)
 
 
-def test_hostile_lines_and_comments_stay_text(site: Site, dashboard: Dashboard) -> None:
+def test_hostile_lines_and_comments_stay_text(site: Site, logged_in: Dashboard) -> None:
     comment = QuotedComment(
         file=NASTY, line=1, to=1, base=None, text=NASTY, quoted=(NASTY,)
     )
@@ -193,7 +193,7 @@ def test_hostile_lines_and_comments_stay_text(site: Site, dashboard: Dashboard) 
         comments=(comment, there),
         asked=ChangesRequested(approval=5, text=NASTY, comments=(comment, there)),
     )
-    page = review(dashboard)
+    page = review(logged_in)
     number(page, 6).click()
     page.keyboard.insert_text("<script>alert(1)</script>\u202e")
     page.keyboard.press("Escape")

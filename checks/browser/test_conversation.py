@@ -52,9 +52,9 @@ def open_alice(dashboard: Dashboard) -> Page:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_messages_and_turns_are_in_order(
-    site: Site, dashboard: Dashboard, width: int
+    site: Site, logged_in: Dashboard, width: int
 ) -> None:
-    page = open_alice(dashboard)
+    page = open_alice(logged_in)
     page.set_viewport_size({"width": width, "height": 900})
     say(site, "operator", "What is **new**?")
     turn(site, 41)
@@ -63,7 +63,7 @@ def test_messages_and_turns_are_in_order(
     for reloaded in (False, True):
         if reloaded:
             page.reload()
-            dashboard.live()
+            logged_in.live()
         expect(items(page)).to_have_count(4)
         expect(items(page).nth(0)).to_contain_text("What is new?")
         expect(items(page).nth(1)).to_contain_text(
@@ -80,8 +80,8 @@ def test_messages_and_turns_are_in_order(
     expect(page.get_by_text("In turn 41.")).to_be_visible()
 
 
-def test_a_turn_that_is_read_stays_open(site: Site, dashboard: Dashboard) -> None:
-    page = open_alice(dashboard)
+def test_a_turn_that_is_read_stays_open(site: Site, logged_in: Dashboard) -> None:
+    page = open_alice(logged_in)
     turn(site, 41, ends=False)
     line = items(page).first.locator("summary").first
     line.click()
@@ -92,9 +92,9 @@ def test_a_turn_that_is_read_stays_open(site: Site, dashboard: Dashboard) -> Non
 
 
 def test_what_is_sent_is_delivered_and_answered_in_place(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = open_alice(dashboard)
+    page = open_alice(logged_in)
     page.evaluate("window.sameDocument = true")
     box = page.get_by_label("Message or command for alice")
     box.fill("Which tests are slow?")
@@ -125,9 +125,9 @@ def test_what_is_sent_is_delivered_and_answered_in_place(
 
 
 def test_a_message_that_did_not_change_keeps_its_selection(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = open_alice(dashboard)
+    page = open_alice(logged_in)
     say(site, "operator", "Selected words")
     text = items(page).first.get_by_text("Selected words")
     text.evaluate("it => getSelection().selectAllChildren(it)")
@@ -136,8 +136,8 @@ def test_a_message_that_did_not_change_keeps_its_selection(
     assert page.evaluate("String(getSelection())") == "Selected words"
 
 
-def test_a_slash_offers_commands(site: Site, dashboard: Dashboard) -> None:
-    page = open_alice(dashboard)
+def test_a_slash_offers_commands(site: Site, logged_in: Dashboard) -> None:
+    page = open_alice(logged_in)
     box = page.get_by_label("Message or command for alice")
     offered = page.locator("#completions")
     box.press_sequentially("/co")
@@ -151,8 +151,8 @@ def test_a_slash_offers_commands(site: Site, dashboard: Dashboard) -> None:
     assert site.hive.called("send") == []
 
 
-def test_high_priority_goes_with_the_message(site: Site, dashboard: Dashboard) -> None:
-    page = open_alice(dashboard)
+def test_high_priority_goes_with_the_message(site: Site, logged_in: Dashboard) -> None:
+    page = open_alice(logged_in)
     page.get_by_label("Message or command for alice").fill("Stop that.")
     page.get_by_label("High priority").check()
     page.get_by_test_id("command").get_by_role("button", name="Send").click()
@@ -161,8 +161,8 @@ def test_high_priority_goes_with_the_message(site: Site, dashboard: Dashboard) -
     expect(page.get_by_label("High priority")).not_to_be_checked()
 
 
-def test_hostile_messages_and_turns_stay_text(site: Site, dashboard: Dashboard) -> None:
-    page = open_alice(dashboard)
+def test_hostile_messages_and_turns_stay_text(site: Site, logged_in: Dashboard) -> None:
+    page = open_alice(logged_in)
     say(site, "alice", NASTY)
     fields = {"outcome": NASTY, "reason": NASTY, "duration_ms": 1, "steps": 1}
     site.hive.emit("turn.started", "alice", turn=41, model=NASTY)

@@ -28,10 +28,8 @@ def set_state(site: Site, name: str, state: AgentState) -> None:
 # --- logging in ----------------------------------------------------------------
 
 
-def test_the_link_logs_in_and_logging_out_ends_it(
-    site: Site, dashboard: Dashboard
-) -> None:
-    page = dashboard.page
+def test_the_link_logs_in_and_logging_out_ends_it(site: Site, page: Page) -> None:
+    Dashboard(page, site.url).log_in(site.link()).live()
     assert "code=" not in page.url
     page.get_by_test_id("logout").click()
     expect(page.get_by_test_id("login")).to_be_visible()
@@ -105,9 +103,9 @@ def test_a_lost_connection_is_said_and_resumes(
     expect(dashboard.agent_state("carol")).to_have_text("idle")
 
 
-def test_a_turn_is_seen_live_as_text(site: Site, dashboard: Dashboard) -> None:
-    dashboard.open_agent("alice").live()
-    turn = dashboard.page.get_by_test_id("turn")
+def test_a_turn_is_seen_live_as_text(site: Site, logged_in: Dashboard) -> None:
+    logged_in.open_agent("alice").live()
+    turn = logged_in.page.get_by_test_id("turn")
     nasty = "<img src=x onerror=alert(1)> \u202e\x1b[31m"
     for name, kind, said in (
         ("bob", "text", {"text": "not for this page"}),
@@ -136,8 +134,8 @@ def test_where_websockets_fail_events_come_as_sse(site: Site, page: Page) -> Non
 # --- judging -------------------------------------------------------------------
 
 
-def test_the_policy_is_read_before_the_files(dashboard: Dashboard) -> None:
-    approval = dashboard.approval(7)
+def test_the_policy_is_read_before_the_files(logged_in: Dashboard) -> None:
+    approval = logged_in.approval(7)
     expect(approval.widening).to_have_count(3)
     for at, danger in enumerate(("critical", "high", "medium")):
         expect(approval.widening.nth(at).locator(".tag")).to_have_text(danger)
@@ -155,8 +153,8 @@ def test_the_policy_is_read_before_the_files(dashboard: Dashboard) -> None:
     )
 
 
-def test_the_diff_is_drawn_both_ways_against_every_base(dashboard: Dashboard) -> None:
-    approval = dashboard.approval(7)
+def test_the_diff_is_drawn_both_ways_against_every_base(logged_in: Dashboard) -> None:
+    approval = logged_in.approval(7)
     expect(approval.file("notes/history.md")).to_be_visible()
     approval.view("split")
     expect(approval.file("agent.nix").locator("table.split")).to_be_visible()
@@ -167,17 +165,17 @@ def test_the_diff_is_drawn_both_ways_against_every_base(dashboard: Dashboard) ->
     expect(approval.file("agent.nix").locator("table.split")).to_have_count(0)
 
 
-def test_approving_shows_the_progress_live(site: Site, dashboard: Dashboard) -> None:
-    approval = dashboard.approval(7)
-    dashboard.live()
+def test_approving_shows_the_progress_live(site: Site, logged_in: Dashboard) -> None:
+    approval = logged_in.approval(7)
+    logged_in.live()
     approval.page.get_by_test_id("approve").click()  # refused by the browser itself
     assert not site.hive.called("approve")
     approval.approve()
     approval.expect_state("building")
-    expect(dashboard.flash()).to_contain_text("Approved")
+    expect(logged_in.flash()).to_contain_text("Approved")
     (params,) = site.hive.called("approve")
     assert params.commit == site.hive.approvals[7].approval.commit
-    dashboard.live()
+    logged_in.live()
     site.hive.operations[12] = msgspec.structs.replace(
         site.hive.operations[12], state=OperationState.DONE
     )
@@ -187,15 +185,15 @@ def test_approving_shows_the_progress_live(site: Site, dashboard: Dashboard) -> 
     expect(approval.page.get_by_test_id("approve")).to_have_count(0)
 
 
-def test_denying(site: Site, dashboard: Dashboard) -> None:
-    approval = dashboard.approval(7)
+def test_denying(site: Site, logged_in: Dashboard) -> None:
+    approval = logged_in.approval(7)
     approval.deny("Ask for less.")
     approval.expect_state("denied")
     assert [one.reason for one in site.hive.called("deny")] == ["Ask for less."]
 
 
-def test_a_stale_page_cannot_approve(site: Site, dashboard: Dashboard) -> None:
-    approval = dashboard.approval(7)
+def test_a_stale_page_cannot_approve(site: Site, logged_in: Dashboard) -> None:
+    approval = logged_in.approval(7)
     site.hive.set_approval(7, commit="0" * 40)
     approval.approve()
     expect(approval.page.get_by_role("alert")).to_contain_text("Read it again")
@@ -209,6 +207,7 @@ def test_a_stale_page_cannot_approve(site: Site, dashboard: Dashboard) -> None:
 def test_approving_works_without_javascript(
     site: Site, plain_dashboard: Dashboard
 ) -> None:
+    plain_dashboard.overview()
     expect(plain_dashboard.waiting()).to_have_count(1)
     plain_dashboard.waiting().get_by_role("link", name="Review").click()
     approval = plain_dashboard.approval(7, "?view=split")
@@ -221,6 +220,7 @@ def test_approving_works_without_javascript(
 def test_the_overview_works_without_javascript(
     site: Site, plain_dashboard: Dashboard
 ) -> None:
+    plain_dashboard.log_in(site.link(), scripts=False)
     plain_dashboard.send("alice", "Hello without scripts")
     expect(plain_dashboard.section("messages")).to_contain_text("without scripts")
     mail = plain_dashboard.section("inbox").get_by_test_id("mail").first
@@ -235,14 +235,14 @@ def test_the_overview_works_without_javascript(
 PATHS = ("/", "/approvals", "/approvals/7", "/agents/alice", "/approvals/99")
 
 
-def test_no_page_is_wider_than_its_window(site: Site, dashboard: Dashboard) -> None:
+def test_no_page_is_wider_than_its_window(site: Site, logged_in: Dashboard) -> None:
     long = "w" * 5000
     site.hive.agents[1] = msgspec.structs.replace(
         site.hive.agents[1], description=long, problem=long
     )
     site.hive.set_approval(7, description=long, widens=(long,))
     site.hive.messages[0] = data.message(40, body=long)
-    page = dashboard.page
+    page = logged_in.page
     too_wide = []
     for path in PATHS:
         page.goto(site.url + path)
@@ -254,8 +254,8 @@ def test_no_page_is_wider_than_its_window(site: Site, dashboard: Dashboard) -> N
     assert not too_wide
 
 
-def test_everything_has_a_name(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_everything_has_a_name(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     for path in PATHS:
         page.goto(site.url + path)
         assert page.evaluate(NAMELESS) == [], path
@@ -273,9 +273,9 @@ NAMELESS = """() =>
     .map((one) => one.outerHTML)"""
 
 
-def test_text_has_contrast(site: Site, dashboard: Dashboard) -> None:
+def test_text_has_contrast(site: Site, logged_in: Dashboard) -> None:
     site.hive.warnings = ("Agents are not isolated.",)
-    page = dashboard.page
+    page = logged_in.page
     for path in PATHS:
         page.goto(site.url + path)
         page.emulate_media(color_scheme="light")

@@ -23,18 +23,18 @@ def choose(page: Page, name: str) -> None:
 
 
 def test_a_theme_holds_on_the_next_page_whatever_the_system_says(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
     page.emulate_media(color_scheme="light")
     page.goto(site.url + "/")
-    dashboard.live()
+    logged_in.live()
     assert page.evaluate(BACKGROUND) == LIGHT
     choose(page, "Dark")
     assert page.evaluate(BACKGROUND) == DARK
     page.goto(site.url + "/approvals")
     assert page.evaluate(BACKGROUND) == DARK
-    dashboard.live()
+    logged_in.live()
     choose(page, "System")
     assert page.evaluate(BACKGROUND) == LIGHT
     page.emulate_media(color_scheme="dark")
@@ -44,9 +44,9 @@ def test_a_theme_holds_on_the_next_page_whatever_the_system_says(
 
 
 def test_times_in_the_zone_of_the_browser(
-    site: Site, dashboard: Dashboard, browser: Browser
+    site: Site, logged_in: Dashboard, browser: Browser
 ) -> None:
-    state = dashboard.page.context.storage_state()
+    state = logged_in.page.context.storage_state()
     context = browser.new_context(timezone_id="Asia/Kolkata", storage_state=state)
     try:
         page = context.new_page()
@@ -77,9 +77,9 @@ def test_times_in_the_zone_of_the_browser(
 
 
 def test_without_scripts_it_is_a_form(
-    site: Site, dashboard: Dashboard, browser: Browser
+    site: Site, logged_in: Dashboard, browser: Browser
 ) -> None:
-    state = dashboard.page.context.storage_state()
+    state = logged_in.page.context.storage_state()
     context = browser.new_context(
         java_script_enabled=False, storage_state=state, color_scheme="light"
     )

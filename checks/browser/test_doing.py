@@ -62,12 +62,12 @@ def test_steps_are_seen_live_and_without_reading_anything(
 
 
 def test_a_step_that_runs_already_is_shown_and_ends(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
     step = Step(text="Bash: npm test", since_at=data.NOW - 12, doing="runs `npm test`")
     put(site, "manager", step=msgspec.structs.replace(step, call="7"))
-    dashboard.overview().live()
-    shown = doing(dashboard, "manager")
+    logged_in.overview().live()
+    shown = doing(logged_in, "manager")
     expect(shown).to_contain_text("runs npm test")
     expect(shown).to_contain_text("for ")
     begin(site, "manager", "8", "Read", file_path="/state/a")
@@ -77,7 +77,7 @@ def test_a_step_that_runs_already_is_shown_and_ends(
     site.hive.emit("agent.changed", "manager", what="step")
     put(site, "alice", description="read anew")
     site.hive.emit("agent.changed", "alice", what="deployed")
-    expect(dashboard.agent("alice")).to_contain_text("read anew")
+    expect(logged_in.agent("alice")).to_contain_text("read anew")
     expect(shown).to_contain_text("reads /state/a")
     put(site, "manager", step=None, state=AgentState.IDLE)
     site.hive.emit("turn.ended", "manager", turn=1, outcome="ok")

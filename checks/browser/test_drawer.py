@@ -18,15 +18,15 @@ def first(page: Page) -> Locator:
 
 
 def test_a_message_is_read_and_answered_beside_the_list(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
     long = "\n".join(["A line."] * 40)
     site.hive.messages.insert(
         0, data.message(60, sender="carol", recipient="operator", body=long)
     )
     page.goto(f"{site.url}/messages")
-    dashboard.live()
+    logged_in.live()
     first(page).click()
     panel = drawer(page)
     expect(panel.get_by_role("heading", name="Message 60")).to_be_focused()
@@ -41,17 +41,17 @@ def test_a_message_is_read_and_answered_beside_the_list(
     page.keyboard.press("Enter")
     expect(reply).to_have_value("Which one?")  # what is typed is kept
     panel.get_by_role("button", name="Send").click()
-    expect(dashboard.flash()).to_contain_text("sent to carol")
+    expect(logged_in.flash()).to_contain_text("sent to carol")
     expect(panel).to_be_hidden()
     expect(page).to_have_url(f"{site.url}/messages")
     (sent,) = site.hive.called("send")
     assert (sent.to, sent.reply_to, sent.body) == ("carol", 60, "Which one?")
 
 
-def test_it_is_used_by_keys_alone(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_it_is_used_by_keys_alone(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     page.goto(f"{site.url}/messages")
-    dashboard.live()
+    logged_in.live()
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     panel = drawer(page)
@@ -65,10 +65,10 @@ def test_it_is_used_by_keys_alone(site: Site, dashboard: Dashboard) -> None:
     expect(first(page)).to_be_focused()
 
 
-def test_it_follows_events(site: Site, dashboard: Dashboard) -> None:
-    page, hive = dashboard.page, site.hive
+def test_it_follows_events(site: Site, logged_in: Dashboard) -> None:
+    page, hive = logged_in.page, site.hive
     page.goto(f"{site.url}/messages")
-    dashboard.live()
+    logged_in.live()
     number = hive.messages[0].id
     first(page).click()
     thread = drawer(page).get_by_test_id("thread")
@@ -99,10 +99,10 @@ def test_the_overview_s_forms_open_from_above(site: Site, dashboard: Dashboard) 
     expect(panel.get_by_label("Name")).to_be_focused()
 
 
-def test_an_operation_opens_beside_its_list(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_an_operation_opens_beside_its_list(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     page.goto(f"{site.url}/operations")
-    dashboard.live()
+    logged_in.live()
     row = page.get_by_test_id("operation").first
     row.get_by_role("link", name=re.compile("operation$")).click()
     expect(drawer(page).get_by_test_id("operation-page")).to_be_visible()
@@ -111,7 +111,7 @@ def test_an_operation_opens_beside_its_list(site: Site, dashboard: Dashboard) ->
 def test_without_scripts_its_links_lead_there(
     site: Site, plain_dashboard: Dashboard
 ) -> None:
-    page = plain_dashboard.page
+    page = plain_dashboard.overview().page
     page.get_by_role("link", name="New agent…").click()
     expect(page).to_have_url(f"{site.url}/#spawn")
     page.goto(f"{site.url}/messages")
@@ -120,13 +120,13 @@ def test_without_scripts_its_links_lead_there(
     expect(drawer(page)).to_be_hidden()
 
 
-def test_a_block_of_code_is_copied(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_a_block_of_code_is_copied(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     code = "Run this:\n\n```\nmake test\nmake <check>\n```\n"
     site.hive.messages.insert(0, data.message(61, sender="carol", body=code))
     page.goto(f"{site.url}/messages")
-    dashboard.live()
+    logged_in.live()
     copy = page.get_by_test_id("copy")
     for place in (page.get_by_test_id("message-list"), drawer(page)):
         if place.evaluate("(one) => one.localName") == "dialog":

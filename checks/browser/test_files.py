@@ -7,12 +7,12 @@ from checks.browser.pages import Dashboard
 from checks.unit.web.test_files import PNG
 
 
-def test_from_the_agents_page_to_a_file(site: Site, dashboard: Dashboard) -> None:
+def test_from_the_agents_page_to_a_file(site: Site, logged_in: Dashboard) -> None:
     top = site.hive.layout.agent_state("alice")
     (top / "reports").mkdir(parents=True)
     (top / "reports" / "two words.md").write_text("# Lamps\n\nAll are lit.")
     (top / "reports" / "chart").write_bytes(PNG)
-    page = dashboard.page
+    page = logged_in.page
     for width in (1440, 800, 390):
         page.set_viewport_size({"width": width, "height": 844})
         page.goto(site.url + "/agents/alice")

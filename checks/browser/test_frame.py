@@ -64,9 +64,9 @@ def test_a_lost_connection_covers_neither_navigation_nor_stop(
 
 
 def test_a_short_lined_message_is_cut_with_a_sign_and_a_link(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
     report = "\n".join(f"{number:02}: test passed" for number in range(22))
     assert len(report) < 400
     site.hive.messages = [data.message(41, body=report), data.message(40, body="Hi")]
@@ -101,12 +101,12 @@ def test_facts_of_the_hive_cost_no_line_and_open_whole(dashboard: Dashboard) -> 
 
 
 def test_on_a_phone_the_outcome_of_a_decision_is_in_view(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
     page.set_viewport_size({"width": 390, "height": 844})
-    approval = dashboard.approval(7)
-    dashboard.live()
+    approval = logged_in.approval(7)
+    logged_in.live()
     line = page.get_by_test_id("state-line")
     expect(line).to_contain_text("pending")
     approval.approve()
@@ -174,9 +174,9 @@ def test_columns_stay_where_they_are(
 
 
 def test_on_a_phone_what_is_tapped_is_large_enough(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
     page.set_viewport_size({"width": 390, "height": 844})
     small = """(all) => all.filter((one) => one.checkVisibility()
         && !one.closest(".sr, .skip, .xterm, dialog, p:not(.row, .meta, .crumbs)"))
@@ -185,7 +185,7 @@ def test_on_a_phone_what_is_tapped_is_large_enough(
         .map(([html, box]) => `${box.width} x ${box.height}: ${html}`)"""
     for path in ("/", "/approvals", "/approvals/7", "/agents/alice", "/messages/31"):
         page.goto(site.url + path)
-        dashboard.live()
+        logged_in.live()
         tapped = page.locator("a[href], button, summary, select, input, textarea")
         assert tapped.evaluate_all(small) == [], path
 
@@ -208,12 +208,12 @@ Object.defineProperty(Document.prototype, "hidden", { get });
 
 
 def test_title_icon_and_navigation_count_what_needs_the_operator(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
     page.add_init_script(HIDE)
     page.goto(f"{site.url}/messages")
-    dashboard.live()
+    logged_in.live()
     nav = page.get_by_role("navigation", name="Main")
     icon = page.locator("link[rel=icon]")
     expect(page).to_have_title("(5) Messages · hyperhive")
@@ -231,7 +231,7 @@ def test_title_icon_and_navigation_count_what_needs_the_operator(
     expect(page.locator("#needs-said")).to_have_text("6 things need you")
     assert places == [box(one) for one in nav.get_by_role("link").all()]
     page.goto(f"{site.url}/")
-    dashboard.live()
+    logged_in.live()
     expect(page).to_have_title("(6) Overview · hyperhive")
     site.hive.agents = [data.agent("alice")]
     site.hive.questions.clear()
@@ -256,12 +256,12 @@ def test_one_event_reads_the_agents_once(site: Site, dashboard: Dashboard) -> No
 
 
 def test_a_tab_that_is_seen_again_is_up_to_date(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page, hive = dashboard.page, site.hive
+    page, hive = logged_in.page, site.hive
     page.add_init_script(HIDE)
     page.goto(f"{site.url}/messages")
-    dashboard.live()
+    logged_in.live()
     page.evaluate("window.unseen = true")
     hive.agents[1] = data.agent("alice", state=AgentState.NEEDS_LOGIN)
     hive.emit("agent.state", "alice", state="needs_login")

@@ -17,7 +17,6 @@ PATHS = (
     "/approvals",
     "/approvals/7",
     "/approvals/7?view=split",
-    "/agents/alice",
     "/agents/alice/files",
     "/messages",
     "/messages/pairs",
@@ -27,6 +26,7 @@ PATHS = (
     "/operations",
     "/doctor",
     "/notifications",
+    "/agents/alice",  # the last: it stays open for events
 )
 _KINDS = ("text", "thinking", "tool_use", "tool_result", "denied", "retry", "result")
 
@@ -44,13 +44,13 @@ def test_no_text_becomes_more_than_text(site: Site, page: Page, text: str) -> No
         "request",
         lambda sent: strange.append(sent.url) if site.url not in sent.url else None,
     )
-    dashboard = Dashboard(page, site.url).log_in(site.link()).live()
+    dashboard = Dashboard(page, site.url).with_session(site.hive.new_session())
     commented(site.hive.approvals)
     poisoned(site.hive, text)
     for path in PATHS:
         page.goto(site.url + path)
         assert page.title().endswith("· hyperhive")
-    dashboard.open_agent("alice").live()
+    dashboard.live()
     event = {"name": text, "text": text, "input": {text[:100]: text}, "reason": text}
     for kind in _KINDS:
         data = {**event, "id": "1", "tool": text, "attempt": text[:100]}
@@ -66,8 +66,8 @@ def test_no_text_becomes_more_than_text(site: Site, page: Page, text: str) -> No
 OUR_ICON = ".icon:has(> use[href^='/static/'][href*='/icons.svg#']):not([onload])"
 
 
-def test_the_poison_reaches_the_pages(site: Site, dashboard: Dashboard) -> None:
+def test_the_poison_reaches_the_pages(site: Site, logged_in: Dashboard) -> None:
     """Or the test above would prove nothing."""
     site.hive.agents = [poison(one, "<b>poison</b>") for one in site.hive.agents]
-    dashboard.overview()
-    expect(dashboard.section("agents")).to_contain_text("<b>poison</b>")
+    logged_in.overview()
+    expect(logged_in.section("agents")).to_contain_text("<b>poison</b>")

@@ -63,8 +63,8 @@ def test_a_message_is_read_answered_and_followed_on_its_page(
     expect(inbox.locator("[data-id='31']")).to_have_count(0)  # a reply marks it done
 
 
-def test_who_and_when_stand_together(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_who_and_when_stand_together(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(f"{site.url}/messages/31")
     names = page.get_by_test_id("thread").locator(".who")

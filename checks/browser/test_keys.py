@@ -33,15 +33,15 @@ def test_a_opens_the_approval_and_then_goes_to_its_button(
     assert site.hive.called("approve") == site.hive.called("deny") == []
 
 
-def test_keys_work_after_a_tick(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.approval(7).page
-    dashboard.live()
+def test_keys_work_after_a_tick(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.approval(7).page
+    logged_in.live()
     page.get_by_test_id("confirm").check()
     expect(page.get_by_test_id("confirm")).to_be_focused()
     page.keyboard.press("d")
     expect(page.get_by_label("Reason (sent to the manager)")).to_be_focused()
     page.goto(f"{site.url}/messages")
-    dashboard.live()
+    logged_in.live()
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("drawer").get_by_test_id("thread")).to_be_visible()
@@ -65,14 +65,14 @@ def test_d_leads_from_the_overview_to_the_reason(
     assert site.hive.called("deny") == []
 
 
-def test_the_slash_searches_on_every_list(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_the_slash_searches_on_every_list(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     for path, field in (
         ("/", "Search"),
         ("/approvals", "Agent"),
         ("/messages", "Text"),
     ):
         page.goto(site.url + path)
-        dashboard.live()
+        logged_in.live()
         page.keyboard.press("/")
         expect(page.get_by_label(field, exact=True)).to_be_focused()

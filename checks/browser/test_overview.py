@@ -54,7 +54,7 @@ def test_searching_as_one_types(site: Site, dashboard: Dashboard) -> None:
 
 
 def test_searching_without_javascript(site: Site, plain_dashboard: Dashboard) -> None:
-    page = plain_dashboard.page
+    page = plain_dashboard.overview().page
     page.get_by_label("Search", exact=True).fill("rate limited")
     page.get_by_role("button", name="Filter").click()
     expect(rows(plain_dashboard)).to_have_count(1)
@@ -208,7 +208,7 @@ def test_a_stop_elsewhere_is_seen_here(site: Site, dashboard: Dashboard) -> None
 def test_the_stop_works_without_javascript(
     site: Site, plain_dashboard: Dashboard
 ) -> None:
-    page = plain_dashboard.page
+    page = plain_dashboard.overview().page
     page.get_by_text("Emergency stop").click()
     page.get_by_role("button", name="Pause the whole hive").click()
     expect(page.get_by_test_id("paused")).to_be_visible()

@@ -49,18 +49,18 @@ def test_arrows_choose_and_escape_closes(site: Site, dashboard: Dashboard) -> No
 
 @pytest.mark.parametrize("verb", ["restart", "stop", "start", "pause", "resume"])
 def test_an_agent_is_acted_on_from_any_page(
-    site: Site, dashboard: Dashboard, verb: str
+    site: Site, logged_in: Dashboard, verb: str
 ) -> None:
     made = site.hive.operations[11]
     site.hive.operations[13] = replace(made, id=13, state=OperationState.DONE)
-    dashboard.page.goto(f"{site.url}/messages")
-    page = dashboard.live().page
+    logged_in.page.goto(f"{site.url}/messages")
+    page = logged_in.live().page
     palette = _opened(page)
     page.keyboard.type(f"{verb} bob")
     first = palette.get_by_role("option").first
     expect(first).to_have_text(f"{verb} bob")
     first.click()
-    expect(dashboard.flash()).to_be_visible()
+    expect(logged_in.flash()).to_be_visible()
     (asked,) = site.hive.called(verb)
     assert asked.agent == "bob"
     assert page.url == f"{site.url}/messages"
@@ -97,9 +97,9 @@ def test_a_bracket_leads_to_the_next_approval(site: Site, dashboard: Dashboard) 
     page.wait_for_url(re.compile(r"/approvals/7$"))
 
 
-def test_letters_that_are_typed_lead_nowhere(site: Site, dashboard: Dashboard) -> None:
-    dashboard.page.goto(f"{site.url}/messages")
-    page = dashboard.live().page
+def test_letters_that_are_typed_lead_nowhere(site: Site, logged_in: Dashboard) -> None:
+    logged_in.page.goto(f"{site.url}/messages")
+    page = logged_in.live().page
     page.keyboard.press("/")
     page.keyboard.type("ga]")
     expect(page.locator("#m-text")).to_have_value("ga]")

@@ -16,9 +16,9 @@ def _diff(file: Locator) -> Locator:
     return file.get_by_role("region")
 
 
-def test_a_viewed_file_is_folded_and_stays_so(dashboard: Dashboard) -> None:
-    page = dashboard.approval(7).page
-    dashboard.live()
+def test_a_viewed_file_is_folded_and_stays_so(logged_in: Dashboard) -> None:
+    page = logged_in.approval(7).page
+    logged_in.live()
     count, files = page.get_by_test_id("viewed-count"), _files(page)
     expect(count).to_have_text(f"0 of {len(files)} viewed")
     expect(_diff(files[0])).to_be_visible()
@@ -33,17 +33,17 @@ def test_a_viewed_file_is_folded_and_stays_so(dashboard: Dashboard) -> None:
     expect(_diff(files[0])).to_be_visible()
 
 
-def test_ticks_are_of_one_commit(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.approval(7).page
+def test_ticks_are_of_one_commit(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.approval(7).page
     _files(page)[0].get_by_test_id("viewed").check()
-    page = dashboard.approval(6).page
+    page = logged_in.approval(6).page
     expect(page.get_by_test_id("viewed-count")).to_have_text(
         f"0 of {len(_files(page))} viewed"
     )
 
 
-def test_a_file_is_folded_and_opened_by_a_link_to_it(dashboard: Dashboard) -> None:
-    page = dashboard.approval(7).page
+def test_a_file_is_folded_and_opened_by_a_link_to_it(logged_in: Dashboard) -> None:
+    page = logged_in.approval(7).page
     file = _files(page)[0]
     button = file.get_by_test_id("fold")
     expect(button).to_have_attribute("aria-expanded", "true")
@@ -54,9 +54,9 @@ def test_a_file_is_folded_and_opened_by_a_link_to_it(dashboard: Dashboard) -> No
     expect(_diff(file)).to_be_visible()
 
 
-def test_keys_go_through_the_files(dashboard: Dashboard) -> None:
-    page = dashboard.approval(7).page
-    dashboard.live()
+def test_keys_go_through_the_files(logged_in: Dashboard) -> None:
+    page = logged_in.approval(7).page
+    logged_in.live()
     files = _files(page)
     page.keyboard.press("n")
     expect(files[0].get_by_test_id("fold")).to_be_focused()
@@ -72,8 +72,8 @@ def test_keys_go_through_the_files(dashboard: Dashboard) -> None:
     expect(files[0].get_by_test_id("viewed")).not_to_be_checked()
 
 
-def test_the_name_of_a_long_file_stays_in_sight(dashboard: Dashboard) -> None:
-    page = dashboard.approval(7).page
+def test_the_name_of_a_long_file_stays_in_sight(logged_in: Dashboard) -> None:
+    page = logged_in.approval(7).page
     page.set_viewport_size({"width": 1280, "height": 400})
     file = _files(page)[0]
     last = file.locator("tr").last
@@ -100,20 +100,20 @@ def test_without_scripts_every_file_is_open(site: Site, browser: Browser) -> Non
         context.close()
 
 
-def test_changed_words_are_marked(dashboard: Dashboard) -> None:
-    page = dashboard.approval(7).page
+def test_changed_words_are_marked(logged_in: Dashboard) -> None:
+    page = logged_in.approval(7).page
     marks = page.locator(".diff .add mark").all_text_contents()
     assert any("sonnet" in text for text in marks)
 
 
 def test_after_a_decision_enter_opens_the_next(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
     later = data.summary(9, agent="bob")
     site.hive.approvals = {**site.hive.approvals, 9: data.detail(later)}
-    shown = dashboard.approval(7)
+    shown = logged_in.approval(7)
     page = shown.page
-    dashboard.live()
+    logged_in.live()
     expect(page.get_by_test_id("next")).to_have_count(0)
     shown.deny("Not now.")
     step = page.get_by_test_id("next")
@@ -121,7 +121,7 @@ def test_after_a_decision_enter_opens_the_next(
     expect(step).to_be_focused()
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{site.url}/approvals/9")
-    dashboard.approval(9).deny("Nor this.")
+    logged_in.approval(9).deny("Nor this.")
     expect(page.get_by_test_id("approval-state")).to_have_attribute(
         "data-state", "denied"
     )

@@ -59,12 +59,12 @@ def test_an_agent_in_trouble_is_resumed_from_its_row_its_page_and_the_top(
 
 
 def test_a_paused_hive_offers_no_pause_and_no_resume_of_an_agent(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
     held = Blocked(reason=BlockReason.HIVE_PAUSED, text="Paused.", remedy="Resume it.")
     site.hive.agents[1] = msgspec.structs.replace(site.hive.agents[1], blocked=held)
-    dashboard.open_agent("alice")
-    page = dashboard.page
+    logged_in.open_agent("alice")
+    page = logged_in.page
     expect(page.get_by_role("button", name="Compact")).to_be_visible()
     expect(page.get_by_role("button", name="Pause", exact=True)).to_have_count(0)
     expect(page.get_by_role("button", name="Resume", exact=True)).to_have_count(0)
@@ -116,17 +116,17 @@ def test_approvals_are_before_what_is_kept(site: Site, dashboard: Dashboard) -> 
     expect(page.get_by_test_id("kept")).not_to_be_in_viewport()
 
 
-def test_lists_that_say_live_are(site: Site, dashboard: Dashboard) -> None:
-    hive, page = site.hive, dashboard.page
+def test_lists_that_say_live_are(site: Site, logged_in: Dashboard) -> None:
+    hive, page = site.hive, logged_in.page
     page.goto(f"{site.url}/approvals?agent=alice")
-    dashboard.live()
+    logged_in.live()
     row = page.locator("[data-testid=approval][data-id='7']")
     expect(row).to_contain_text("pending")
     hive.set_approval(7, state=ApprovalState.DENIED, reason="No.")
     hive.emit("approval.changed", "alice", approval=7, state="denied")
     expect(row).to_contain_text("denied")
     page.goto(f"{site.url}/messages")
-    dashboard.live()
+    logged_in.live()
     hive.messages.insert(0, data.message(77, body="Just now"))
     hive.emit("message.sent", "alice", id=77)
     hive.kept = [data.kept("olga")]

@@ -18,10 +18,10 @@ def end(site: Site, turn: int, outcome: str, ms: int, steps: int) -> None:
 
 
 def test_a_result_is_said_once_and_only_if_there_is_one(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    dashboard.open_agent("alice").live()
-    turn = dashboard.page.get_by_test_id("turn")
+    logged_in.open_agent("alice").live()
+    turn = logged_in.page.get_by_test_id("turn")
     site.hive.emit("turn.started", "alice", turn=41, model="haiku")
     say(site, 41, "text", text="All tests pass.")
     say(site, 41, "result", text="All tests pass.")
@@ -34,8 +34,8 @@ def test_a_result_is_said_once_and_only_if_there_is_one(
     end(site, 43, "ok", 900, 0)
     for reloaded in (False, True):
         if reloaded:
-            dashboard.page.reload()
-            dashboard.live()
+            logged_in.page.reload()
+            logged_in.live()
         expect(turn.locator(".turn-end")).to_have_count(3)
         expect(turn.locator(".turn-end").nth(0)).to_contain_text("8.2 s · 3 steps")
         expect(turn.locator(".turn-end").nth(1)).to_contain_text("1 min 12 s · 1 step")
@@ -45,9 +45,9 @@ def test_a_result_is_said_once_and_only_if_there_is_one(
 
 
 def test_a_turn_says_what_woke_the_agent_and_what_it_used(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.open_agent("alice").live().page
+    page = logged_in.open_agent("alice").live().page
     many: Any = {"messages": (30, 31, 32, 33), "senders": ("manager", "<b>bob</b>")}
     site.hive.emit("turn.started", "alice", turn=41, model="haiku", **many)
     one: Any = {"messages": (34,), "senders": ("manager",)}
@@ -68,13 +68,13 @@ def test_a_turn_says_what_woke_the_agent_and_what_it_used(
 
 
 def test_a_message_s_first_words_stand_at_its_call(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    dashboard.open_agent("alice").live()
+    logged_in.open_agent("alice").live()
     given = {"to": "operator", "body": "Two remarks.\nThe first."}
     say(site, 41, "tool_use", id="1", name="mcp__hive__send", input=given)
     say(site, 41, "tool_use", id="2", name="mcp__tickets__list", input={})
-    calls = dashboard.page.get_by_test_id("turn").locator(".fold > summary")
+    calls = logged_in.page.get_by_test_id("turn").locator(".fold > summary")
     expect(calls.nth(0)).to_have_text("send operator · Two remarks.")
     expect(calls.nth(1)).to_have_text("mcp__tickets__list ")
 
@@ -90,9 +90,9 @@ def watching(site: Site, page: Page, count: int) -> None:
 
 
 def test_what_the_model_writes_is_shown_as_it_comes(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.open_agent("alice").live().page
+    page = logged_in.open_agent("alice").live().page
     turn = page.get_by_test_id("turn")
     writing = turn.get_by_test_id("writing")
     watching(site, page, 0)
@@ -121,9 +121,9 @@ def test_what_the_model_writes_is_shown_as_it_comes(
 
 
 def test_nobody_watches_from_a_page_that_is_not_seen(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.open_agent("alice").live().page
+    page = logged_in.open_agent("alice").live().page
     site.hive.emit("turn.started", "alice", turn=52, model="haiku")
     watching(site, page, 1)
     hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true})"
