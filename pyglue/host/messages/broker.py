@@ -1,8 +1,8 @@
-"""Sending messages: from agents, under the rules, and from operator and hive.
+"""Sending messages: from agents, subject to the send policy; from operator and hive.
 
-A message of an agent passes once through ``send_policy`` (may it, how fast, how many
-turns from a human), then ``delivery`` stores it; ``mailbox`` hands it out. Every rule
-is enforced on the host.
+``send_policy`` checks an agent's message once (recipient, rate, turns since a human),
+then ``delivery`` stores it, and ``mailbox`` hands it out. Every rule is enforced on the
+host.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from pyglue.store.messages import NewMessage
 
 @dataclass(kw_only=True)
 class Broker:
-    """Sends; ``mailbox`` receives."""
+    """Sends messages; ``mailbox`` receives them."""
 
     registry: Registry
     send_policy: SendPolicy
@@ -65,10 +65,10 @@ class Broker:
         )
 
     async def send(self, sender: Agent, params: SendParams) -> SendResult:
-        """Send what an agent wrote.
+        """Send an agent's message.
 
         Raises:
-            HiveError: ``not_found`` (also what it replies to),
+            HiveError: ``not_found`` (the recipient, or the message it replies to),
                 ``recipient_not_allowed``, ``rate_limited``, ``too_large``,
                 ``too_many`` (the inbox is full), ``bad_request``.
         """
@@ -89,8 +89,10 @@ class Broker:
     async def broadcast(self, new: NewMessage) -> tuple[int, tuple[str, ...]]:
         """Send to every agent but the sender; return the last id and who missed it.
 
+        Agents with a full inbox miss it.
+
         Raises:
-            HiveError: ``not_found`` when there is nobody else; ``too_many`` when every
+            HiveError: ``not_found`` if there are no other agents; ``too_many`` if every
                 inbox is full.
         """
         checked_body(new.body)
@@ -118,10 +120,10 @@ class Broker:
     async def post_with(
         self, recipient: str, make: Callable[[Tx], NewMessage]
     ) -> Message:
-        """Send what ``make`` returns, in one transaction with what it writes.
+        """Send what ``make`` returns, in the same transaction as its own writes.
 
         Raises:
-            HiveError: as ``post``; nothing of it is written then.
+            HiveError: as ``post``; then nothing is written.
         """
         if recipient != OPERATOR:
             self.registry.recipient(recipient)
@@ -134,7 +136,7 @@ class Broker:
         return await self.delivery.put(recipient, checked)
 
     async def notify(self, recipient: str, text: str) -> None:
-        """Tell an agent of something that the hive did, if there is that agent."""
+        """Notify an agent of something that the hive did, if the agent exists."""
         if recipient == OPERATOR or self.registry.find(recipient) is not None:
             new = NewMessage(
                 sender=SYSTEM, recipient=recipient, body=text, kind=MessageKind.EVENT
@@ -142,14 +144,14 @@ class Broker:
             await self.inform(new)
 
     async def inform(self, new: NewMessage) -> None:
-        """Send for the hive itself; while the store fails, as soon as it takes it."""
+        """Send for the hive itself; if the store fails, send once it recovers."""
         try:
             await self._put(new)
         except StoreError:
             self.delivery.put_later(new)
 
     async def notify_agent(self, recipient: str, text: str) -> None:
-        """Tell an agent, if ``recipient`` is one; a full inbox is no error."""
+        """Notify ``recipient`` if it is an agent; ignore errors, as of a full inbox."""
         if recipient == OPERATOR:
             return
         with contextlib.suppress(HiveError):

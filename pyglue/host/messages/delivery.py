@@ -1,7 +1,7 @@
 """Storing messages: within inbox limits and quotas, leased to parked receivers.
 
-A message for a parked receiver and its lease are stored in one transaction; what is
-released comes back with ``redelivered``.
+A message for a parked receiver and its lease are stored in one transaction. A released
+message is delivered again, marked ``redelivered``.
 """
 
 import asyncio
@@ -27,23 +27,23 @@ from pyglue.store.messages import NewMessage
 from pyglue.store.quotas import Quota
 
 _ROW_BYTES: Final = 256
-"""What a message counts for beside its text."""
+"""Bytes that a message counts for in addition to its text."""
 
 
 @dataclass(kw_only=True)
 class Delivery:
-    """Puts messages into inboxes, and takes back what nobody finished."""
+    """Puts messages into inboxes, and requeues messages that nobody finished."""
 
     store: Store
     registry: Registry
     transitions: Transitions
     limits: MessageLimits
     quotas: Quotas = field(default_factory=Quotas)
-    """What an agent may make grow."""
+    """Limits on the storage that an agent may use."""
     fresh: set[str] = field(default_factory=set, init=False)
-    """Agents that may have a message since their newest look into the inbox."""
+    """Agents that may have received messages since they last checked the inbox."""
     holders: set[str] = field(default_factory=set, init=False)
-    """Tokens of the connections that are there and may hold messages."""
+    """Tokens of the open connections that may hold leases."""
 
     def tell(self, name: str) -> None:
         """Notify the harness of a running turn that a message is pending."""
@@ -53,14 +53,14 @@ class Delivery:
             harness.notify(NEWS, NoParams())
 
     def reaches(self, name: str) -> int | None:
-        """Return the running turn that gets what is sent to this agent now."""
+        """Return the running turn that would receive a message sent to it now."""
         agent = self.registry.find(name)
         if agent is None or agent.harness is None or not takes_news(agent):
             return None
         return agent.turn
 
     def wake(self, name: str) -> None:
-        """Wake an agent's recv: there may be a message for it."""
+        """Wake an agent's ``recv``: there may be a message for it."""
         self.fresh.add(name)
         self.tell(name)
         agent = self.registry.find(name)
@@ -68,12 +68,12 @@ class Delivery:
             self.transitions.recv_interrupted(agent)  # it asks again
 
     async def put(self, recipient: str, make: Callable[[Tx], NewMessage]) -> Message:
-        """Store what ``make`` returns, leased to ``recipient`` if it waits for it.
+        """Store what ``make`` returns, leased to ``recipient`` if it has a ``recv``.
 
         Raises:
             HiveError: ``too_many`` (the inbox is full), ``rate_limited`` (the quota),
-                ``not_found`` (what it replies to), and what ``make`` raises; nothing
-                of it is written then.
+                ``not_found`` (the message it replies to), and what ``make`` raises;
+                then nothing is written.
         """
         agent = self.registry.find(recipient)
         parked = None if agent is None else self.transitions.recv_claimed(agent)
@@ -91,7 +91,7 @@ class Delivery:
         )
         try:
             await asyncio.shield(written)
-        except asyncio.CancelledError:  # the message is on its way all the same
+        except asyncio.CancelledError:  # the message is being stored all the same
             written.add_done_callback(partial(self._hand, parked))
             raise
         except BaseException:
@@ -101,15 +101,15 @@ class Delivery:
         return written.result()
 
     def put_later(self, new: NewMessage) -> None:
-        """Store a message as soon as the store takes it; a full inbox gets none."""
+        """Store a message once the store accepts it; a full inbox drops it."""
         self.store.post(
             lambda tx: self._insert(tx, new), then=lambda _: self.wake(new.recipient)
         )
 
     def _hand(self, parked: Parked, written: "asyncio.Future[Message]") -> None:
-        """Deliver what was stored to the waiting recv, or queue it again.
+        """Deliver the stored message to the pending ``recv``, or requeue it.
 
-        If it was refused, who waited asks again, and misses nothing.
+        If it was refused, the ``recv`` returns empty and its caller asks again.
         """
         holder = parked.holder
         if written.cancelled() or written.exception() is not None:
@@ -118,7 +118,7 @@ class Delivery:
             self.release_loose(holder)
 
     def taken(self, holder: Holder, hop: int) -> None:
-        """``holder`` was handed messages, in a transaction that is committed."""
+        """``holder`` received messages, and the transaction is committed."""
         holder.took = True
         if holder.gone:
             self.release(holder)
@@ -137,7 +137,7 @@ class Delivery:
             rows.check_reply(tx, new.sender, new.reply_to)
         size = len(new.body.encode("utf-8", "surrogatepass"))
         if new.recipient != OPERATOR and new.kind is not MessageKind.ANSWER:
-            self._check_inbox(tx, new.recipient, size)  # an answer was asked for
+            self._check_inbox(tx, new.recipient, size)  # answers are always accepted
         if new.kind is MessageKind.MESSAGE and new.sender not in (OPERATOR, SYSTEM):
             self.charge(tx, new.sender, size)
         return rows.insert(tx, new, holder=holder, turn=turn)
@@ -157,10 +157,10 @@ class Delivery:
             )
 
     def charge(self, tx: Tx, agent: str, size: int) -> None:
-        """Count what an agent wants the hive to keep, in its transaction.
+        """Charge ``size`` stored bytes to an agent's quota, in its transaction.
 
         Raises:
-            HiveError: ``rate_limited`` when it has used up the day's quota.
+            HiveError: ``rate_limited`` if it has used up the day's quota.
         """
         limit = self.quotas.messages_mib_per_day
         quotas.take(tx, agent, Quota.WRITTEN, size + _ROW_BYTES, limit)
@@ -168,15 +168,15 @@ class Delivery:
     # --- taking back --------------------------------------------------------------
 
     def release_loose(self, holder: Holder) -> None:
-        """What ``holder`` took outside a turn is queued again."""
+        """Requeue the messages that ``holder`` took outside a turn."""
         name, token = holder.agent.name, holder.token
         self.fresh.add(name)
         self.store.post(lambda tx: leases.release_unseen(tx, name, token, ()))
 
     def release(self, holder: Holder) -> None:
-        """All that ``holder`` took is queued again, since it went away.
+        """Requeue everything that ``holder`` took, because it disconnected.
 
-        The messages of its turn may be why, unless the agent was to be stopped.
+        The messages of its turn are blamed, unless the agent was being stopped.
         """
         if not holder.took:
             return
@@ -190,6 +190,6 @@ class Delivery:
 
 
 def takes_news(agent: Agent) -> bool:
-    """Return whether messages may reach a turn of this agent that runs."""
+    """Return whether messages may reach a running turn of this agent."""
     record = agent.applied or agent.record
     return record is not None and record.typed.delivery == "boundary"

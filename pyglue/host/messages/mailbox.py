@@ -1,7 +1,7 @@
 """Receiving messages: ``recv``, its waits, acknowledgements, and the leases of turns.
 
-What is handed out belongs to the connection, then to its turn, and is queued again
-when either ends badly.
+A delivered message is leased to the connection, then to its turn, and is queued again
+if either fails.
 """
 
 import asyncio
@@ -31,13 +31,13 @@ _LONG_WAIT_S: Final = 60.0
 _EMPTY_WAITS: Final = 2
 _SENDERS_MOST: Final = 8
 _FAULTS: Final = (TurnOutcome.FAILED, TurnOutcome.MAX_TURNS)
-"""Outcomes that count against the mail of a turn; the others are not its fault."""
+"""Outcomes that count against a turn's messages; others may have another cause."""
 _REST_HINT: Final = "No new messages. Finish your turn now; new messages will wake you."
 
 
 @dataclass(kw_only=True)
 class Mailbox:
-    """Hands out the messages of every agent."""
+    """Hands out messages to every agent."""
 
     store: Store
     registry: Registry
@@ -46,10 +46,11 @@ class Mailbox:
     limits: MessageLimits
 
     async def recv(self, holder: Holder, params: RecvParams) -> RecvResult:
-        """Hand out waiting messages, or wait for one.
+        """Hand out pending messages, or wait for one.
 
         Raises:
-            HiveError: ``conflict`` if a wait of this agent is open already; ``paused``.
+            HiveError: ``conflict`` if this agent already has a pending ``recv``;
+                ``paused``.
         """
         name = holder.agent.name
         self._check_halted(holder.agent)
@@ -61,8 +62,8 @@ class Mailbox:
         try:
             messages = await self._next(holder, params)
         except asyncio.CancelledError:
-            # What was on its way to a caller that gave up goes back. Taken in a turn
-            # it is the turn's, which would be ended by the same hand.
+            # Requeue messages on their way to a caller that gave up. Those taken in a
+            # turn stay with it: whoever gave up also ends the turn.
             self.delivery.release_loose(holder)
             raise
         if messages:
@@ -76,7 +77,7 @@ class Mailbox:
     async def _next(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
         messages = await self._take(holder, params)
         if not messages and params.wait_seconds > 0:
-            self._check_halted(holder.agent)  # it may be so by now
+            self._check_halted(holder.agent)  # it may have been paused meanwhile
             messages = await self._wait(holder, params)
         return messages
 
@@ -86,7 +87,7 @@ class Mailbox:
             raise HiveError(ErrorCode.PAUSED, why)
 
     async def ack(self, holder: Holder, numbers: tuple[int, ...] | None) -> int:
-        """End messages that ``holder`` took outside a turn; None: all of them."""
+        """Finish messages that ``holder`` took outside a turn; None: all of them."""
         agent = holder.agent
         done = await self.store.write(
             lambda tx: leases.finish_taken(tx, agent.name, holder.token, numbers)
@@ -122,8 +123,8 @@ class Mailbox:
     ) -> tuple[Message, ...]:
         name = holder.agent.name
         if holder.harness and turn is None:
-            # It would not ask between turns if one ran: the end of what is open, or of
-            # what still holds messages, could not be recorded.
+            # A harness that asks between turns runs none: any turn that is open or
+            # still holds messages has ended, but its end could not be recorded.
             agents.lose_turns(tx, name)
             leases.release_ended(tx, name)
         if params.had is not None and turn is None:
@@ -157,7 +158,7 @@ class Mailbox:
             async with asyncio.timeout(params.wait_seconds):
                 return await future
         except TimeoutError:
-            # Mail and the end of the wait may come in the same moment.
+            # A message and the timeout may arrive at the same moment.
             return future.result() if _has_result(future) else ()
         finally:
             self.transitions.recv_over(parked)
@@ -172,10 +173,10 @@ class Mailbox:
         seen: tuple[int, ...] | None = None,
         check: Callable[[Tx], object] = lambda _tx: None,
     ) -> int:
-        """Begin a turn: what ``holder`` took and has ``seen`` (None: all) joins it.
+        """Begin a turn with the messages that ``holder`` took and has ``seen``.
 
-        ``model`` is hived's choice, never a harness's word. ``check`` may refuse, in
-        the same transaction.
+        ``seen`` None means all of them. ``model`` is hived's choice, never a harness's
+        claim. ``check`` may refuse, in the same transaction.
         """
         agent = holder.agent
 
@@ -195,11 +196,11 @@ class Mailbox:
         return turn
 
     async def steer(self, holder: Holder, turn: int) -> SteerResult:
-        """Hand out what is to reach the running turn between two of its tool calls.
+        """Hand out urgent messages to the running turn, between two tool calls.
 
         Raises:
             HiveError: ``conflict`` if it is not this agent's running turn, or if its
-                manifest keeps messages for the next one; ``paused``.
+                manifest holds messages for the next turn; ``paused``.
         """
         agent = holder.agent
         self._check_halted(agent)
@@ -230,7 +231,7 @@ class Mailbox:
         )
 
     async def turn_end(self, holder: Holder, params: TurnEndParams) -> None:
-        """End a turn: its messages are done, or wait again.
+        """End a turn: its messages are finished, or queued again.
 
         Raises:
             HiveError: ``conflict`` if it is not this agent's running turn.
@@ -255,7 +256,7 @@ class Mailbox:
             self.delivery.fresh.add(agent.name)
 
     def hang_up(self, holder: Holder) -> None:
-        """The holder's connection is gone: what it held waits again."""
+        """The holder has disconnected: queue its messages again."""
         holder.gone = True
         self.delivery.holders.discard(holder.token)
         parked = holder.agent.parked

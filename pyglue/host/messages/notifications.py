@@ -1,11 +1,12 @@
 """The hive's notifications: to the manager's inbox, the audit log and live events.
 
-Lifecycle, operations and approvals publish one notification per thing that happens to
-an agent. One with a key is published once: keys are stored with the events of the last
+Lifecycle, operations and approvals publish one notification per event in an agent's
+life. One with a key is published once: keys are stored with the events of the last
 days, so they survive restarts of hived. A crash loop does not fill the inbox: recurring
-notifications to the manager are limited to ``_FEW`` per kind and agent in a while, one
-if they are about the manager; the next one says how many were suppressed. Events and
-the audit log have all of them, except for a harness's mere claims in the latter.
+notifications to the manager are limited to ``_FEW`` per kind and agent in ``_WHILE_S``,
+or one if they are about the manager; the next one says how many were suppressed. The
+event stream has all of them, and so has the audit log, except for suppressed
+notifications that only repeat a harness's claim.
 """
 
 import asyncio
@@ -71,12 +72,12 @@ _CLAIMED: Final = frozenset(
         NotificationKind.STEP_LATE,
     }
 )
-"""What only the agent's harness says: it must not fill the audit log either."""
+"""Claims of the agent's harness alone; they must not fill the audit log either."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notifications:
-    """Gives notice."""
+    """Publishes notifications."""
 
     store: Store
     broker: Broker
@@ -94,7 +95,7 @@ class Notifications:
     _tasks: set[asyncio.Task[bool]] = field(default_factory=set, init=False)
 
     async def load(self) -> None:
-        """Remember what was told before this hived."""
+        """Load the keys that were published before this hived started."""
         for key in await self.store.read(rows.keys_of_notices):
             self._keys[key] = None
 
@@ -110,12 +111,11 @@ class Notifications:
         mail: bool = True,
         audit: bool = True,
     ) -> bool:
-        """Tell that ``kind`` happened to ``agent``; false if ``key`` was told before.
+        """Publish that ``kind`` happened to ``agent``; False if ``key`` is known.
 
-        ``audit`` False is for what the audit log has already, under its own name.
-        ``text`` is the message; hostile parts of it were made visible. ``data`` is for
-        the audit log. ``mail`` False leaves the manager out, who caused it or is told
-        otherwise.
+        ``text`` is the message; its hostile parts are already made visible. ``data`` is
+        for the audit log; ``audit`` False if that has its own line for this already.
+        ``mail`` False skips the manager, who caused it or is notified elsewhere.
         """
         if key is not None:
             if key in self._keys:
@@ -132,14 +132,14 @@ class Notifications:
         return True
 
     async def add(self, kind: NotificationKind, agent: str, text: str) -> None:
-        """Send the manager more on the last notice of a kind, if it got that."""
+        """Send the manager more on the last notification of a kind, if it got that."""
         if self._mailed.get((agent, kind)):
             await self.mail(agent, text)
 
     async def mail(self, agent: str, text: str) -> None:
-        """Send the manager what is no notice, such as why something did not happen.
+        """Send the manager a plain message, such as why an operation failed.
 
-        A full inbox is no reason to fail for whoever calls.
+        A full inbox is recorded in the audit log; it is not an error for the caller.
         """
         try:
             await self.broker.notify(MANAGER, text)
@@ -149,7 +149,7 @@ class Notifications:
             self.audit.record(SYSTEM, "not_told", agent, {"reason": error.message})
 
     def on_event(self, event: Event) -> None:
-        """Take a committed event: a login or room is wanted, an MCP server not up."""
+        """Handle a committed event: a login needed, a full disk, an MCP server down."""
         match event.read():
             case ServerDown() as down:
                 self._server_down(event, down)

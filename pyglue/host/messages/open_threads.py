@@ -1,4 +1,4 @@
-"""What is open around an agent: its ``open_threads`` tool."""
+"""The ``open_threads`` tool: an agent's unanswered messages, questions, reminders."""
 
 import time
 from typing import Final
@@ -15,7 +15,7 @@ _BEGINS: Final = 200
 
 
 def open_threads(reader: Reader, name: str) -> OpenThreadsResult:
-    """Return what ``name`` has not answered, and what it waits for."""
+    """Return what ``name`` has not answered, and what it is waiting for."""
     since = time.time() - _BACK_S
     received = inboxes.unanswered(
         reader, sender=None, recipient=name, since=since, most=_MOST

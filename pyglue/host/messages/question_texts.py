@@ -1,4 +1,4 @@
-"""What questions and answers say, and which answers a question accepts."""
+"""The text of questions and answers, and which answers a question accepts."""
 
 from pyglue.api.messages import MessageKind
 from pyglue.api.questions import AnswerParams, AskParams, QuestionView
@@ -7,7 +7,7 @@ from pyglue.store.messages import NewMessage
 
 
 def question_message(asker: str, number: int, params: AskParams) -> NewMessage:
-    """Return the message that puts question ``number`` to an agent."""
+    """Return the message that asks an agent question ``number``."""
     options = "".join(f"\n- {option}" for option in params.options)
     body = (
         f"Question {number}: {params.question}{options}\n\n"
@@ -21,7 +21,7 @@ def question_message(asker: str, number: int, params: AskParams) -> NewMessage:
 def answer_message(
     question: QuestionView, by: str, text: str, hop: int = 0
 ) -> NewMessage:
-    """Return the message to the asker that says how a question ended."""
+    """Return the message that informs the asker how a question ended."""
     return NewMessage(
         sender=by,
         recipient=question.asker,
@@ -43,7 +43,7 @@ def check_open(question: QuestionView) -> None:
 
 
 def answer_text(question: QuestionView, params: AnswerParams) -> str:
-    """Return an answer as text: the chosen options, then the words.
+    """Return an answer as text: the chosen options, then the free text.
 
     Raises:
         HiveError: ``bad_request`` if the question does not accept it.

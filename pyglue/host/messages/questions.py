@@ -1,4 +1,4 @@
-"""Questions: asked without waiting; the answer arrives as a message.
+"""Questions: asking does not block; the answer arrives as a message.
 
 A question is asked or closed in one transaction with the message about it. The audit
 log records how each one ended, without its text: who answered, cancelled or dismissed
@@ -41,14 +41,14 @@ from pyglue.store.messages import NewMessage
 
 _log = logging.getLogger(__name__)
 _AGAIN_S: Final = 30.0
-"""How long until the end of a question that could not be written is tried again."""
+"""How long until a failed attempt to expire a question is repeated."""
 _COST: Final = 4096
-"""Bytes that a question counts for beside its text: it is told of, and audited."""
+"""Bytes that a question counts for besides its text, for messages and audit lines."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Questions:
-    """Asks, answers and expires."""
+    """Asks, answers and expires questions."""
 
     store: Store
     registry: Registry
@@ -82,7 +82,7 @@ class Questions:
         return number
 
     async def ask(self, asker: Agent, params: AskParams) -> AskResult:
-        """Put a question to the operator or a peer.
+        """Ask the operator or a peer a question.
 
         Raises:
             HiveError: ``not_found``, ``recipient_not_allowed``, ``too_many``,
@@ -118,7 +118,7 @@ class Questions:
             number = insert(tx)
             return replace(question_message(asker.name, number, params), hop=hop)
 
-        if params.to == OPERATOR:  # through however many turns, but not a flood
+        if params.to == OPERATOR:  # allowed at any hop count, but rate-limited
             self.broker.send_policy.count(asker.name, OPERATOR)
             number = await self.store.write(insert)
         else:
@@ -128,7 +128,7 @@ class Questions:
         return AskResult(question=number, expires_at=expires_at)
 
     async def cancel(self, asker: Agent, params: CancelQuestionParams) -> None:
-        """Withdraw a question, and inform whom it was put to.
+        """Cancel a question, and notify the agent that was asked.
 
         Raises:
             HiveError: ``not_found``, ``conflict`` if it is closed.
@@ -190,7 +190,7 @@ class Questions:
     async def answer(
         self, by: str, params: AnswerParams, *, who: str | None = None
     ) -> None:
-        """Answer a question that was put to ``by``; ``who`` of the operators it was.
+        """Answer a question to ``by``; ``who`` is the operator's name in the audit log.
 
         Raises:
             HiveError: ``not_found``, ``conflict`` if it is closed, ``bad_request``.
@@ -224,7 +224,7 @@ class Questions:
                 await listener(question, text)
 
     async def watch(self) -> None:
-        """Expire questions when their time is over; runs as long as hived does."""
+        """Expire questions when they are due; runs as long as hived does."""
         while True:
             self._changed.clear()
             now = time.time()
@@ -232,7 +232,7 @@ class Questions:
             await wall_clock.reach(next_at, self._changed, seen=now)
 
     async def _expire_due(self) -> float | None:
-        """Expire what is due; return when there may be more to do."""
+        """Expire questions that are due; return when to check again."""
         due = await self.store.read(lambda reader: rows.expired(reader, time.time()))
         least = 0.0
         for question in due:
@@ -240,7 +240,7 @@ class Questions:
                 await self._expire(question)
             except HiveError as error:
                 _log.warning("could not expire question %d: %s", question.id, error)
-                least = _AGAIN_S  # the disk is full: it stays open until then
+                least = _AGAIN_S  # such as a full disk: it stays open until then
         next_at = await self.store.read(rows.next_expiry)
         return None if next_at is None else max(time.time() + least, next_at)
 
@@ -256,7 +256,7 @@ class Questions:
     async def _end(
         self, question: QuestionView, close: Callable[[Tx], None], told: NewMessage
     ) -> None:
-        """Close a question and inform the asker, both or neither.
+        """Close a question and notify the asker, in one transaction.
 
         The hive itself gets answers through ``listen``; a destroyed agent gets nothing.
         """
@@ -274,12 +274,12 @@ class Questions:
     def audited(
         self, question: QuestionView, who: str, how: QuestionEnd, **more: object
     ) -> None:
-        """Record in the audit log how a question ended, once that is committed."""
+        """Record in the audit log how a question ended; call after the commit."""
         data = {"question": question.id, "to": question.to, **more}
         self.audit.record(who, f"question_{how.value}", question.asker, data)
 
     async def tell(self, question: QuestionView, text: str) -> None:
-        """Inform an asking agent that its question ended without an answer."""
+        """Notify the asking agent that its question ended without an answer."""
         if question.asker != SYSTEM:
             await self.broker.inform(answer_message(question, SYSTEM, text))
 

@@ -1,8 +1,8 @@
-"""The operator's hand on an agent's queue: list it, drop a message, move it to the end.
+"""The operator's control of an agent's queue: list it, drop or postpone a message.
 
-A message that a turn holds is taken out of that turn, which is then cancelled: the
-model has read it already. It is marked before the turn ends, so that it cannot be
-handed out in between. ``api.operator`` calls this.
+A message leased to a turn is removed from that turn, which is then cancelled, because
+the model has already read it. The message is changed before the turn ends, so that it
+cannot be delivered in between. ``api.operator`` calls this.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ _CANCELLED: Final = "The operator took a message out of this turn."
 
 @dataclass(frozen=True, kw_only=True)
 class Queue:
-    """Shows and changes what agents have not finished."""
+    """Shows and changes the messages that agents have not finished."""
 
     store: Store
     registry: Registry
@@ -36,7 +36,7 @@ class Queue:
     audit: Audit
 
     async def list(self, params: QueueParams) -> QueueResult:
-        """Return what the agent has not finished.
+        """Return the messages that the agent has not finished.
 
         Raises:
             HiveError: ``not_found``.
@@ -54,7 +54,7 @@ class Queue:
         """Drop a message, and notify the agent that sent it.
 
         Raises:
-            HiveError: ``not_found``; ``conflict`` if it is held.
+            HiveError: ``not_found``; ``conflict`` if it is leased.
         """
         sender = await self._change(params, rows.drop, "message_dropped", by)
         await self.broker.notify_agent(
@@ -64,10 +64,10 @@ class Queue:
         )
 
     async def later(self, params: QueueChangeParams, by: str) -> None:
-        """Move a message behind all others.
+        """Move a message to the end of the queue.
 
         Raises:
-            HiveError: ``not_found``; ``conflict`` if it is held.
+            HiveError: ``not_found``; ``conflict`` if it is leased.
         """
         await self._change(params, rows.move_to_end, "message_moved", by)
 
@@ -110,9 +110,9 @@ class Queue:
             )
 
     async def set_aside(self, name: str, then: AfterCancel, by: str) -> None:
-        """Do with the messages of the running turn what the operator chose.
+        """Drop or postpone the messages of the running turn, as the operator chose.
 
-        Call it right before that turn is cancelled.
+        Call this right before cancelling the turn.
         """
         agent = self.registry.get(name)
         turn = agent.turn

@@ -1,7 +1,7 @@
 """Reminders: messages that an agent schedules to itself.
 
-One timer is armed for the next one that is due. The message is stored before the
-reminder is removed, so a crash between the two delivers it twice and never loses it.
+A single timer is set for the next due reminder. The message is stored before the
+reminder is removed, so a crash between the two delivers it twice but never loses it.
 A repeated reminder is skipped while its last message is unread: an agent that was
 stopped for a week finds one, not a thousand.
 """
@@ -30,15 +30,15 @@ from pyglue.store.reminders import Reminder
 _log = logging.getLogger(__name__)
 _AHEAD_S: Final = 366 * 86400.0
 _SOON_S: Final = 600.0
-"""A reminder sooner than this keeps the hop count: it may be one end of a loop."""
+"""A reminder due sooner than this keeps the hop count, because it may form a loop."""
 _RETRY_S: Final = 60.0
 _FULL: Final = (ErrorCode.TOO_MANY, ErrorCode.RATE_LIMITED)
-"""The inbox, or the agent's quota: nothing to write down."""
+"""A full inbox or a used-up quota, which need no log line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reminders:
-    """Sets, cancels and delivers."""
+    """Sets, cancels and delivers reminders."""
 
     store: Store
     registry: Registry
@@ -79,7 +79,7 @@ class Reminders:
         return RemindResult(reminder=number, due_at=due_at)
 
     async def cancel(self, agent: Agent, params: CancelReminderParams) -> None:
-        """Cancel a reminder of this agent's.
+        """Cancel one of this agent's reminders.
 
         Raises:
             HiveError: ``not_found``.
@@ -87,7 +87,7 @@ class Reminders:
         await self.store.write(lambda tx: rows.cancel(tx, agent.name, params.reminder))
 
     async def watch(self) -> None:
-        """Deliver what is due; runs as long as hived does."""
+        """Deliver due reminders; runs as long as hived does."""
         while True:
             self._changed.clear()
             now = time.time()
@@ -124,7 +124,7 @@ class Reminders:
         await self.store.write(lambda tx: rows.again(tx, reminder.id, due_at, message))
 
     async def _charge(self, reminder: Reminder) -> None:
-        """Count what is said again and again; once the quota is used up it waits."""
+        """Charge a repeated reminder to the quota, which postpones it if used up."""
         size = len(reminder.text.encode())
         await self.store.write(
             lambda tx: self.broker.delivery.charge(tx, reminder.agent, size)

@@ -1,12 +1,13 @@
-"""Schedules: messages that an agent.nix asks for at set times.
+"""Schedules: messages that an agent.nix requests at set times.
 
-The deployed record says what is sent and when; the store keeps when each is due next,
-so that what was missed while hived was down or the disk full is sent once afterwards. A
-schedule that is new or was changed counts from its deploy. One whose last message is
-unread is skipped: an agent that was paused for a week finds one, not seven. A message
-and the next time are written together: a crash sends it neither twice nor never.
+The deployed record defines what is sent and when. The store keeps when each schedule is
+due next, so that messages missed while hived was down or the disk full are sent once
+afterwards. A new or changed schedule starts from its deploy. A schedule is skipped
+while its last message is unread: an agent that was paused for a week finds one, not
+seven. A message and the next due time are written in one transaction, so a crash
+neither duplicates nor loses a message.
 
-If the clock was set back far, times that were set by the wrong clock are set again.
+If the clock was set back far, due times computed from the wrong clock are recomputed.
 """
 
 import asyncio
@@ -39,9 +40,9 @@ from pyglue.store.schedules import Schedule
 _log = logging.getLogger(__name__)
 _RETRY_S: Final = 60.0
 _LATE_S: Final = 120.0
-"""A message that is later than this says so."""
+"""A message later than this mentions the delay."""
 _SET_BACK_S: Final = 3600.0
-"""The clock was wrong before if a time was set this far in its future."""
+"""If a row was written this far in the future, the clock was wrong then."""
 _COUNTED: Final = 100
 _SHOWN: Final = 3
 
@@ -53,7 +54,7 @@ def views(
     since = time.time() if now is None else now
     found = []
     for name, one in sorted(manifest.schedule.items()):
-        with contextlib.suppress(HiveError):  # of an older version, perhaps
+        with contextlib.suppress(HiveError):  # perhaps from an older version
             calendar = calendar_times.parse(one.at, zone)
             times = calendar.upcoming(since, _SHOWN)
             said = tuple(map(calendar.say, times))
@@ -77,14 +78,14 @@ class _Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedules:
-    """Keeps when each schedule is due, and sends."""
+    """Tracks when each schedule is due, and sends its messages."""
 
     store: Store
     registry: Registry
     broker: Broker
     zone: tzinfo
     least_s: float
-    """The least seconds between two messages of a schedule: the operator's limit."""
+    """The operator's minimum interval between two messages of a schedule."""
     count: Callable[[str, str], None]
     """Counts a metric of an agent (``Counts.add``)."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -100,7 +101,7 @@ class Schedules:
             self._changed.set()
 
     async def watch(self) -> None:
-        """Send what is due; runs as long as hived does."""
+        """Send due messages; runs as long as hived does."""
         while True:
             self._changed.clear()
             wanted, now = self._wanted(), time.time()
@@ -114,7 +115,7 @@ class Schedules:
             await wall_clock.reach(first, self._changed, seen=now)
 
     def _wanted(self) -> Mapping[tuple[str, str], _Wanted]:
-        """Return what the deployed records ask for."""
+        """Return the schedules of the deployed records, by agent and name."""
         found = {}
         self._records.clear()
         for agent in self.registry.all():
@@ -132,7 +133,7 @@ class Schedules:
     def _set(
         self, tx: Tx, wanted: Mapping[tuple[str, str], _Wanted]
     ) -> tuple[Schedule, ...]:
-        """Store when each is due that is new or was changed; forget the others."""
+        """Store due times of new and changed schedules; remove obsolete ones."""
         known = {row.key: row for row in rows.every(tx)}
         for agent, name in known.keys() - wanted.keys():
             rows.remove(tx, agent, name)
@@ -158,7 +159,7 @@ class Schedules:
         return tuple(known.values())
 
     async def _send(self, row: Schedule, wanted: _Wanted) -> None:
-        """Send one that is due, unless its last message is unread, and move it on."""
+        """Send a due message, unless the last one is unread; set the next due time."""
         now = time.time()
         least = (row.due_at or now) + self.least_s - 1
         next_at = wanted.calendar.after(max(now, least))

@@ -1,7 +1,7 @@
-"""Who may send to whom, how fast, and how many turns from a human.
+"""The send policy: who may send to whom, how fast, and how many turns from a human.
 
-``broker`` asks before it takes a message of an agent. What is counted is of this run
-only: a restart of hived begins anew.
+``broker`` checks it before accepting an agent's message. Counts are kept in memory:
+a restart of hived resets them.
 """
 
 import time
@@ -25,7 +25,7 @@ _LOOP_TOLD_S: Final = 600.0
 
 @dataclass(kw_only=True)
 class SendPolicy:
-    """Knows the rules, and counts."""
+    """Enforces the rules, and counts messages."""
 
     registry: Registry
     limits: MessageLimits
@@ -36,7 +36,7 @@ class SendPolicy:
     )
 
     async def check(self, sender: Agent, to: str) -> int:
-        """Count an agent's message to ``to``, and return the hop that it has.
+        """Check and count an agent's message to ``to``; return its hop count.
 
         Raises:
             HiveError: ``bad_request``, ``not_found``, ``recipient_not_allowed``,
@@ -46,11 +46,11 @@ class SendPolicy:
         return await self.admit(sender, to)
 
     async def admit(self, sender: Agent, recipient: str) -> int:
-        """Count one more message to an allowed recipient, and return its hop.
+        """Count a message to an allowed recipient, and return its hop count.
 
         Raises:
-            HiveError: ``rate_limited``, by the minute or because the conversation went
-                through too many turns without a human.
+            HiveError: ``rate_limited``: too many messages per minute, or the
+                conversation went through too many turns without a human.
         """
         self.count(sender.name, recipient)
         if sender.hop >= self.limits.hops_max:
@@ -84,10 +84,10 @@ class SendPolicy:
             )
 
     def count(self, sender: str, recipient: str) -> None:
-        """Count one more message of an agent.
+        """Count a message of an agent.
 
         Raises:
-            HiveError: ``rate_limited``, by the minute.
+            HiveError: ``rate_limited``: too many messages per minute.
         """
         now = time.monotonic()
         for key, limit in (
@@ -118,8 +118,7 @@ class SendPolicy:
             f"A message from {sender.name} to {recipient} was refused: the "
             f"conversation has gone through {sender.hop} turns of agents without a "
             "human, so it may be a loop. Review the messages; if the conversation "
-            "should continue, send "
-            "a message to one of the agents."
+            "should continue, send a message to one of the agents."
         )
         new = NewMessage(
             sender=SYSTEM, recipient=OPERATOR, body=text, kind=MessageKind.EVENT
@@ -128,7 +127,7 @@ class SendPolicy:
 
 
 def _check_broadcaster(sender: Agent) -> None:
-    """Only the manager may write to all."""
+    """Refuse a broadcast from anyone but the manager."""
     if sender.role is not Role.MANAGER:
         raise HiveError(
             ErrorCode.RECIPIENT_NOT_ALLOWED,
@@ -138,7 +137,7 @@ def _check_broadcaster(sender: Agent) -> None:
 
 
 def checked_body(body: str) -> str:
-    """Return a body that is not too large to carry.
+    """Return ``body`` if it is within the size limit.
 
     Raises:
         HiveError: ``too_large``.

@@ -1,10 +1,10 @@
 """Webhooks: deliveries from outside that become messages (``hyperhive.webhooks``).
 
-hive-web passes on the raw bytes, without a session and unread; only this module knows
-secrets. A delivery is checked in this order: the webhook exists, the signature is right
-(constant time, over the raw bytes), the rate. Whoever fails the first two gets the same
-answer, so that nobody can ask which agents there are. A delivery ID that was seen
-before is accepted and dropped, in the transaction that would have written its message.
+hive-web forwards the raw bytes unparsed, without a session; only this module knows the
+secrets. A delivery is checked in this order: the webhook exists, the signature is valid
+(constant time, over the raw bytes), the rate. The first two failures get the same
+answer, so that nobody can probe for agents' names. A repeated delivery ID is accepted
+and dropped, in the transaction that would have written its message.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ _EVERY: Final = "*"
 
 @dataclass(frozen=True, kw_only=True)
 class Webhooks:
-    """Checks what comes, and sends it on."""
+    """Checks deliveries, and sends them to agents as messages."""
 
     config: HiveConfig
     registry: Registry
@@ -57,11 +57,11 @@ class Webhooks:
     )
 
     async def deliver(self, params: WebhookParams) -> WebhookResult:
-        """Take one delivery.
+        """Accept one delivery.
 
         Raises:
-            HiveError: ``forbidden`` (no such webhook, or not signed), ``rate_limited``,
-                ``too_many`` (the inbox is full), ``disk_full``.
+            HiveError: ``forbidden`` (no such webhook, or an invalid signature),
+                ``rate_limited``, ``too_many`` (the inbox is full), ``disk_full``.
         """
         hook = await self._signed(params)
         self._count(params)
@@ -105,7 +105,7 @@ class Webhooks:
         return WebhookResult(outcome=WebhookOutcome.ACCEPTED)
 
     async def views(self, agent: str, manifest: Manifest) -> tuple[WebhookView, ...]:
-        """Return an agent's webhooks, with what keeps one from working."""
+        """Return an agent's webhooks, with any problem that prevents their use."""
         known = {name: await self._problem(one) for name, one in _sorted(manifest)}
         base = (
             self.config.web.external_url or f"http://127.0.0.1:{self.config.web.port}"
@@ -132,26 +132,26 @@ class Webhooks:
         return None
 
     async def _signed(self, params: WebhookParams) -> Webhook:
-        """Return the webhook that a delivery is for, if it is signed."""
+        """Return the webhook of a delivery; refuse one without a valid signature."""
         agent = self.registry.find(params.agent)
         record = None if agent is None else agent.record
         hook = None if record is None else record.typed.webhooks.get(params.hook)
         what = f"{quoted(params.agent)}/{quoted(params.hook)}"
         if hook is None or not self.config.limits.webhooks:
             why = "is disabled by the limits" if hook else "does not exist"
-            _log.warning("a delivery was refused: webhook %s %s", what, why)
+            _log.warning("refused a delivery: webhook %s %s", what, why)
             raise _refused()
         try:
             secret = await self.secrets.value(hook.secret)
         except HiveError as error:
-            _log.warning("a delivery for webhook %s was refused: %s", what, error)
+            _log.warning("refused a delivery for webhook %s: %s", what, error)
             raise _refused() from None
         async with self._checking:
             signed = await asyncio.to_thread(
                 forges.is_signed, hook.kind, secret, params.headers, params.body
             )
         if not signed:
-            _log.warning("a delivery for webhook %s was not signed by its secret", what)
+            _log.warning("refused a delivery for webhook %s: bad signature", what)
             raise _refused()
         return hook
 

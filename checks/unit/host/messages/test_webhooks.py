@@ -260,7 +260,7 @@ async def test_who_asks_learns_nothing_and_the_log_says_why(
         logged = caplog.text
     assert "webhook alice/x does not exist" in logged
     assert "webhook “a\\nb”/x does not exist" in logged
-    assert "webhook alice/github was not signed by its secret" in logged
+    assert "webhook alice/github: bad signature" in logged
     assert "HOOK_SECRET is not set: run `hive secret set HOOK_SECRET`" in logged
     assert "webhook alice/github is disabled by the limits" in logged
 
