@@ -1,8 +1,8 @@
-"""Who pays for an agent: the operator's choice among the accounts of the configuration.
+"""Which account pays for an agent: the operator's choice of the configured ones.
 
-The relay uses it from the next request on. An agent that waited for its account's limit
-tries again with another one at once, unless that one is used up too. ``api.operator``
-calls this.
+The relay uses it from the next request on. An agent that was waiting for its account's
+limit retries with the new account immediately, unless that is used up too.
+``api.operator`` calls this.
 """
 
 from collections.abc import Callable
@@ -41,16 +41,16 @@ class Accounts:
     audit: Audit
     config: RelayConfig
     windows_of: Callable[[str], tuple[RateWindow, ...]]
-    """What is left of an account's windows, as its provider last told."""
+    """An account's rate windows, as last reported by its provider."""
     used_up_until: Callable[[str], wall_clock.Moment | None]
-    """When an account whose window is used up may be used again."""
+    """When an account with a used-up window can be used again, else None."""
 
     async def choose(self, params: SetAccountParams, by: str) -> None:
-        """Set the account that pays, or the default one.
+        """Set the account that pays for an agent; None: the default account.
 
         Raises:
             HiveError: ``not_found`` for the agent or the account, ``conflict`` if the
-                agent has no other one.
+                agent already uses the default.
         """
         agent, name = self.registry.get(params.agent), params.account
         if name is not None and name not in self.config.accounts:
@@ -79,7 +79,7 @@ class Accounts:
         await written
 
     async def all(self) -> AccountsResult:
-        """Return every account, with who uses it and how much of its windows."""
+        """Return every account, with its agents and its rate windows."""
         day = start_of_day()
         costs = await self.store.read(
             lambda reader: usage.spent_by_account(reader, day)

@@ -18,13 +18,13 @@ from pyglue.names import OPERATOR
 
 _BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 _WELL_S: Final = 60.0
-"""A chore that ran for so long has recovered."""
+"""A task that has run for this long has recovered."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackgroundTasks:
-    """Starts them, and starts them again."""
+    """Starts background tasks, and restarts them if they fail."""
 
     broker: Broker
     backoff_s: tuple[float, ...] = _BACKOFF_S
@@ -34,19 +34,19 @@ class BackgroundTasks:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Return what fails now, and why."""
+        """Return the currently failing tasks, with the reasons."""
         return tuple(self._problems.values())
 
     def start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Run ``work``, which is called again whenever it fails or ends."""
+        """Run ``work``, and call it again whenever it fails or returns."""
         self._tasks.add(asyncio.create_task(self._keep(name, work), name=name))
 
     def every(
         self, name: str, seconds: float, work: Callable[[], Awaitable[None]]
     ) -> None:
-        """Run ``work`` now, and ``seconds`` after each time that it went well.
+        """Run ``work`` now, and again ``seconds`` after each success.
 
-        If the clock is set forward past them, it runs then.
+        If the clock is set forward past that time, it runs immediately.
         """
 
         async def again() -> None:
@@ -58,7 +58,7 @@ class BackgroundTasks:
         self.start(name, again)
 
     async def close(self) -> None:
-        """End them all."""
+        """Cancel all tasks."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -95,5 +95,5 @@ class BackgroundTasks:
             return
         try:
             await self.broker.notify(OPERATOR, text)
-        except Exception:  # no task ends by that, and it is a warning all the same
+        except Exception:  # must not end the task; the warning is shown anyway
             _log.exception("could not notify the operator of %s", name)

@@ -1,9 +1,9 @@
 """Budgets per day and hour, and the question to the operator when one is used up.
 
-Limits are the lower of the manifest's and the operator's, plus what the operator added
-for this day. Money and tokens are held at each request (``model.relay``), turns where
-they begin. At a limit the agent parks, and the operator is asked once whether it goes
-on: each yes adds what the limit itself is, until midnight (UTC). ``api.agent`` and
+Limits are the lower of the manifest's and the operator's, plus the operator's additions
+for today. Money and tokens are checked at each request (``model.relay``), turns at
+their start. At a limit the agent is parked, and the operator is asked once whether it
+may continue: each yes adds the limit once more, until midnight (UTC). ``api.agent`` and
 ``model.relay`` call this.
 """
 
@@ -35,7 +35,7 @@ _STAY: Final = "Stay parked"
 
 @dataclass(frozen=True, kw_only=True)
 class _Park:
-    """A parked agent: at which limit, until when, and the limits in force then."""
+    """A parked agent: the limit it reached, until when, and the limits at that time."""
 
     agent: Agent
     limit: Limit
@@ -62,10 +62,10 @@ class Budgets:
         self.transitions.listen(self._notice)
 
     def check(self, tx: Tx, agent: Agent) -> float | None:
-        """Refuse a turn beyond a limit; return the dollars left, None for no limit.
+        """Refuse a turn beyond a limit; return the US dollars left, None for no limit.
 
         Raises:
-            HiveError: ``over_budget``; ``details`` name the limit and until when.
+            HiveError: ``over_budget``; ``details`` has the limit and when it ends.
         """
         limits, day = limits_of(agent, self.config), start_of_day()
         if limits.turns is not None:
@@ -88,9 +88,9 @@ class Budgets:
         return left
 
     async def used_up(self, agent: Agent) -> Limit | None:
-        """Return which limit of today is used up, by hived's own books alone.
+        """Return which of today's limits is used up, by hived's own accounting alone.
 
-        Or which one refused the newest request, since that did not fit.
+        If none is, return the limit that the latest request would have exceeded.
         """
         limits, used = limits_of(agent, self.config), await self._used(agent)
         if limits.cost_usd is not None and used.cost_usd >= limits.cost_usd:
@@ -122,7 +122,7 @@ class Budgets:
         await self._ask(agent, limit, until, text)
 
     async def watch(self) -> None:
-        """Resume agents when their time is over, or a limit allows it again.
+        """Resume agents when their park ends, or when a limit allows it again.
 
         Runs as long as hived does.
         """
@@ -138,7 +138,7 @@ class Budgets:
             await wall_clock.reach(first, self._changed, seen=now)
 
     def _is_stale(self, park: _Park, now: float) -> bool:
-        """Return whether its limits are others by now, or the clock was set back."""
+        """Return whether its limits have changed, or the clock was set back."""
         longest = _HOUR_S if park.limit is Limit.TURNS else usage.DAY_S
         limits = limits_of(park.agent, self.config)
         return limits != park.limits or park.until - now > longest
@@ -154,17 +154,17 @@ class Budgets:
         except HiveError as error:
             if error.code is not ErrorCode.OVER_BUDGET:
                 raise
-            if changed:  # what was asked about another limit is of no use
+            if changed:  # the open question is about an outdated limit
                 await self._settle(agent)
             limit = Limit(str(error.details["limit"]))
             await self.reached(agent, limit, float(error.details["until_at"]))
             return
-        if self._parks.get(agent.name) is park:  # nobody decided meanwhile
+        if self._parks.get(agent.name) is park:  # unchanged meanwhile
             self._release(agent.name)
             await self._settle(agent)
 
     def _notice(self, agent: Agent) -> None:
-        """A deploy or a lift may have changed the limits of a parked agent."""
+        """Check whether a deploy or a raise changed a parked agent's limits."""
         park = self._parks.get(agent.name)
         if park is None or park.agent is not agent:
             return
@@ -178,7 +178,7 @@ class Budgets:
             self.controls.unpark(agent)
 
     async def _settle(self, agent: Agent) -> None:
-        """Withdraw the question about a limit that no longer holds the agent."""
+        """Withdraw the question about a limit that no longer parks the agent."""
         row = agent.control
         if row.question is None or row.asked_for is None:
             return
@@ -193,7 +193,7 @@ class Budgets:
         row, day = agent.control, start_of_day()
         today = row.lift_day == day
         if today and row.question is not None and row.asked_for == limit.value:
-            return  # asked already: it is open, or the answer was to stay
+            return  # already asked: it is open, or the answer was to stay parked
         amount = self._amount(agent, limit)
         number = await self.questions.ask_operator(
             f"{text} May it continue?",
@@ -256,7 +256,7 @@ def _over(
 def _sentence(
     agent: Agent, limit: Limit, until: float, limits: Limits, used: Used
 ) -> str:
-    """Say which limit was reached; ``used`` only if it is, by the hive's own books."""
+    """Describe the limit reached; ``used`` is included if it is below the limit."""
     at = datetime.datetime.fromtimestamp(until, datetime.UTC)
     end = f"It is parked until {at:%H:%M} UTC, or until the operator lets it continue."
     match limit:

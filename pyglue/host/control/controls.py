@@ -1,12 +1,12 @@
-"""What the operator does to agents at work: pause, cancel, compact.
+"""The operator's control of working agents: pause, cancel, compact.
 
-Kept in the store, so that it survives restarts of everybody; said to the harness after
+Controls are stored, so they survive all restarts; they are sent to the harness after
 each hello and at every change, and enforced here: a paused agent gets no messages,
-begins no turn and reaches no model. What holds an agent back takes effect in memory
-and at the relay first and is written down after that, so it works with a full disk
-too. A turn that runs when its agent is paused has ``grace_s`` to end; then, or at once
-with the emergency stop, it is cut off, whatever its harness does. ``api.operator``
-calls this; ``budgets`` parks through it.
+begins no turn and cannot use the model. A pause takes effect in memory and at the relay
+first and is stored afterwards, so it works even with a full disk. A turn running when
+its agent is paused has ``grace_s`` to finish; then, or immediately with the emergency
+stop, it is cut off, whatever its harness does. ``api.operator`` calls this; ``budgets``
+parks through it.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ _CALL_S: Final = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Controls:
-    """The operator's hand on running agents."""
+    """The operator's control of running agents."""
 
     registry: Registry
     transitions: Transitions
@@ -49,12 +49,12 @@ class Controls:
     _endings: dict[asyncio.Task[None], tuple[Agent, float]] = field(
         default_factory=dict, init=False
     )
-    """What ends turns of paused agents: whose, and until when a resume stops it."""
+    """Tasks ending turns of paused agents: the agent, and how long a resume helps."""
 
     # --- the harness ------------------------------------------------------------------
 
     def greet(self, agent: Agent, connection: Connection) -> None:
-        """Tell a harness that just said hello what holds."""
+        """Send the current controls to a harness that has just connected."""
         connection.notify(CONTROL, self._wanted(agent))
 
     def park(self, agent: Agent, why: str, until: float) -> None:
@@ -68,14 +68,14 @@ class Controls:
         self._tell(agent, again=True)
 
     def room(self, agent: Agent) -> None:
-        """Tell the agent that it is waiting for disk space, or no longer."""
+        """Hold or resume the agent after a change of disk space or quota."""
         if self.registry.paused(agent) is None:
             self._resumed(agent)
         else:
             self._apply_pause(agent, "The disk is full.", now=False)
 
     def try_again(self, agent: Agent) -> None:
-        """Make a waiting agent retry at once."""
+        """Make a waiting agent retry immediately."""
         self.transitions.retry_now(agent)
         self._tell(agent, again=True)
 
@@ -91,7 +91,7 @@ class Controls:
             agent.harness.notify(CONTROL, self._wanted(agent, again=again))
 
     def blocked(self, agent: Agent) -> Blocked | None:
-        """Return why the agent runs no turn now, None if nothing keeps it from one."""
+        """Return why the agent runs no turn now, None if nothing blocks it."""
         now = wall_clock.moment()
         everyone = self.registry.everyone
         return blocked(
@@ -104,8 +104,8 @@ class Controls:
         """Block new turns of the agent; a running one gets its grace, or is cut off.
 
         Raises:
-            HiveError: ``not_found``; why it cannot be stored. It holds then too, as
-                long as hived runs.
+            HiveError: ``not_found``; why it cannot be stored. Even then it is in effect
+                until hived stops.
         """
         agent = self.registry.get(params.agent)
         row = _paused(agent.control, by, params.reason)
@@ -132,11 +132,11 @@ class Controls:
             )
 
     async def pause_all(self, reason: str, by: str) -> None:
-        """Stop the hive at once: no turn begins, and every running one is cut off.
+        """Stop the hive immediately: block new turns and cut off every running one.
 
         Raises:
-            HiveError: why it cannot be stored. It holds then too, as long as hived
-                runs.
+            HiveError: why it cannot be stored. Even then it is in effect until hived
+                stops.
         """
         row = _paused(self.registry.hive, by, reason)
         written = self.transitions.hive_controlled(row)
@@ -158,20 +158,20 @@ class Controls:
         self.try_again(agent)
 
     def _let_finish(self, agent: Agent) -> None:
-        """Continue a turn whose time has not run out."""
+        """Let the turn continue if its grace has not run out."""
         now = time.monotonic()
         for task, (of, until) in self._endings.items():
             if of is agent and now < until:
                 task.cancel()
 
     def _apply_pause(self, agent: Agent, reason: str, *, now: bool) -> None:
-        """Take model and messages away, unless a running turn may end first."""
+        """Withhold model and messages; unless ``now``, a running turn may finish."""
         if now:
             self.transitions.cut_off(agent)
         self._tell(agent)
         if agent.turn is None:
             return
-        self._let_finish(agent)  # a later pause has its own time
+        self._let_finish(agent)  # a later pause has its own grace
         within = 0.0 if now else self.grace_s
         work = end_turn(self.transitions, agent, within=within, reason=reason)
         task = asyncio.create_task(work)
@@ -207,7 +207,7 @@ class Controls:
     # --- turns ------------------------------------------------------------------------
 
     async def cancel(self, name: str, reason: str, by: str) -> None:
-        """Cancel the running turn; its mail waits again.
+        """Cancel the running turn; its messages are queued again.
 
         Raises:
             HiveError: ``not_found``, ``conflict`` if no turn runs.
@@ -220,7 +220,7 @@ class Controls:
         await end_turn(self.transitions, agent, within=0, reason=reason)
 
     async def compact(self, name: str, by: str) -> None:
-        """Shorten the agent's session as soon as no turn runs.
+        """Compact the agent's session as soon as no turn is running.
 
         Raises:
             HiveError: ``not_found``, ``agent_not_running``, ``paused``.
@@ -248,7 +248,7 @@ class Controls:
 
 
 async def _written(written: Awaitable[None]) -> None:
-    """Wait until what holds already is stored.
+    """Wait until a change that is already in effect is stored.
 
     Raises:
         HiveError: why it cannot be stored.

@@ -1,11 +1,11 @@
-"""The provider's credit: telling the operator once that it is used up.
+"""The provider's credit: asking the operator once when it is used up.
 
-The first turn that ends for want of credit asks one question of the operator, whoever's
-turn it was, about the account that pays for it; it is kept with what the operator wants
-of the hive, over restarts. Agents keep their messages and try again by themselves;
-as soon as the relay saw one answered, the question is withdrawn and the others try at
-once. What a harness says of its turns is its own word: it is quoted as such, and
-believed only so often. ``api.agent`` and ``model.relay`` call it.
+The first turn of any agent that fails for lack of credit asks the operator one question
+about the account that pays for it. The question is stored with the hive's controls and
+survives restarts. Agents keep their messages and retry automatically; as soon as the
+relay sees a request answered, the question is withdrawn and the other agents retry
+immediately. A harness's report about its turns is only a claim: it is quoted as such,
+and accepted at limited intervals. ``api.agent`` and ``model.relay`` call this.
 """
 
 import time
@@ -27,18 +27,18 @@ from pyglue.host.messages.questions import Questions
 from pyglue.names import SYSTEM
 
 CREDIT: Final = "credit"
-"""What a question is about, in the row of the hive."""
+"""The subject of a question about credit, in the hive's control row."""
 TRY: Final = "Try again now"
 _LEAVE: Final = "Wait for the automatic retry"
 _TOLD_S: Final = 600.0
-"""How long it is not asked again after it was asked."""
+"""The minimum interval between two questions."""
 _REASON_MAX: Final = 300
 _PAYMENT_REQUIRED: Final = 402
 
 
 @dataclass(kw_only=True)
 class Credit:
-    """Asks once, and lets everyone go on when the credit is back."""
+    """Asks once, and makes agents retry when the credit is back."""
 
     transitions: Transitions
     registry: Registry
@@ -54,7 +54,7 @@ class Credit:
         self.questions.listen(self._answered)
 
     async def used_up(self, agent: Agent, reason: str | None) -> None:
-        """Ask the operator, unless it was asked; ``reason`` is the agent's word."""
+        """Ask the operator unless already asked; ``reason`` is the harness's claim."""
         now, asked = self.clock(), self._asked_at
         if self._is_open() or (asked is not None and now - asked < _TOLD_S):
             return
@@ -82,9 +82,9 @@ class Credit:
         await self._write(number, account)
 
     async def works(self, turn: int, account: str) -> None:
-        """The relay saw a turn answered: if it began later, the credit is back.
+        """The relay saw an answer for ``turn``, paid for by ``account``.
 
-        Only that of the account which paid for it.
+        If the turn began after the question, that account's credit is back.
         """
         question = self.registry.hive.question
         if question is None or self._account() != account or turn in self._begun_before:
@@ -98,7 +98,7 @@ class Credit:
         return self._account() is not None
 
     def _account(self) -> str | None:
-        """Return whose credit is asked about; None: nobody's."""
+        """Return the account that the open question is about; None: no question."""
         what, _, name = (self.registry.hive.asked_for or "").partition(":")
         return (name or self.config.name) if what == CREDIT else None
 

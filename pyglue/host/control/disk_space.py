@@ -1,10 +1,10 @@
 """Keeping the hive usable when the disk is full.
 
-``Disk`` is what store and audit log ask for room when a write fails; it frees the
-ballast. ``Space`` looks at what is free: below the reserve agents are held (no message,
-no turn, nothing kept for them) and the operator is told once; with room again the
-ballast is made anew and the agents go on by themselves. Nothing here refuses an
-operator.
+The store and the audit log ask ``Disk`` for space when a write fails; it frees the
+ballast. ``Space`` monitors free space: below the reserve, agents are put on hold (no
+messages, no turns, nothing stored for them) and the operator is notified once. When
+there is space again, the ballast is recreated and agents continue automatically.
+Nothing here refuses an operator.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ from pyglue.names import OPERATOR, SYSTEM
 from pyglue.store.database import Store
 
 _LOOK_S: Final = 5.0
-"""Seconds between two looks; the kernel tells nobody that a disk fills up."""
+"""Seconds between two checks; the kernel does not report that a disk fills up."""
 _MIB: Final = 1024 * 1024
 _FILES_MIN: Final = 1000
-"""Agents are held while fewer files than these can be made."""
+"""Agents are on hold while fewer files than this can be created."""
 _log = logging.getLogger(__name__)
 
 
 class Disk:
-    """The state directory's file system, and what the hive has set aside on it."""
+    """The state directory's file system, and the space the hive reserves on it."""
 
     def __init__(self, state: Path, config: DiskConfig) -> None:
         self.state = state
@@ -48,27 +48,28 @@ class Disk:
         self._wake: Callable[[], None] = lambda: None
 
     def prepare(self) -> None:
-        """Have room for a start: what an earlier hived set aside, if there is none."""
+        """Make space for a start: free the previous hived's ballast if none is left."""
         if diskspace.free(self.state).is_none:
             self._ballast.give_up()
 
     def listen(self, wake: Callable[[], None]) -> None:
-        """Set who hears, from any thread, that a write found no room."""
+        """Set the listener for failed writes; called from any thread."""
         self._wake = wake
 
     def make_room(self) -> bool:
-        """A write found no room: tell whether it may be tried again."""
+        """Free the ballast after a failed write; return whether to retry the write."""
         self._wake()
         return self._ballast.give_up()
 
     def free(self) -> Free:
-        """Return what is free."""
+        """Return the free space."""
         return diskspace.free(self.state)
 
     def is_low(self, *, was: bool) -> bool:
-        """Return whether agents must not write; ending that takes somewhat more space.
+        """Return whether agents must not write.
 
-        The ballast is made up for before agents may use what is free.
+        ``was`` is the current state: lifting it takes somewhat more free space, after
+        deducting what is missing of the ballast.
         """
         free = self.free()
         enough = self.reserve + self.reserve // 8 * was
@@ -77,14 +78,14 @@ class Disk:
         return few or free.bytes - self._ballast.missing * was < enough
 
     def refill(self) -> None:
-        """Make the ballast again."""
+        """Recreate the ballast."""
         if self._ballast.missing:
             self._ballast.make()
 
 
 @dataclass(kw_only=True)
 class Space:
-    """Holds agents while there is no room, and tells the operator."""
+    """Holds agents while the disk is full, and notifies the operator."""
 
     disk: Disk
     store: Store
@@ -106,7 +107,7 @@ class Space:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Return what the operator has to know now."""
+        """Return the current warnings for the operator."""
         found = (self.registry.disk_full, self.audit.problem, self.store.problem)
         held = (agent.held for agent in self.registry.all())
         return tuple(text for text in (*found, *held) if text is not None)
@@ -123,7 +124,7 @@ class Space:
                 continue
 
     async def look(self) -> None:
-        """Hold agents, or let them go on, by what is free now."""
+        """Hold or resume agents, depending on the free space."""
         was = self.registry.disk_full is not None
         low = await asyncio.to_thread(self.disk.is_low, was=was)
         if low:
@@ -159,5 +160,5 @@ class Space:
         self.audit.record(SYSTEM, what, None, {"free_mib": free})
         try:
             await self.broker.notify(OPERATOR, text)
-        except HiveError as error:  # it is a warning on every page all the same
+        except HiveError as error:  # every page shows the warning anyway
             _log.warning("could not notify the operator: %s", error.message)

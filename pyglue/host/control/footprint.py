@@ -1,10 +1,10 @@
 """The disk usage of each agent's files, and pausing agents over their quota.
 
-The files are counted by a walk that follows no link, stays on one file system, opens
-each directory in the one above and stops at the quota, so that it costs no more than
-what an agent may have. It runs in a thread, one agent at a time, and for at most a
-fiftieth of the time. Nothing is removed: the agent is held, with the reason, until the
-operator (or the manager) has made room.
+A walk counts the files. It follows no links, stays on one file system, opens each
+directory relative to its parent and stops at the quota, so its cost is bounded by what
+an agent may have. It runs in a thread, one agent at a time, for at most a fiftieth of
+the time. Nothing is removed: the agent is put on hold, with the reason, until the
+operator (or the manager) has freed space.
 """
 
 import asyncio
@@ -33,14 +33,14 @@ from pyglue.paths import Layout
 
 _EVERY_S: Final = 60.0
 _SHARE: Final = 50
-"""A walk is followed by a pause of so many times its length."""
+"""The pause after a walk, as a multiple of the walk's duration."""
 _DEPTH: Final = 200
 _log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
 class Footprint:
-    """What was counted; of ``unread`` directories it is not known what is in them."""
+    """The result of a count; the contents of ``unread`` directories are unknown."""
 
     bytes: int = 0
     files: int = 0
@@ -48,7 +48,7 @@ class Footprint:
     _linked: set[int] = field(default_factory=set)
 
     def add(self, found: os.stat_result) -> None:
-        """Count a file or directory; one with several names once."""
+        """Count a file or directory; count the bytes of hard links once."""
         self.files += 1
         if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
             if found.st_ino in self._linked:
@@ -57,7 +57,7 @@ class Footprint:
         self.bytes += found.st_blocks * 512
 
     def problem(self, name: str, quotas: Quotas) -> str | None:
-        """Return why the agent is held, None if it is within its quotas."""
+        """Return why the agent is on hold, None if it is within its quotas."""
         most, files = quotas.state_mib, quotas.state_files
         if most is not None and self.bytes > most * MIB:
             what = f"use more than {most} MiB of disk space"
@@ -83,10 +83,10 @@ def measure(
     *,
     left: frozenset[Path] = frozenset(),
 ) -> Footprint:
-    """Count what is in these directories, up to a little over the quotas. Blocks.
+    """Count the files in these directories, stopping just above the quotas. Blocks.
 
-    What cannot be read of ``left`` is no reason to hold anybody: an agent that is gone
-    made it.
+    Unreadable directories in ``left`` are ignored: they belong to agents that no longer
+    exist.
     """
     found = Footprint()
     for place in places:
@@ -139,7 +139,7 @@ def _descend(
         inner = os.open(name, flags, dir_fd=fd)
     except FileNotFoundError:
         return
-    except NotADirectoryError:  # it was changed just now
+    except NotADirectoryError:  # it was replaced just now
         return
     except OSError:
         found.unread += 1
@@ -153,7 +153,7 @@ def _listing(fd: int) -> tuple[int, Iterator[os.DirEntry[str]]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Footprints:
-    """Looks at every agent in turn."""
+    """Checks every agent in turn."""
 
     registry: Registry
     transitions: Transitions
@@ -175,7 +175,7 @@ class Footprints:
             await asyncio.sleep(max(0.0, _EVERY_S - (time.monotonic() - began)))
 
     async def look(self, agent: Agent) -> None:
-        """Hold the agent, or let it go on, by what its files take now."""
+        """Hold or resume the agent, depending on its current disk usage."""
         places, left = await asyncio.to_thread(self._places, agent.name)
         found = await asyncio.to_thread(
             measure, self.layout.state, places, self.quotas, left=left
@@ -190,7 +190,7 @@ class Footprints:
         _log.warning("%s", text)
         try:
             await self.broker.notify(OPERATOR, text)
-        except HiveError as error:  # it is a warning on every page all the same
+        except HiveError as error:  # every page shows the warning anyway
             _log.warning("could not notify the operator: %s", error.message)
 
     def _places(self, name: str) -> tuple[tuple[Path, ...], frozenset[Path]]:
@@ -209,10 +209,10 @@ def places(
     homes: frozenset[str] = frozenset(),
     others: frozenset[str] = frozenset(),
 ) -> tuple[Path, ...]:
-    """Return where an agent writes.
+    """Return the directories that an agent can write.
 
-    For the manager these are also the repositories in all ``homes``, and the state of
-    the ``others``, which are no agents now: drafts and what is kept.
+    For the manager these include the repositories in all ``homes``, and the state of
+    the ``others``, which are not agents: drafts and kept state.
     """
     return (
         layout.agent_state(name),

@@ -1,8 +1,9 @@
-"""Noticing a new login: agents that wait for one try again when the API key changes.
+"""Detecting a new login: agents that wait for one retry when the API key changes.
 
-The relay reads the key's file for every request, so a new key holds at once; agents
-whose requests were refused wait for it. hived looks at the file's status only, and
-never reads the key. A new relay counts too: on NixOS it comes with the credentials.
+The relay reads the key file for every request, so a new key takes effect immediately;
+agents whose requests were refused wait for it. hived only checks the file's status, and
+never reads the key. A new relay process counts too: on NixOS, new credentials arrive
+with a restart of the relay.
 """
 
 import asyncio
@@ -17,20 +18,20 @@ from pyglue.host.control.controls import Controls
 from pyglue.host.core.registry import Registry
 
 _LOOK_S: Final = 2.0
-"""Seconds between two looks at the key's file."""
+"""Seconds between two checks of the key file."""
 Status = tuple[int, int, int, int] | None
 Look = tuple[tuple[Status, ...], tuple[int, ...]]
 
 
 @dataclass(kw_only=True)
 class Logins:
-    """Looks at the files of the accounts' credentials and at who the relay is."""
+    """Watches the files of the accounts' credentials and the relay's process."""
 
     registry: Registry
     controls: Controls
     config: RelayConfig
     relays: Callable[[], tuple[int, ...]] = tuple
-    """The processes of the relays that are connected."""
+    """Returns the ids of the connected relay processes."""
     _seen: Look | None = field(default=None, init=False)
 
     async def watch(self) -> None:

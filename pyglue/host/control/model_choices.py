@@ -1,7 +1,7 @@
 """Which model an agent uses: its manifest's, or the operator's choice.
 
-A choice is kept in the store and used from the next turn on. ``api.operator`` calls
-this, and ``api.agent`` as a turn begins.
+A choice is stored and takes effect with the next turn. ``api.operator`` calls this, and
+``api.agent`` does when a turn begins.
 """
 
 import time
@@ -22,7 +22,7 @@ from pyglue.models import Catalogue
 
 @dataclass(frozen=True, kw_only=True)
 class ModelChoices:
-    """Chooses models and says which one a turn uses."""
+    """Sets the operator's choices, and determines the model of each turn."""
 
     registry: Registry
     transitions: Transitions
@@ -55,7 +55,7 @@ class ModelChoices:
         """Use the manifest's model again.
 
         Raises:
-            HiveError: ``not_found``, ``conflict`` if no other one was chosen.
+            HiveError: ``not_found``, ``conflict`` if it is already in use.
         """
         agent = self.registry.get(name)
         if agent.control.model is None:
@@ -79,8 +79,8 @@ class ModelChoices:
         """Return the model that the agent's next turn uses.
 
         Raises:
-            HiveError: ``model_not_allowed`` if another one was ``asked`` for, or if the
-                operator's limits do not allow what was chosen.
+            HiveError: ``model_not_allowed`` if ``asked`` is a different model, or if
+                the operator's limits do not allow the chosen one.
         """
         if asked is not None and not self.models.same(asked, agent.model):
             raise HiveError(
@@ -94,7 +94,7 @@ class ModelChoices:
         return agent.model
 
     def status(self, agent: Agent) -> ModelStatus:
-        """Return which model an agent uses, and will use."""
+        """Return the model that an agent uses, and the one that it will use next."""
         record = agent.applied or agent.record
         row, wanted = agent.control, agent.model
         active = agent.turn_model or wanted

@@ -1,8 +1,8 @@
-"""Resuming an agent: ends every park whose cause is gone, or says what still holds it.
+"""Resuming an agent: unblocks it if possible, or reports what still blocks it.
 
-What else holds an agent back (a budget, the disk, a quota) is looked at anew, not
-waited for. What the operator's word ends, it ends: a pause, a wait for the model's
-provider, for a login or for credit. ``api.operator`` calls this.
+A resume ends a pause, and a wait for the model provider, a login or credit. Other
+blocks (a budget, the disk, a quota) are checked again immediately and end if their
+cause is gone. ``api.operator`` calls this.
 """
 
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ _REMAINS: Final = frozenset(
         BlockReason.FAILED,
     }
 )
-"""What a resume cannot end; the rest it lets try again at once."""
+"""Reasons that a resume cannot end; for all others the agent retries immediately."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resuming:
-    """Lets an agent continue, as far as that can be."""
+    """Resumes agents as far as possible."""
 
     registry: Registry
     controls: Controls
@@ -45,8 +45,8 @@ class Resuming:
         """Resume the agent.
 
         Raises:
-            HiveError: ``not_found``; or why it cannot continue yet, and what ends that.
-                Its own pause is lifted then all the same.
+            HiveError: ``not_found``; or why it cannot continue yet, and the remedy.
+                Its own pause is lifted even then.
         """
         agent = self.registry.get(name)
         was_paused = agent.control.paused_at is not None

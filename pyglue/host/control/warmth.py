@@ -1,10 +1,10 @@
-"""Which agents may keep their CLI between turns: as many as the memory allows.
+"""Which agents may keep a warm CLI between turns: as many as the memory limit allows.
 
-A harness offers the CLI of a turn that ended well, with the memory that it holds. It is
-granted while all that wait fit into the limit; for a new one the least recently used
-are taken back, and under memory pressure (PSI) all of them. The harness's word is
-taken for the size: a false one only moves warmth between agents, since the limits of
-its container hold for whatever runs in it.
+After a successful turn, a harness offers to keep its CLI, and reports its memory use.
+hived grants this while all warm CLIs fit into the limit. The least recently used ones
+are evicted to make space, and all of them under memory pressure (PSI). The harness's
+size is trusted: a false one only shifts warm CLIs between agents, since the container's
+limits apply to everything in it.
 """
 
 import asyncio
@@ -26,17 +26,17 @@ from pyglue.host.core.transitions import Transitions
 from pyglue.limits import MIB, WARM_BYTES
 
 _LEAST: Final = 64 * MIB
-"""What each counts at least: no CLI is smaller."""
+"""The minimum size that each counts for: no CLI is smaller."""
 _PRESSURE: Final = Path("/proc/pressure/memory")
 _TRIGGER: Final = b"some 200000 2000000\0"
-"""Tasks stalled for memory for a tenth of two seconds."""
+"""PSI trigger: tasks stalled on memory for 200 ms within 2 s."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
 class Warmth:
-    """Grants warmth, and takes it back."""
+    """Grants and evicts warm CLIs."""
 
     registry: Registry
     transitions: Transitions
@@ -48,16 +48,16 @@ class Warmth:
 
     @property
     def limit(self) -> int:
-        """Bytes that all CLIs between turns may hold together."""
+        """Memory limit in bytes for all warm CLIs together."""
         return _quarter() if self.config.memory is None else self.config.memory
 
     @property
     def held(self) -> int:
-        """Bytes that they hold now."""
+        """Memory in bytes that warm CLIs use now."""
         return sum(agent.warm for agent in self._warm())
 
     def metrics(self) -> WarmMetrics:
-        """Return what happened since hived started."""
+        """Return the metrics since hived started."""
         return WarmMetrics(
             hits=self.hits,
             misses=self.misses,
@@ -67,7 +67,7 @@ class Warmth:
         )
 
     def turn_began(self, agent: Agent, *, warm: bool) -> None:
-        """Its CLI, if it kept one, is in use, and can not be taken back now."""
+        """Its warm CLI, if it kept one, is now in use and cannot be evicted."""
         if warm:
             self.hits += 1
         else:
@@ -75,7 +75,7 @@ class Warmth:
         self.transitions.warmed(agent, 0)
 
     def offered(self, agent: Agent, size: int) -> bool:
-        """Return whether it may keep a CLI of ``size`` bytes; 0: it keeps none."""
+        """Return whether it may keep a CLI of ``size`` bytes; 0: it offers none."""
         self.transitions.warmed(agent, 0)
         if not size:
             return False
@@ -92,17 +92,17 @@ class Warmth:
         return True
 
     def reported(self, agent: Agent, size: int) -> None:
-        """Its harness has a CLI of ``size`` bytes that nobody granted, or has none."""
+        """Its harness reports an ungranted CLI of ``size`` bytes; 0: none."""
         if agent.turn is None and not self.offered(agent, size) and size:
             _tell(agent)
 
     def take_back_all(self) -> None:
-        """End the warm CLIs of all agents."""
+        """Evict the warm CLIs of all agents."""
         for agent in tuple(self._warm()):
             self._take_back(agent)
 
     async def watch(self) -> None:
-        """Take all back whenever memory is short; runs as long as hived does."""
+        """Evict all whenever memory is short; runs as long as hived does."""
         try:
             trigger = os.open(self.pressure, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
@@ -118,9 +118,9 @@ class Warmth:
             while True:
                 await changed.wait()
                 changed.clear()
-                ready.poll(0)  # it is told once: whoever looked first has heard it
+                ready.poll(0)  # consume the event, which is reported only once
                 if self.held:
-                    _log.warning("memory is short: ending the warm CLIs")
+                    _log.warning("memory is short: evicting all warm CLIs")
                     self.take_back_all()
         except OSError as error:
             _log.info("memory pressure is not watched: %s", error.strerror)

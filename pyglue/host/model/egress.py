@@ -1,8 +1,8 @@
-"""hived's side of hive-egress: agents' sockets, policies, and what was seen.
+"""hived's side of hive-egress: agents' sockets, policies, and reported traffic.
 
-Every agent that may reach some hosts and has no network gets an ``egress.sock``. What
-hive-egress reports is an event each, and is kept here for the agent's page and the
-metrics, until hived ends.
+Every agent that may reach some hosts but has no network gets an ``egress.sock``. Each
+report of hive-egress is emitted as an event, and kept in memory for the agent's page
+and the metrics.
 """
 
 import ssl
@@ -38,7 +38,7 @@ from pyglue.store.database import Tx
 from pyglue.store.quotas import Quota
 
 _HOSTS_MAX: Final = 100
-"""Hosts that are kept of an agent; the one that was seen longest ago goes first."""
+"""Hosts remembered per agent; the least recently seen one is dropped first."""
 _Key = tuple[str, int, str | None]
 
 
@@ -50,17 +50,17 @@ class _Seen:
 
 @dataclass(kw_only=True)
 class EgressHub(Hub[EgressPolicy]):
-    """Hands sockets to hive-egress and keeps what it reports."""
+    """Hands sockets to hive-egress and records its reports."""
 
     uses: SecretUses
     _authority: str = field(default="", init=False)
-    """The certificate of the hive-egress that came last."""
+    """The certificate of the hive-egress that connected last."""
     _seen: dict[str, _Seen] = field(default_factory=dict, init=False)
     _used_up: dict[str, int] = field(default_factory=dict, init=False)
-    """Until when (Unix time) agents have used up their quota of bytes."""
+    """When the traffic quotas of agents that used theirs up reset (Unix time)."""
 
     async def open(self) -> None:
-        """Listen for the daemon, and know who used up the quota of today."""
+        """Listen for the daemon, and load which agents used up today's quota."""
         limit = self.config.quotas.egress_mib_per_day
         if limit is not None:
             now = time.time()
@@ -83,7 +83,7 @@ class EgressHub(Hub[EgressPolicy]):
         )
 
     def policy(self, agent: Agent, record: PinnedRecord) -> EgressPolicy:
-        """Return which hosts an agent may reach: none if it has a network."""
+        """Return the hosts that an agent may reach: none if it has a network."""
         until = self._used_up.get(agent.name, 0)
         is_used_up = until > time.time()
         return EgressPolicy(
@@ -103,7 +103,7 @@ class EgressHub(Hub[EgressPolicy]):
         )
 
     def handlers(self) -> Handlers:
-        """Return what answers hive-egress."""
+        """Return the handlers of hive-egress's calls."""
         handlers = Handlers()
         handlers.on(ATTACH, self._attach)
         handlers.on(REPORT, self._report)
@@ -119,14 +119,14 @@ class EgressHub(Hub[EgressPolicy]):
             self.remove(agent.name)
 
     def remove(self, name: str) -> None:
-        """Take the agent's ``egress.sock`` away."""
+        """Remove the agent's ``egress.sock``."""
         if name in self.policies:
             super().remove(name)
             self.socket_of(name).unlink(missing_ok=True)
             self._authority_of(name).unlink(missing_ok=True)
 
     def forget(self, name: str) -> None:
-        """Forget what a destroyed agent did."""
+        """Forget a destroyed agent and its traffic."""
         self.remove(name)
         self._seen.pop(name, None)
 
@@ -136,9 +136,9 @@ class EgressHub(Hub[EgressPolicy]):
         return self.config.layout.run(name) / Path(paths.INSIDE.authority).name
 
     def _place_authority(self, name: str) -> None:
-        """Put the certificate where an agent with secrets reads it; else take it away.
+        """Write the certificate for an agent with secrets; remove it otherwise.
 
-        It is written before hive-egress is answered, which serves nobody until then.
+        It is written before hive-egress gets its answer and so before it serves agents.
         """
         place = self._authority_of(name)
         if not self._authority or not self.policies[name].inject:
@@ -153,7 +153,7 @@ class EgressHub(Hub[EgressPolicy]):
 
     @property
     def problem(self) -> str | None:
-        """What is wrong, if some agent needs hive-egress and it is not there."""
+        """A sentence if agents need hive-egress but it is not connected, else None."""
         if not self.policies or self.attached():
             return None
         return (
@@ -162,12 +162,12 @@ class EgressHub(Hub[EgressPolicy]):
         )
 
     def hosts(self, name: str) -> tuple[HostUse, ...]:
-        """Return the hosts that an agent asked for, the newest first."""
+        """Return the hosts that an agent requested, the most recent first."""
         seen = self._seen.get(name, _Seen())
         return tuple(reversed(seen.hosts.values()))
 
     def totals(self, name: str) -> EgressTotals | None:
-        """Return what an agent's connections add up to; None if it had none."""
+        """Return the totals of an agent's connections; None if it had none."""
         seen = self._seen.get(name)
         return None if seen is None else seen.totals
 
@@ -180,7 +180,7 @@ class EgressHub(Hub[EgressPolicy]):
         return AttachedResult(policies=tuple(self.policies.values()))
 
     async def _report(self, params: ReportParams) -> Done:
-        await self._use(params.records)  # first: what fails is reported again
+        await self._use(params.records)  # first: if it fails, they are reported again
         for record in params.records:
             if self.registry.find(record.agent) is not None:
                 self._count(record)
@@ -196,7 +196,7 @@ class EgressHub(Hub[EgressPolicy]):
         return Done()
 
     async def _use(self, records: tuple[HostRecord, ...]) -> None:
-        """Count bytes towards the quota of the day."""
+        """Count bytes towards today's quota."""
         limit = self.config.quotas.egress_mib_per_day
         sums: Counter[str] = Counter()
         for one in records:
@@ -236,10 +236,10 @@ class EgressHub(Hub[EgressPolicy]):
 
 
 def _certificate(pem: str) -> str:
-    """Return the one certificate that ``pem`` holds, and nothing beside it.
+    """Return the certificate in ``pem``, without any surrounding text; "" if empty.
 
     Raises:
-        HiveError: ``bad_request`` if it is none.
+        HiveError: ``bad_request`` unless it is exactly one certificate.
     """
     if not pem:
         return ""
@@ -249,7 +249,7 @@ def _certificate(pem: str) -> str:
         (found,) = context.get_ca_certs(binary_form=True)
     except (ssl.SSLError, ValueError):
         raise HiveError(
-            ErrorCode.BAD_REQUEST, "The authority is no certificate in PEM."
+            ErrorCode.BAD_REQUEST, "Invalid authority: it must be one PEM certificate."
         ) from None
     return ssl.DER_cert_to_PEM_cert(found)
 

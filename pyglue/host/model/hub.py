@@ -1,8 +1,8 @@
 """hived's side of a daemon that serves agents' sockets: hive-relay, hive-egress.
 
-hived makes each agent's socket and keeps it open, so that connections wait in its
-backlog while the daemon restarts. It sends the daemon every agent's policy, anew
-whenever that changes.
+hived creates each agent's socket and keeps it open, so that connections wait in its
+backlog while the daemon restarts. It sends the daemon every agent's policy, and each
+change of it.
 """
 
 import logging
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Daemon(Generic[P]):
-    """A daemon, its sockets, and the user that it runs as (None: hived's own)."""
+    """A daemon, its sockets, and the user it runs as (None: hived's own)."""
 
     name: str
     role: Role
@@ -63,22 +63,22 @@ class Hub(ABC, Generic[P]):
     _server: Server | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        """Follow what changes an agent's policy."""
+        """Follow changes to agents' policies."""
         self._daemon = it = self.daemon()
         self._sockets = Giver(path=it.sockets, mode=_MODE, gid=it.user)
         self.transitions.listen(self.refresh)
 
     @abstractmethod
     def daemon(self) -> Daemon[P]:
-        """Return which daemon this is for."""
+        """Return the daemon that this serves."""
 
     @abstractmethod
     def policy(self, agent: Agent, record: PinnedRecord) -> P:
-        """Return what an agent may do by way of the daemon."""
+        """Return what an agent may do through the daemon."""
 
     @abstractmethod
     def handlers(self) -> Handlers:
-        """Return what answers the daemon's calls."""
+        """Return the handlers of the daemon's calls."""
 
     async def open(self) -> None:
         """Listen for the daemon."""
@@ -114,12 +114,12 @@ class Hub(ABC, Generic[P]):
             connection.notify(DETACH, DetachParams(agent=name))
 
     def refresh(self, agent: Agent) -> None:
-        """Send the agent's policy anew, if it has a socket."""
+        """Send the agent's policy if it changed and the agent has a socket."""
         if agent.name in self.policies:
             self._send(self.policy(agent, agent.policy()))
 
     def socket_of(self, name: str) -> Path:
-        """Return where an agent's socket is."""
+        """Return the path of an agent's socket."""
         return self.config.layout.run(name) / self._daemon.agent_socket
 
     def attached(self) -> bool:
@@ -127,7 +127,7 @@ class Hub(ABC, Generic[P]):
         return bool(self._connections)
 
     def pids(self) -> tuple[int, ...]:
-        """Return the processes that are connected, as far as known."""
+        """Return the ids of the connected processes, as far as known."""
         found = {one.peer_pid for one in self._connections}
         return tuple(sorted(pid for pid in found if pid))
 

@@ -1,7 +1,7 @@
-"""hived's side of the relay: what an agent may ask of the model, and money.
+"""hived's side of the relay: which requests an agent may make, and their cost.
 
-Money is set aside before a request and settled
-after it, in the store, where no agent reaches.
+Cost is reserved before a request and settled after it, in the store, which no agent can
+access.
 """
 
 import logging
@@ -42,35 +42,35 @@ _LOST: Final = 499
 _ANSWERED: Final = 200
 _RETRY_MAX_S: Final = 86400.0
 _RESET_MAX_S: Final = 7 * 86400.0
-"""How long a used-up window may hold an account's agents."""
+"""The longest that a used-up window may block an account's agents."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
 class RelayHub(Hub[ModelPolicy]):
-    """Hands sockets to the relay and keeps its books."""
+    """Hands sockets to the relay and accounts for its requests."""
 
     _answered: Callable[[int, str], Awaitable[None]] = field(init=False)
     _windows: dict[str, dict[str, RateWindow]] = field(default_factory=dict, init=False)
-    """By account and name."""
+    """Rate windows by account and name."""
 
     def __post_init__(self) -> None:
-        """There is no listener for answers yet."""
+        """Start without a listener for answered turns."""
         super().__post_init__()
         self._answered = _nobody_hears
 
     def listen(self, answered: Callable[[int, str], Awaitable[None]]) -> None:
-        """Set who hears of each turn that the provider answered, and who paid."""
+        """Set the listener for turns answered by the provider: turn and account."""
         self._answered = answered
 
     async def open(self) -> None:
-        """Listen for the relay; windows that were known before hold again."""
+        """Load the stored rate windows, and listen for the relay."""
         for account, one in await self.store.read(windows.every):
             self._windows.setdefault(account, {})[one.name] = one
         await super().open()
 
     def add(self, agent: Agent, record: PinnedRecord) -> None:
-        """Create the agent's socket; the agent waits if its account is used up."""
+        """Create the agent's socket; make it back off if its account is used up."""
         super().add(agent, record)
         until = self.used_up_until(account_of(agent, self.config.relay))
         if until is not None and agent.retry_at is None:
@@ -90,10 +90,10 @@ class RelayHub(Hub[ModelPolicy]):
         )
 
     def policy(self, agent: Agent, record: PinnedRecord) -> ModelPolicy:
-        """Return what an agent may ask: by its pinned record, the operator and hived.
+        """Return what an agent may request, by its pinned record, operator and hived.
 
-        Nothing that its harness reported is in it. A turn that runs keeps the model
-        that hived chose for it, until it ends.
+        Nothing reported by its harness enters it. A running turn keeps the model that
+        hived chose for it until it ends.
         """
         manifest = record.typed
         chosen = agent.control.model or manifest.model
@@ -113,7 +113,7 @@ class RelayHub(Hub[ModelPolicy]):
         )
 
     def handlers(self) -> Handlers:
-        """Return what answers the relay."""
+        """Return the handlers of the relay's calls."""
         handlers = Handlers()
         handlers.on(ATTACH, self._attach)
         handlers.on(RESERVE, self._reserve)
@@ -121,7 +121,7 @@ class RelayHub(Hub[ModelPolicy]):
         return handlers
 
     def windows(self) -> tuple[RateWindow, ...]:
-        """Return the windows of all accounts, named if there are several."""
+        """Return the windows of all accounts, with their names if there are several."""
         accounts = self.config.relay.accounts
         return tuple(
             replace(window, account=name if len(accounts) > 1 else "")
@@ -130,7 +130,7 @@ class RelayHub(Hub[ModelPolicy]):
         )
 
     def windows_of(self, account: str) -> tuple[RateWindow, ...]:
-        """Return an account's windows as last told, without those that reset."""
+        """Return an account's windows as last reported, without those that reset."""
         now, known = time.time(), self._windows.get(account, {})
         return tuple(one for one in known.values() if one.resets_at > now)
 
@@ -155,7 +155,7 @@ class RelayHub(Hub[ModelPolicy]):
             raise HiveError(
                 ErrorCode.AGENT_NOT_RUNNING, f"{agent.name} has no access to a model."
             )
-        if params.model not in policy.models:  # it was, when the relay looked
+        if params.model not in policy.models:  # it was when the relay checked
             raise HiveError(
                 ErrorCode.MODEL_NOT_ALLOWED,
                 f"{agent.name} may no longer use {params.model[:100]!a}.",
@@ -183,10 +183,10 @@ class RelayHub(Hub[ModelPolicy]):
         return ReserveResult(reservation=number)
 
     def _settle_orphans(self, tx: Tx, still_open: tuple[int, ...]) -> None:
-        """Settle what a dead relay had set aside, at what was set aside.
+        """Settle the reservations of a lost relay at the full reserved amount.
 
-        Nobody knows what these requests used. They were most likely sent, so anything
-        less could pass the limit: who makes a relay crash gets nothing for it.
+        The actual usage is unknown, but the requests were most likely sent. Charging
+        less could exceed the limit, and would reward crashing the relay.
         """
         for orphan in usage.orphans(tx, frozenset(still_open)):
             settled = SettleParams(
@@ -233,12 +233,12 @@ class RelayHub(Hub[ModelPolicy]):
         return Done()
 
     def _pays(self, params: SettleParams, agent: Agent) -> bool:
-        """Return whether what paid for a request pays for the agent now."""
+        """Return whether the account that paid for a request now pays for ``agent``."""
         return account_of(agent, self.config.relay) == params.account
 
 
 async def _nobody_hears(_turn: int, _account: str) -> None:
-    """Until somebody listens."""
+    """The listener until ``listen`` sets one."""
 
 
 def _check_day(tx: Tx, params: ReserveParams, limits: Limits) -> None:
