@@ -77,6 +77,12 @@ def test_a_view_is_saved_shown_and_removed(site: Site, dashboard: Dashboard) -> 
         head.get_by_role("link").click()
         expect(head).to_have_attribute("aria-sort", way)
     expect(page).to_have_url(f"{site.url}/?state=needs-you&sort=-name")
+    folded = page.get_by_text("Save view…")
+    folded.click()
+    expect(page.get_by_label("Name of this filter and order")).to_be_focused()
+    page.keyboard.press("Escape")  # another day
+    expect(page.get_by_label("Name of this filter and order")).to_be_hidden()
+    expect(folded).to_be_focused()
     save(page, "Stuck <b>")
     expect(views(page)).to_have_text(["Stuck <b>"])
     expect(views(page)).to_have_attribute("aria-current", "true")

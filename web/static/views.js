@@ -63,12 +63,18 @@ export function watchViews() {
     event.preventDefault();
     const name = form.querySelector("input").value.trim();
     if (!name) return;
-    keep([...stored().filter((one) => one.name !== name), { name, query: clean(location.search) }]);
+    const asked = query(); // the form's: what was typed last may not be in the address yet
+    keep([...stored().filter((one) => one.name !== name), { name, query: asked }]);
     form.reset();
     folded.open = false;
     place.querySelector("[aria-current]")?.focus();
   });
   folded.addEventListener("toggle", () => { if (folded.open) form.querySelector("input").focus(); });
+  folded.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    folded.open = false;
+    folded.firstElementChild.focus();
+  });
   document.addEventListener("hive:filter", show);
   addEventListener("storage", ({ key }) => { if (key === KEY) show(); });
   show();
