@@ -127,11 +127,15 @@ class Approval:
         """Choose how the diff is drawn."""
         self.page.get_by_test_id(f"view-{view}").click()
 
+    def boxes(self) -> list[Locator]:
+        """Return what has to be ticked before approving."""
+        form = self.page.get_by_test_id("approve-form")
+        return form.get_by_role("checkbox").all()
+
     def approve(self) -> None:
         """Tick what has to be ticked, and approve."""
-        confirm = self.page.get_by_test_id("confirm")
-        if confirm.count():
-            confirm.check()
+        for box in self.boxes():
+            box.check()
         self.page.get_by_test_id("approve").click()
 
     def deny(self, reason: str) -> None:

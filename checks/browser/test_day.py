@@ -58,7 +58,7 @@ def approve(site: Site, dashboard: Dashboard, hand: Hand) -> None:
     row = dashboard.waiting().first
     expect(row).to_contain_text("May use 2 more tools")
     hand.click(row.get_by_role("link", name="Review"))
-    hand.click(hand.page.get_by_test_id("confirm"))
+    hand.click(hand.page.get_by_test_id("accept"))
     hand.click(hand.page.get_by_test_id("approve"))
     expect(hand.page.get_by_test_id("approval-state")).to_have_attribute(
         "data-state", "building"

@@ -36,8 +36,8 @@ def test_a_opens_the_approval_and_then_goes_to_its_button(
 def test_keys_work_after_a_tick(site: Site, logged_in: Dashboard) -> None:
     page = logged_in.approval(7).page
     logged_in.live()
-    page.get_by_test_id("confirm").check()
-    expect(page.get_by_test_id("confirm")).to_be_focused()
+    page.get_by_test_id("accept").check()
+    expect(page.get_by_test_id("accept")).to_be_focused()
     page.keyboard.press("d")
     expect(page.get_by_label("Reason (sent to the manager)")).to_be_focused()
     page.goto(f"{site.url}/messages")

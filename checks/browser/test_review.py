@@ -1,11 +1,13 @@
 """The files of an approval: folded, ticked as viewed, gone through by keys."""
 
+import msgspec
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
 from checks.kits.web import data as data
 from checks.kits.web.app import show_diff
+from pyglue.api.approvals import Danger, Effect, PolicyChange
 
 
 def _files(page: Page) -> list[Locator]:
@@ -163,12 +165,64 @@ def test_more_lines_are_shown_in_place(site: Site, dashboard: Dashboard) -> None
 def test_more_lines_without_scripts(site: Site, browser: Browser) -> None:
     show_diff(site.hive, data.file_diff("agent.nix", OLD, NEW))
     with browser.new_context(java_script_enabled=False) as context:
-        page = context.new_page()
-        page.goto(site.link())
-        page.get_by_role("button", name="Log in").click()
-        page.goto(f"{site.url}/approvals/7?view=split")
+        dashboard = Dashboard(context.new_page(), site.url)
+        dashboard.log_in(site.link(), scripts=False)
+        page = dashboard.approval(7, "?view=split").page
         page.get_by_role("link", name="20 lines above").first.click()
         expect(page.locator("#line-0-18")).to_be_in_viewport()
         expect(page.locator(".split")).to_be_visible()
         page.get_by_role("link", name="all 17 lines").click()
         expect(page.locator("#line-0-1")).to_be_in_viewport()
+
+
+def _critical(site: Site) -> None:
+    changes = [
+        PolicyChange(one, Effect.WIDENS, f"May {one}.", None, None, danger=how)
+        for one, how in (
+            ("use the network", Danger.CRITICAL),
+            ("run anything", Danger.CRITICAL),
+            ("use opus", Danger.MEDIUM),
+        )
+    ]
+    old = site.hive.approvals[7]
+    site.hive.approvals[7] = msgspec.structs.replace(old, policy=tuple(changes))
+
+
+def test_each_critical_change_is_accepted_by_keys(
+    site: Site, dashboard: Dashboard
+) -> None:
+    _critical(site)
+    approval = dashboard.approval(7)
+    page = approval.page
+    dashboard.live()
+    first, second = approval.boxes()
+    page.keyboard.press("a")
+    page.keyboard.press("Enter")
+    expect(first).to_be_focused()  # the browser asks for it
+    page.keyboard.press("Space")
+    site.hive.emit("approval.changed", "alice", approval=7, state="pending")
+    expect(first).to_be_checked()
+    page.keyboard.press("Tab")
+    expect(second).to_be_focused()
+    assert site.hive.called("approve") == []
+    page.keyboard.press("Space")
+    page.keyboard.press("a")
+    page.keyboard.press("Enter")
+    approval.expect_state("building")
+    (asked,) = site.hive.called("approve")
+    assert asked.accepted == (1, 2)
+
+
+def test_each_critical_change_is_accepted_without_scripts(
+    site: Site, browser: Browser
+) -> None:
+    _critical(site)
+    with browser.new_context(java_script_enabled=False) as context:
+        dashboard = Dashboard(context.new_page(), site.url)
+        approval = dashboard.log_in(site.link(), scripts=False).approval(7)
+        approval.boxes()[0].check()
+        approval.page.get_by_test_id("approve").click()
+        assert site.hive.called("approve") == []
+        approval.boxes()[1].check()
+        approval.page.get_by_test_id("approve").click()
+        approval.expect_state("building")

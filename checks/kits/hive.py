@@ -18,7 +18,13 @@ from checks.kits.net import free_port
 from checks.kits.patience import PATIENCE_S
 from checks.kits.processes import command, family
 from pyglue.api import operator as api
-from pyglue.api.approvals import ApprovalsParams, ApprovalSummary, ApproveParams
+from pyglue.api.approvals import (
+    ApprovalParams,
+    ApprovalsParams,
+    ApprovalSummary,
+    ApproveParams,
+    critical,
+)
 from pyglue.api.common import PROTOCOL, AgentState, HelloParams, NoParams
 from pyglue.api.events import Event, SubscribeParams
 from pyglue.api.inbox import InboxFilter, InboxParams, OperatorSendParams
@@ -169,10 +175,13 @@ class Hive:
 
     async def approve(self, proposal: ProposalResult) -> Operation:
         """Approve as proposed and wait for the deploy's end."""
+        seen = ApprovalParams(id=proposal.approval)
+        detail = await self.operator.call(api.APPROVAL, seen)
         params = ApproveParams(
             id=proposal.approval,
             commit=proposal.commit,
             manifest=proposal.manifest_sha256,
+            accepted=critical(detail.policy),
         )
         number = (await self.operator.call(api.APPROVE, params)).operation
         return await self.operation(number)

@@ -18,7 +18,7 @@ from checks.kits.events import data
 from checks.kits.git import git, git_pack
 from checks.kits.nix.system import UID, SystemKit, environment
 from checks.kits.patience import PATIENCE_S
-from pyglue.api.approvals import ApprovalDetail, ApproveParams
+from pyglue.api.approvals import ApprovalDetail, ApproveParams, critical
 from pyglue.api.common import PROTOCOL, HarnessReport, HelloParams
 from pyglue.api.events import Event
 from pyglue.api.journal import JournalUnit
@@ -157,6 +157,7 @@ class Way:
             id=proposal.approval,
             commit=proposal.commit,
             manifest=proposal.manifest_sha256,
+            accepted=critical((await self.detail(proposal)).policy),
         )
         return await self.hive.services.approvals.approve(params, "operator")
 

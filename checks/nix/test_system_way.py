@@ -17,7 +17,7 @@ from checks.kits.nix.standin import make_nixpkgs
 from checks.kits.nix.system import REVISION, SystemKit, environment
 from checks.kits.patience import PATIENCE_S
 from checks.kits.way import Way, opened
-from pyglue.api.approvals import ApprovalState, ApproveParams, Effect
+from pyglue.api.approvals import ApprovalState, ApproveParams, Effect, critical
 from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import PurgeParams
 from pyglue.api.manager import AgentParams
@@ -246,6 +246,7 @@ async def test_a_rebuild_to_another_system_is_a_proposal_with_its_packages(
             id=made.approval,
             commit=seen.approval.commit,
             manifest=seen.approval.manifest_sha256,
+            accepted=critical(seen.policy),
         )
         begun = await services.approvals.approve(params, "operator")
         assert (await services.operations.get(begun.id, PATIENCE_S)).error is None

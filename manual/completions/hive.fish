@@ -51,7 +51,7 @@ function _shtab_hive_using
 end
 
 set -g _shtab_hive_commands run demo manifest logs shell audit restore-backup completion login metrics-token status agents approvals approval approve deny request-changes send inbox spawn start stop restart pause resume cancel queue compact new-session model workspace notifications accounts account secret wakeups drafts draft discard kept destroy restore purge compare rollback retry rebuild operations cancel-operation export import backup doctor
-set -g _shtab_hive_opts_with_value --agent --anchors --as --comment --commit --config --description --into --keep --lines --manifest --messages --nixpkgs-lib --notify-url-file --output --port --program --reason --recipient --reply-to --settings --show --since --socket --state --unit --until --what --who -n -o
+set -g _shtab_hive_opts_with_value --accept --agent --anchors --as --comment --commit --config --description --into --keep --lines --manifest --messages --nixpkgs-lib --notify-url-file --output --port --program --reason --recipient --reply-to --settings --show --since --socket --state --unit --until --what --who -n -o
 
 complete -c hive -e
 complete -c hive -f
@@ -166,6 +166,7 @@ complete -c hive -n '_shtab_hive_using approve' -l state -x -d 'state directory 
 complete -c hive -n '_shtab_hive_using approve' -l socket -x -d 'path of hived'"'"'s operator socket'
 complete -c hive -n '_shtab_hive_using approve' -l commit -x -d 'commit SHA shown by hive approval'
 complete -c hive -n '_shtab_hive_using approve' -l manifest -x -d 'manifest hash shown by hive approval'
+complete -c hive -n '_shtab_hive_using approve' -l accept -x -d 'number of a critical change shown by hive approval; needed for each'
 complete -c hive -n '_shtab_hive_using approve' -l no-wait -d 'do not wait until the operation has finished'
 complete -c hive -n '_shtab_hive_using; and test $_shtab_hive_npos -eq 0' -a deny -d 'deny a proposal with a reason'
 complete -c hive -n '_shtab_hive_using deny' -s h -l help -d 'show this help message and exit'

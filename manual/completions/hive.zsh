@@ -140,6 +140,7 @@ _shtab_hive_approve_options=(
   "--socket[path of hived\'s operator socket]:socket:"
   "--commit[commit SHA shown by hive approval]:SHA:"
   "--manifest[manifest hash shown by hive approval]:HASH:"
+  "*--accept[number of a critical change shown by hive approval\; needed for each]:N:"
   "--no-wait[do not wait until the operation has finished]"
   ":approval ID:"
 )

@@ -3,6 +3,7 @@
 The calls are declared in ``operator``; these are their types.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -69,6 +70,15 @@ class PolicyChange(Result, frozen=True):
     before: str | None
     after: str | None
     danger: Danger | None = None
+
+
+def critical(policy: Sequence[PolicyChange]) -> tuple[int, ...]:
+    """Return the critical changes of an approval, by their numbers in it, from 1."""
+    return tuple(
+        number
+        for number, change in enumerate(policy, 1)
+        if change.danger is Danger.CRITICAL
+    )
 
 
 class ApprovalSummary(Result, frozen=True):
@@ -257,11 +267,16 @@ class Comparison(Result, frozen=True):
 
 
 class ApproveParams(Params, frozen=True):
-    """Approve exactly what was shown."""
+    """Approve exactly what was shown.
+
+    ``accepted`` has the number of each critical change in ``policy``, from 1, and of
+    nothing else.
+    """
 
     id: Id
     commit: HexSha
     manifest: HexSha
+    accepted: Annotated[tuple[Id, ...], Meta(max_length=10_000)] = ()
 
 
 class DenyParams(Params, frozen=True):

@@ -23,6 +23,7 @@ from pyglue.api.approvals import (
     DenyParams,
     QuotedComment,
     RequestChangesParams,
+    critical,
 )
 from pyglue.api.common import (
     Done,
@@ -153,6 +154,9 @@ class Decisions:
                 ErrorCode.STALE,
                 "What you saw is not what is proposed now. Read it again.",
             )
+        wanted = critical((await self._pending(params.id)).policy)
+        if sorted(params.accepted) != list(wanted):
+            raise HiveError(ErrorCode.BAD_REQUEST, "Nothing was approved.")
         self.operations[12] = self._operation(12, OperationState.RUNNING, row.id)
         self.set_approval(
             row.id,

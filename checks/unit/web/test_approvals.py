@@ -12,11 +12,13 @@ from pyglue.api.approvals import (
     ApprovalKind,
     ApproveParams,
     ChangesRequested,
+    Danger,
     DiffBase,
     Effect,
     LineComment,
     PolicyChange,
     QuotedComment,
+    critical,
 )
 from pyglue.api.diff import FileStatus
 from pyglue.api.wakeups import ScheduleView
@@ -76,10 +78,11 @@ def test_the_whole_diff_as_text(operator: Operator) -> None:
     assert operator.get("/approvals/7/diff.txt?file=99").text == ""
 
 
-def decide(operator: Operator, **changed: str) -> Any:
+def decide(operator: Operator, **changed: Any) -> Any:
     row = operator.hive.approvals[7].approval
+    accept = list(map(str, critical(operator.hive.approvals[7].policy)))
     form = {"commit": row.commit, "manifest": row.manifest_sha256, "confirm": "yes"}
-    return operator.post("/approvals/7/approve", {**form, **changed})
+    return operator.post("/approvals/7/approve", {**form, "accept": accept, **changed})
 
 
 def test_approving_names_what_was_seen(operator: Operator) -> None:
@@ -87,7 +90,9 @@ def test_approving_names_what_was_seen(operator: Operator) -> None:
     answer = decide(operator)
     assert (answer.status_code, answer.location) == (303, "/approvals/7")
     assert operator.hive.called("approve") == [
-        ApproveParams(id=7, commit=row.commit, manifest=row.manifest_sha256)
+        ApproveParams(
+            id=7, commit=row.commit, manifest=row.manifest_sha256, accepted=(1,)
+        )
     ]
     html = operator.get("/approvals/7").text
     assert 'Deploying… (<a href="/operations/12">operation 12</a>)' in html
@@ -96,7 +101,47 @@ def test_approving_names_what_was_seen(operator: Operator) -> None:
     assert "approve-form" not in html
 
 
+def change(option: str, danger: Danger) -> PolicyChange:
+    return PolicyChange(
+        option, Effect.WIDENS, f"May {option}.", None, None, danger=danger
+    )
+
+
+def test_each_critical_change_has_a_box(operator: Operator) -> None:
+    hive = operator.hive
+    policy = (
+        change("network", Danger.CRITICAL),
+        change("shell", Danger.CRITICAL),
+        change("model", Danger.MEDIUM),
+    )
+    hive.approvals[7] = msgspec.structs.replace(hive.approvals[7], policy=policy)
+    html = operator.get("/approvals/7").text
+    boxes = re.findall(r'name="accept" value="(\d)" id="accept-\1" required', html)
+    assert boxes == ["1", "2"]
+    assert "Accept each of 2 critical changes" in html
+    assert 'name="confirm"' not in html
+    for wrong in (["1"], [], ["1", "2", "3"], ["1", "1"], ["x", "1"], ["9" * 40]):
+        answer = decide(operator, accept=wrong, confirm="yes")
+        assert answer.status_code == 400
+        assert "Nothing was approved" in answer.text or wrong == ["9" * 40]
+    assert hive.approvals[7].approval.state == "pending"
+    assert decide(operator, confirm="").status_code == 303
+
+
+def test_what_is_not_shown_is_confirmed_besides(operator: Operator) -> None:
+    show_diff(operator.hive, data.binary("logo.png"))
+    html = operator.get("/approvals/7").text
+    assert 'name="accept"' in html
+    assert "1 file is not shown in full here" in html
+    assert decide(operator, confirm="").status_code == 400
+    assert decide(operator).status_code == 303
+
+
 def test_widening_needs_the_operator_s_word(operator: Operator) -> None:
+    hive = operator.hive
+    policy = (change("model", Danger.MEDIUM),)
+    hive.approvals[7] = msgspec.structs.replace(hive.approvals[7], policy=policy)
+    assert 'name="accept"' not in operator.get("/approvals/7").text
     answer = decide(operator, confirm="")
     assert answer.status_code == 400
     assert "Nothing was approved" in answer.text

@@ -44,7 +44,7 @@ FORMS: list[tuple[str, dict[str, str]]] = [
     ("/agents/alice/start", {}),
     ("/agents/alice/restart", {}),
     ("/agents/spawn", {"name": "erin", "description": ""}),
-    ("/approvals/7/approve", {"commit": "a", "manifest": "b", "confirm": "yes"}),
+    ("/approvals/7/approve", {"commit": "a", "manifest": "b", "accept": "1"}),
     ("/approvals/7/deny", {"reason": "no"}),
     ("/approvals/7/request-changes", {"text": "no"}),
     ("/api/approvals/7/request_changes", {"text": "no"}),

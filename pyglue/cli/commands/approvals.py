@@ -42,6 +42,14 @@ def approve_arguments(parser: argparse.ArgumentParser) -> None:
         help="manifest hash shown by hive approval",
     )
     parser.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        type=int,
+        metavar="N",
+        help="number of a critical change shown by hive approval; needed for each",
+    )
+    parser.add_argument(
         "--no-wait",
         action="store_true",
         help="do not wait until the operation has finished",
@@ -111,7 +119,10 @@ def approval(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 def approve(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     """Approve what was reviewed, and follow the operation."""
     params = ApproveParams(
-        id=arguments.id, commit=arguments.commit, manifest=arguments.manifest
+        id=arguments.id,
+        commit=arguments.commit,
+        manifest=arguments.manifest,
+        accepted=tuple(arguments.accept),
     )
     number = client.call(api.APPROVE, params).operation
     return ended(client, number, wait=not arguments.no_wait)

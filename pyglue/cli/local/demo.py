@@ -24,6 +24,7 @@ from pyglue.api.approvals import (
     ApprovalsParams,
     ApprovalState,
     ApproveParams,
+    critical,
 )
 from pyglue.api.inbox import InboxFilter, InboxParams, OperatorSendParams
 from pyglue.api.manager import AgentParams
@@ -177,7 +178,10 @@ def _proposal(client: SyncClient, told: Story) -> ApprovalDetail:
 def _approve(client: SyncClient, detail: ApprovalDetail) -> None:
     seen = detail.approval
     approve = ApproveParams(
-        id=seen.id, commit=seen.commit, manifest=seen.manifest_sha256
+        id=seen.id,
+        commit=seen.commit,
+        manifest=seen.manifest_sha256,
+        accepted=critical(detail.policy),
     )
     number = client.call(APPROVE, approve).operation
     operation = client.call(

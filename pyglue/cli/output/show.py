@@ -10,13 +10,14 @@ from pyglue.api.approvals import (
     DiffBase,
     PolicyChange,
     QuotedComment,
+    critical,
 )
 from pyglue.api.diff import FileDiff
 from pyglue.api.secrets import SecretUse
 from pyglue.api.wakeups import ScheduleView, WebhookView
 from pyglue.cli.output.show_system import system_lines
 from pyglue.cli.output.times import moment
-from pyglue.display import named, visible
+from pyglue.display import listed, named, visible
 
 KINDS = {
     ApprovalKind.SPAWN: "spawn",
@@ -69,10 +70,11 @@ def approval_text(detail: ApprovalDetail) -> str:
     for diff in detail.diffs:
         if diff.base is DiffBase.RUNNING:
             lines += ["", *(line for file in diff.files for line in _file(file))]
-    lines += [
-        "",
-        f"hive approve {row.id} --commit {row.commit} --manifest {row.manifest_sha256}",
-    ]
+    command = f"hive approve {row.id} --commit {row.commit}"
+    lines += ["", f"{command} --manifest {row.manifest_sha256}"]
+    if numbers := critical(detail.policy):
+        which = listed([str(number) for number in numbers])
+        lines.append(f"with --accept N for each critical change, once read: {which}")
     return "\n".join(lines)
 
 
@@ -91,10 +93,12 @@ def comparison_text(found: Comparison) -> str:
 
 def _policy(changes: Sequence[PolicyChange]) -> list[str]:
     lines = ["", "Permission changes:"]
-    for change in changes:
-        lines.append(
-            f"  {change.effect.value:<18} {visible(change.sentence, limit=_WHOLE)}"
-        )
+    numbers = critical(changes)
+    for number, change in enumerate(changes, 1):
+        effect = change.effect.value
+        if number in numbers:
+            effect = f"{effect}, critical {number}"
+        lines.append(f"  {effect:<18} {visible(change.sentence, limit=_WHOLE)}")
     return lines if changes else [*lines, "  nothing"]
 
 

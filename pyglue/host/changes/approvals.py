@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,11 +19,13 @@ from pyglue.api.approvals import (
     DenyParams,
     QuotedComment,
     RequestChangesParams,
+    critical,
 )
 from pyglue.api.events import ApprovalChanged, Event
 from pyglue.api.manager import WithdrawParams
 from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
+from pyglue.display import listed
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
@@ -74,7 +77,8 @@ class Approvals:
 
         Raises:
             HiveError: ``not_found``; ``stale`` if it is no longer pending, or differs
-                from what the operator saw; ``unavailable`` if it cannot be recorded.
+                from what the operator saw; ``bad_request`` unless exactly its critical
+                changes are accepted; ``unavailable`` if it cannot be recorded.
         """
 
         self.audit.ready()
@@ -89,6 +93,7 @@ class Approvals:
                     "it again.",
                     details={"commit": row.commit, "manifest": row.manifest_sha256},
                 )
+            _check_accepted(row, params.accepted)
             kind = OPERATIONS[row.kind]
             operation = self.operations.insert(
                 tx, kind, row.agent, by=by, approval=row.id
@@ -254,6 +259,22 @@ class Approvals:
         if comments:
             data["comments"] = comments
         self.audit.record(by, what, row.agent, data)
+
+
+def _check_accepted(row: ApprovalRow, accepted: Sequence[int]) -> None:
+    wanted = critical(row.policy)
+    if sorted(accepted) == list(wanted):
+        return
+    told, said = (
+        listed([str(number) for number in some]) if some else "none"
+        for some in (wanted, accepted)
+    )
+    raise HiveError(
+        ErrorCode.BAD_REQUEST,
+        f"Nothing was approved. The critical changes of approval {row.id}: {told}. You "
+        f"accepted: {said}. Review each, and accept exactly these.",
+        details={"critical": list(wanted)},
+    )
 
 
 def _pending(tx: Tx, number: int) -> ApprovalRow:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pyglue.api.approvals import ApproveParams
+from pyglue.api.approvals import ApproveParams, critical
 from pyglue.api.events import HiveWarning
 from pyglue.config import DeclaredAgent, HiveConfig
 from pyglue.errors import ErrorCode, HiveError
@@ -25,6 +25,7 @@ from pyglue.host.changes.approvals import Approvals
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.warnings import Warnings
+from pyglue.store import approvals as rows
 from pyglue.store.database import Store
 
 _FILES_MAX: Final = 2000
@@ -89,11 +90,16 @@ class Declared:
         proposal = await self.proposals.declare(
             name, files, f"First start of {name}", self._by
         )
+        row = await self.approvals.store.read(
+            lambda reader: rows.get(reader, proposal.approval)
+        )
         await self.approvals.approve(
             ApproveParams(
                 id=proposal.approval,
                 commit=proposal.commit,
                 manifest=proposal.manifest_sha256,
+                # Who declares an agent has written or read its files.
+                accepted=critical(row.policy),
             ),
             self._by,
         )

@@ -22,6 +22,7 @@ from pyglue.api.approvals import (
     Effect,
     PolicyChange,
     RequestChangesParams,
+    critical,
 )
 from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.operator import (
@@ -155,7 +156,7 @@ def diff_text(number: int) -> Response:
 
 @blueprint.post("/approvals/<int:number>/approve")
 def approve(number: int) -> BaseResponse:
-    """Approve exactly the commit and manifest that the form names."""
+    """Approve exactly the commit, manifest and critical changes that the form names."""
     commit, manifest = needed("commit", "the commit"), needed("manifest", "the hash")
     if request.form.get("confirm") != "yes" and _caution(_detail(number)):
         raise HiveError(
@@ -163,7 +164,10 @@ def approve(number: int) -> BaseResponse:
             "Nothing was approved. Go back, tick the box above the Approve button to "
             "confirm that you have reviewed the change, and approve again.",
         )
-    asked = ApproveParams(id=number, commit=commit, manifest=manifest)
+    accepted = tuple(request.form.getlist("accept", type=int))
+    asked = ApproveParams(
+        id=number, commit=commit, manifest=manifest, accepted=accepted
+    )
     operation = hive().call(APPROVE, asked).operation
     text = f"Approved {commit[:12]}. Deploying…"
     return done(text, f"/approvals/{number}", operation=operation)
@@ -218,6 +222,7 @@ def _decision(detail: ApprovalDetail) -> dict[str, Any]:
         "operation": operation,
         "others": _others(detail),
         "caution": _caution(detail),
+        "accept": critical(detail.policy),
         "paths": sorted({file.path for one in detail.diffs for file in one.files}),
         "comment_fields": comments.FIELDS,
     }
@@ -234,11 +239,15 @@ def _others(detail: ApprovalDetail) -> tuple[int, ...]:
 
 
 def _caution(detail: ApprovalDetail) -> str | None:
-    """Return the confirmations that an approval needs, if any."""
+    """Return what an approval needs confirmed besides its critical changes, if any.
+
+    Where there are some, each has a box of its own, and what widens needs no other.
+    """
     if detail.approval.state is not ApprovalState.PENDING:
         return None
-    widens = bool(detail.approval.widens) or any(
-        one.effect is Effect.WIDENS for one in detail.policy
+    widens = not critical(detail.policy) and (
+        bool(detail.approval.widens)
+        or any(one.effect is Effect.WIDENS for one in detail.policy)
     )
     running = next((d for d in detail.diffs if d.base is DiffBase.RUNNING), None)
     files = running.files if running else ()
