@@ -1,6 +1,9 @@
 """The files of an approval: folded, ticked as viewed, gone through by keys."""
 
+from typing import Literal
+
 import msgspec
+import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from checks.browser.conftest import Site
@@ -226,3 +229,34 @@ def test_each_critical_change_is_accepted_without_scripts(
         approval.boxes()[1].check()
         approval.page.get_by_test_id("approve").click()
         approval.expect_state("building")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_an_agent_explains_a_change(
+    site: Site, dashboard: Dashboard, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    page = dashboard.approval(7).page
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    dashboard.live()
+    section = page.get_by_test_id("explain-section")
+    expect(section.get_by_label("Agent", exact=True)).to_have_value("manager")
+    section.get_by_role("button", name="Explain this change").click()
+    expect(dashboard.flash()).to_contain_text("Asked manager to explain approval 7.")
+    asked = site.hive.messages[0]
+    site.hive.emit("message.sent", "manager", id=asked.id, sender="operator")
+    expect(section).to_contain_text("manager was asked.")
+    text = "It may **run anything**:\n\n- `Bash`\n- [x](javascript:alert(1))\n"
+    number = asked.id + 1
+    fields = {"sender": "manager", "recipient": "operator", "reply_to": asked.id}
+    site.hive.messages.insert(0, data.message(number, body=text, **fields))
+    site.hive.emit("message.sent", "operator", id=number, sender="manager")
+    said = section.get_by_test_id("explanation")
+    expect(said.locator("strong")).to_have_text("run anything")
+    expect(section).to_contain_text("which nobody has checked")
+    assert said.get_by_role("link").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    section.get_by_role("link", name="Question and thread").click()
+    expect(page.get_by_test_id("drawer")).to_contain_text("Explain approval 7")
+    page.keyboard.press("Escape")
+    section.scroll_into_view_if_needed()

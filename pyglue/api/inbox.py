@@ -130,8 +130,8 @@ class MessagesParams(Params, frozen=True):
     """All messages of the hive, newest first, older than ``before``.
 
     ``agent`` is their sender or recipient, and so is ``peer``: with both, these two
-    wrote to each other; ``without`` is neither. ``text`` occurs in their body, ignoring
-    case; ``clip`` limits the characters of each body.
+    wrote to each other; ``without`` is neither; ``sender`` wrote them. ``text`` occurs
+    in their body, ignoring case; ``clip`` limits the characters of each body.
     """
 
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
@@ -139,6 +139,7 @@ class MessagesParams(Params, frozen=True):
     agent: AgentName | None = None
     peer: AgentName | None = None
     without: AgentName | None = None
+    sender: AgentName | None = None
     kind: MessageKind | None = None
     text: Annotated[str, Meta(max_length=200)] = ""
     clip: Clip | None = None

@@ -118,6 +118,7 @@ def flow(
     agent: str | None,
     peer: str | None = None,
     without: str | None = None,
+    sender: str | None = None,
     kind: MessageKind | None = None,
     text: str = "",
     clip: int | None = None,
@@ -125,7 +126,7 @@ def flow(
     """Return all messages, newest first; ``text`` ignores the case of ASCII letters.
 
     At most ``clip`` characters of each body. ``peer`` is the other side of ``agent``,
-    or on either side without one; ``without`` is on neither.
+    or on either side without one; ``without`` is on neither, and ``sender`` wrote them.
     """
     if agent is None:
         agent, peer = peer, None
@@ -139,10 +140,12 @@ def flow(
     )
     asked = (kind, kind, like, like, without, without)
     values: tuple[object, ...] = (before or 2**62, *asked)
-    if agent is None:
+    if agent is None and sender is not None:
+        rows = reader.execute(newest.format("AND sender = ?"), *values, sender, limit)
+    elif agent is None:
         rows = reader.execute(newest.format(""), *values, limit)
     else:  # each side has an index; OR would read the whole table
-        other = "AND (? IS NULL OR {} = ?)"
+        other = "AND (? IS NULL OR {} = ?) AND (? IS NULL OR sender = ?)"
         sent, got = (
             newest.format(f"AND {side} = ? {other.format(its)}")
             for side, its in zip(_SIDES, reversed(_SIDES), strict=True)
@@ -150,8 +153,8 @@ def flow(
         rows = reader.execute(
             f"SELECT * FROM (SELECT * FROM ({sent}) UNION SELECT * FROM ({got})) "
             "ORDER BY id DESC LIMIT ?",
-            *(*values, agent, peer, peer, limit),
-            *(*values, agent, peer, peer, limit),
+            *(*values, agent, peer, peer, sender, sender, limit),
+            *(*values, agent, peer, peer, sender, sender, limit),
             limit,
         )
     return tuple(

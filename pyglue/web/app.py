@@ -7,6 +7,7 @@ only assembles the parts: guard, views, template environment, errors.
 
 import time
 from pathlib import Path
+from typing import Final
 
 from flask import Flask, g
 from jinja2 import StrictUndefined
@@ -29,6 +30,7 @@ from pyglue.web.pages import (
     bulk,
     command,
     display,
+    explain,
     files,
     formats,
     inbox,
@@ -48,6 +50,27 @@ from pyglue.web.pages.budget import budget
 from pyglue.web.pages.markdown import markdown
 from pyglue.web.pages.sparkline import sparkline
 from pyglue.web.pages.text import clip, finalize, is_clipped
+
+_PAGES: Final = (
+    login,
+    display,
+    files,
+    activity,  # before the overview, whose fragments have any name
+    waiting,
+    overview,
+    inbox,
+    messages,
+    notifications,
+    explain,
+    approvals,
+    agents,
+    command,
+    bulk,
+    queue,
+    life,
+    versions,
+    hooks,
+)
 
 
 def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
@@ -85,25 +108,7 @@ def create_app(config: HiveConfig, *, share: Path | None = None) -> Flask:
     app.teardown_request(rpc.close_link)
     errors.init(app)
     _templates(app)
-    for module in (
-        login,
-        display,
-        files,
-        activity,  # before the overview, whose fragments have any name
-        waiting,
-        overview,
-        inbox,
-        messages,
-        notifications,
-        approvals,
-        agents,
-        command,
-        bulk,
-        queue,
-        life,
-        versions,
-        hooks,
-    ):
+    for module in _PAGES:
         app.register_blueprint(module.blueprint)
     table.init(app)
     stream.init(app, known.hub)

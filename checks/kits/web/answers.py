@@ -33,7 +33,15 @@ from pyglue.api.inbox import (
 )
 from pyglue.api.journal import JournalLine, JournalPage, JournalParams
 from pyglue.api.lifecycle import DraftsResult, DraftView, KeptResult, KeptView
-from pyglue.api.messages import Mark, Message, MessageKind, Priority, ShownMessage
+from pyglue.api.messages import (
+    Mark,
+    Message,
+    MessageKind,
+    Priority,
+    Progress,
+    ShownMessage,
+    Stage,
+)
 from pyglue.api.notify import NotifyEvent
 from pyglue.api.overview import (
     AgentDetail,
@@ -273,13 +281,32 @@ class Answers(Decisions):
             if (params.before is None or one.id < params.before)
             and params.text.casefold() in one.body.casefold()
             and (params.without not in (one.sender, one.recipient))
+            and params.sender in (None, one.sender)
             and (
                 params.peer is None
                 or {one.sender, one.recipient} == {params.agent, params.peer}
             )
         ]
-        shown = (_shown(one, params.clip) for one in rows[: params.limit])
+        shown = (
+            msgspec.structs.replace(
+                _shown(one, params.clip), progress=self._progress(one)
+            )
+            for one in rows[: params.limit]
+        )
         return MessagesResult(messages=tuple(shown))
+
+    def _progress(self, message: Message) -> Progress | None:
+        """Return what the first reply to a message of the operator's is, if any."""
+        if message.sender != "operator":
+            return None
+        replies = [
+            one.id
+            for one in self.messages
+            if one.reply_to == message.id and one.sender == message.recipient
+        ]
+        answer = min(replies, default=None)
+        stage = Stage.QUEUED if answer is None else Stage.DONE
+        return Progress(stage=stage, answer=answer)
 
     async def _questions(self, _params: NoParams) -> QuestionsResult:
         return QuestionsResult(questions=tuple(self.questions))

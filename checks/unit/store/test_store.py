@@ -367,3 +367,7 @@ async def test_the_flow_is_filtered_and_searched(store: Store) -> None:
     assert await found(agent="alice", without="bob") == ["carol"]
     assert await found(without="alice") == []
     assert await found(without="carol") == ["bob", "alice"]
+    assert await found(sender="bob") == ["bob"]
+    assert await found(sender="alice", agent="bob") == ["alice"]
+    assert await found(sender="carol", agent="bob") == []
+    assert await found(sender="bob", text="discount") == []

@@ -76,6 +76,7 @@ class Rows:
                 agent=params.agent,
                 peer=params.peer,
                 without=params.without,
+                sender=params.sender,
                 kind=params.kind,
                 text=params.text,
                 clip=params.clip,

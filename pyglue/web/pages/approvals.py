@@ -35,7 +35,7 @@ from pyglue.api.operator import (
     RETRY,
 )
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.web.pages import comments, proposal_files
+from pyglue.web.pages import comments, explain, proposal_files
 from pyglue.web.pages import diff as diffview
 from pyglue.web.pages.common import (
     agent_names,
@@ -108,6 +108,7 @@ def page(number: int) -> str:
         bases=proposal_files.bases(detail.approval),
         **proposal_files.shown(detail),
         **_decision(detail),
+        **explain.shown(detail.approval),
     )
 
 
