@@ -137,10 +137,10 @@ OLD = "".join(f"line {n}\n" for n in range(1, 101))
 NEW = OLD.replace("line 40\n", "line 40\nnew\n").replace("line 70\n", "")
 
 
-def test_more_lines_are_shown_in_place(site: Site, dashboard: Dashboard) -> None:
+def test_more_lines_are_shown_in_place(site: Site, logged_in: Dashboard) -> None:
     show_diff(site.hive, data.file_diff("agent.nix", OLD, NEW))
-    page = dashboard.approval(7).page
-    dashboard.live()
+    page = logged_in.approval(7).page
+    logged_in.live()
     (file,) = _files(page)
     file.locator(".no:nth-child(2)").get_by_text("42", exact=True).click()
     page.keyboard.type("Why?")
@@ -165,17 +165,14 @@ def test_more_lines_are_shown_in_place(site: Site, dashboard: Dashboard) -> None
     expect(_diff(file)).to_be_hidden()
 
 
-def test_more_lines_without_scripts(site: Site, browser: Browser) -> None:
+def test_more_lines_without_scripts(site: Site, plain_dashboard: Dashboard) -> None:
     show_diff(site.hive, data.file_diff("agent.nix", OLD, NEW))
-    with browser.new_context(java_script_enabled=False) as context:
-        dashboard = Dashboard(context.new_page(), site.url)
-        dashboard.log_in(site.link(), scripts=False)
-        page = dashboard.approval(7, "?view=split").page
-        page.get_by_role("link", name="20 lines above").first.click()
-        expect(page.locator("#line-0-18")).to_be_in_viewport()
-        expect(page.locator(".split")).to_be_visible()
-        page.get_by_role("link", name="all 17 lines").click()
-        expect(page.locator("#line-0-1")).to_be_in_viewport()
+    page = plain_dashboard.approval(7, "?view=split").page
+    page.get_by_role("link", name="20 lines above").first.click()
+    expect(page.locator("#line-0-18")).to_be_in_viewport()
+    expect(page.locator(".split")).to_be_visible()
+    page.get_by_role("link", name="all 17 lines").click()
+    expect(page.locator("#line-0-1")).to_be_in_viewport()
 
 
 def _critical(site: Site) -> None:
@@ -192,12 +189,12 @@ def _critical(site: Site) -> None:
 
 
 def test_each_critical_change_is_accepted_by_keys(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
     _critical(site)
-    approval = dashboard.approval(7)
+    approval = logged_in.approval(7)
     page = approval.page
-    dashboard.live()
+    logged_in.live()
     first, second = approval.boxes()
     page.keyboard.press("a")
     page.keyboard.press("Enter")
@@ -217,32 +214,30 @@ def test_each_critical_change_is_accepted_by_keys(
 
 
 def test_each_critical_change_is_accepted_without_scripts(
-    site: Site, browser: Browser
+    site: Site, plain_dashboard: Dashboard
 ) -> None:
     _critical(site)
-    with browser.new_context(java_script_enabled=False) as context:
-        dashboard = Dashboard(context.new_page(), site.url)
-        approval = dashboard.log_in(site.link(), scripts=False).approval(7)
-        approval.boxes()[0].check()
-        approval.page.get_by_test_id("approve").click()
-        assert site.hive.called("approve") == []
-        approval.boxes()[1].check()
-        approval.page.get_by_test_id("approve").click()
-        approval.expect_state("building")
+    approval = plain_dashboard.approval(7)
+    approval.boxes()[0].check()
+    approval.page.get_by_test_id("approve").click()
+    assert site.hive.called("approve") == []
+    approval.boxes()[1].check()
+    approval.page.get_by_test_id("approve").click()
+    approval.expect_state("building")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
 def test_an_agent_explains_a_change(
-    site: Site, dashboard: Dashboard, width: int, scheme: Literal["light", "dark"]
+    site: Site, logged_in: Dashboard, width: int, scheme: Literal["light", "dark"]
 ) -> None:
-    page = dashboard.approval(7).page
+    page = logged_in.approval(7).page
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
-    dashboard.live()
+    logged_in.live()
     section = page.get_by_test_id("explain-section")
     expect(section.get_by_label("Agent", exact=True)).to_have_value("manager")
     section.get_by_role("button", name="Explain this change").click()
-    expect(dashboard.flash()).to_contain_text("Asked manager to explain approval 7.")
+    expect(logged_in.flash()).to_contain_text("Asked manager to explain approval 7.")
     asked = site.hive.messages[0]
     site.hive.emit("message.sent", "manager", id=asked.id, sender="operator")
     expect(section).to_contain_text("manager was asked.")
