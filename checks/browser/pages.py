@@ -140,6 +140,7 @@ class Approval:
 
     def deny(self, reason: str) -> None:
         """Deny with a reason."""
+        self.page.get_by_test_id("deny-open").click()
         form = self.page.get_by_test_id("deny-form")
         form.get_by_role("textbox").fill(reason)
         form.get_by_test_id("deny").click()

@@ -71,7 +71,7 @@ def test_keys_go_through_the_files(logged_in: Dashboard) -> None:
     expect(files[1].get_by_test_id("viewed")).to_be_checked()
     page.keyboard.press("p")
     expect(files[0].get_by_test_id("fold")).to_be_focused()
-    page.get_by_label("Reason (sent to the manager)").fill("")
+    page.keyboard.press("d")
     page.keyboard.type("nvp")  # typed, not obeyed
     expect(page.get_by_label("Reason (sent to the manager)")).to_have_value("nvp")
     expect(files[0].get_by_test_id("viewed")).not_to_be_checked()

@@ -69,6 +69,7 @@ function finish(form, typed) {
   forget(form);
   if (same(typed, new FormData(form))) form.reset();
   const folded = form.closest("details:not(.logs, .rest)");
+  if (folded?.contains(document.activeElement)) folded.querySelector("summary").focus(); // not nowhere
   if (folded) folded.open = false;
   form.dispatchEvent(new Event("hive:done", { bubbles: true }));
 }

@@ -36,6 +36,7 @@ function move(step) {
 
 function arrive(place) {
   const here = document.querySelector(place);
+  here?.closest("details")?.setAttribute("open", "");
   here?.focus();
   here?.scrollIntoView({ block: "center" });
   return here !== null;
