@@ -1,1 +1,1 @@
-"""hive-egress: the way from an agent without a network to the hosts it may reach."""
+"""hive-egress: the proxy between agents without a network and allowed hosts."""

@@ -1,4 +1,4 @@
-"""hive-egress as a whole: a listener and a carrier for each agent, a link to hived."""
+"""All of hive-egress: a listener and a carrier for each agent, and a link to hived."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ from pyglue.side import Scratch
 
 
 class Egress:
-    """Serves agents' sockets. Make it inside the running loop."""
+    """Serves agents' sockets. Create it inside the running loop."""
 
     def __init__(
         self,
@@ -28,9 +28,9 @@ class Egress:
         limits: EgressLimits | None = None,
         lookup: Lookup | None = None,
     ) -> None:
-        """``attached`` is called whenever hived has told which hosts agents may reach.
+        """``attached`` is called whenever hived has sent the policies of all agents.
 
-        ``lookup`` is a test's.
+        ``lookup`` is for tests.
         """
         self._limits = limits or EgressLimits()
         self._traffic = Traffic(self._limits)
@@ -57,7 +57,7 @@ class Egress:
         )
 
     async def close(self) -> None:
-        """Cut everything off."""
+        """Close all connections and listeners."""
         await asyncio.gather(*(self._shut(agent) for agent in list(self._listeners)))
         self._dialer.close()
 

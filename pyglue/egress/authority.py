@@ -1,8 +1,8 @@
-"""The hive's own certificates, for the hosts whose requests carry secrets.
+"""The hive's own certificates for hosts whose requests carry secrets.
 
-Made anew each time that hive-egress starts. The keys are never on a disk: OpenSSL reads
-them from memory files. hived tells the agents that need it, and nobody else, to trust
-the authority's certificate, which may sign nothing but servers' certificates.
+They are generated at each start of hive-egress. The keys are never written to disk:
+OpenSSL reads them from memory files. Only agents that need it are configured to trust
+the authority's certificate, which can only sign server certificates.
 """
 
 import os
@@ -26,17 +26,17 @@ _FRESH: Final = timedelta(hours=12)
 _LIVES: Final = timedelta(days=7)
 _AUTHORITY_LIVES: Final = timedelta(days=3650)
 _SLACK: Final = timedelta(days=1)
-"""A clock that is set back must not make a certificate one of the future."""
+"""Certificates are backdated, so that they stay valid if the clock is set back."""
 
 
 class Shake(ssl.SSLObject):
-    """One handshake; ``asked`` is a server name that is not the connection's."""
+    """One handshake; ``asked`` is the requested server name, if it is a wrong one."""
 
     asked: str | None = None
 
 
 class Authority:
-    """Signs a certificate for each host, and gives the server's side of TLS for it."""
+    """Signs a certificate for each host, and creates the TLS server context for it."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -52,11 +52,11 @@ class Authority:
 
     @property
     def pem(self) -> str:
-        """The certificate that agents' programs are told to trust."""
+        """The authority's certificate, which agents' programs must trust."""
         return self._certificate.public_bytes(Encoding.PEM).decode()
 
     def context(self, host: str) -> ssl.SSLContext:
-        """Return the server's side of TLS for one host name."""
+        """Return the TLS server context for one host name."""
         now = datetime.now(UTC)
         made, context = self._contexts.pop(host, (now - _LIVES, None))
         if context is None or not timedelta(0) <= now - made < _FRESH:
@@ -145,7 +145,7 @@ def _only(host: str) -> Callable[[ssl.SSLObject, str, ssl.SSLContext], int | Non
 
 
 def _load(context: ssl.SSLContext, pem: bytes) -> None:
-    """Load a certificate and its key, which the ssl module only takes from a file."""
+    """Load a certificate and its key, which the ssl module only reads from files."""
     descriptor = os.memfd_create("certificate", os.MFD_CLOEXEC)
     with os.fdopen(descriptor, "wb") as file:
         file.write(pem)

@@ -1,7 +1,7 @@
-"""One connection of an agent: judged, connected, carried to its end.
+"""One connection of an agent: checked, connected, and relayed until it ends.
 
-``Carrier.serve`` is called by ``listener`` for each. A refusal is answered in HTTP;
-what is refused later, in a tunnel, is answered in it.
+``listener`` calls ``Carrier.serve`` for each connection. A refusal is an HTTP response;
+later refusals, within a tunnel, are sent through the tunnel.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ from pyglue.side import Scratch, Side
 
 _ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
 _FINISH_S: Final = 10.0
-"""For an agent to read the end of what it is sent."""
+"""How long an agent may take to read the end of a response, in seconds."""
 
 
 @dataclass(kw_only=True)
 class Carrier:
-    """Carries the connections of one agent."""
+    """Relays the connections of one agent."""
 
     agent: str
     policy: Callable[[], EgressPolicy]
@@ -100,7 +100,7 @@ class Carrier:
             self.traffic.connected(self.agent, host, refused)
 
     async def _connected(self, asked: Asked, agent: Side) -> tuple[Side, Lines | None]:
-        """Connect; return the headers with secrets, None if there are to be none."""
+        """Connect; return the headers with secrets, None if the host gets none."""
         host = asked.host
         lines = None
         try:

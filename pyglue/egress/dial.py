@@ -1,6 +1,6 @@
-"""Connects to a host: looks it up once, checks every address, connects to those.
+"""Connects to a host: resolves it once, checks every address, connects to one of them.
 
-A name is never looked up a second time, so what is connected to is what was checked.
+A name is never resolved twice, so the address of the connection has been checked.
 """
 
 import asyncio
@@ -34,21 +34,21 @@ class Dialer:
         names: Mapping[str, str],
         lookup: Lookup | None = None,
     ) -> None:
-        """``names`` have addresses that are used unchecked; ``lookup`` is a test's."""
+        """``names`` have addresses that are used unchecked; ``lookup`` is for tests."""
         self._limits = limits
         self._names = {k: ipaddress.ip_address(v) for k, v in names.items()}
         self._lookup = lookup or self._getaddrinfo
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lookup")
 
     def close(self) -> None:
-        """Wait for no lookup any more."""
+        """Stop waiting for lookups."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def connect(self, host: Host, lookups: asyncio.Semaphore) -> socket.socket:
-        """Return a connected socket; ``lookups`` bounds those of one agent.
+        """Return a connected socket; ``lookups`` limits concurrent lookups of an agent.
 
         Raises:
-            RefusedError: An address is not public, or nothing answers.
+            RefusedError: An address is not public, or the host does not answer.
         """
         addresses = await self._addresses(host, lookups)
         infos = [_info(address, host.port) for address in addresses]
@@ -76,19 +76,19 @@ class Dialer:
         try:
             async with asyncio.timeout(self._limits.lookup_s):
                 await lookups.acquire()
-                # A lookup has no end of its own: what waits no more still counts.
+                # Lookups cannot be cancelled: an abandoned one still counts.
                 task = asyncio.ensure_future(self._lookup(host.name, host.port))
 
                 def over(done: asyncio.Future[list[Address]]) -> None:
                     lookups.release()
                     if not done.cancelled():
-                        done.exception()  # nobody may wait for it any more
+                        done.exception()  # mark as retrieved
 
                 task.add_done_callback(over)
                 found = await asyncio.shield(task)
         except TimeoutError:
             raise RefusedError(
-                504, f"No answer to the lookup of {host.name}."
+                504, f"The DNS lookup of {host.name} timed out."
             ) from None
         except (OSError, ValueError):
             found = []

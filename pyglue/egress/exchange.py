@@ -1,9 +1,9 @@
-"""One request and its response, and the bytes of a connection.
+"""Relays one request and its response, and counts the bytes of a connection.
 
 ``carry`` uses it for plain requests, ``inject`` for those that carry secrets, ``web``
-for those in a tunnel to port 80. Only in the last one another exchange may follow:
-elsewhere the connections end with the one, so that no response can be taken for
-another's.
+for those in a tunnel to port 80. Only in ``web`` can another exchange follow: elsewhere
+the connections close after one, so that no response can be taken for that of another
+request.
 """
 
 import asyncio
@@ -22,25 +22,25 @@ _CHUNK: Final = 256 * 1024
 
 
 class Count(Protocol):
-    """Counts bytes while they pass: a connection may last for days."""
+    """Counts bytes as they pass: a connection may last for days."""
 
     def __call__(self, *, sent: int, received: int) -> None:
-        """Count them, as the agent sees them."""
+        """Count bytes, from the agent's point of view."""
 
 
 class Sink(Protocol):
-    """What bytes are written to."""
+    """The destination of bytes."""
 
     def write(self, data: bytes, /) -> object:
-        """Take them."""
+        """Write bytes without waiting."""
 
     async def drain(self) -> None:
-        """Wait until most of them are gone."""
+        """Wait until the buffer is mostly empty."""
 
 
 @dataclass
 class Flow:
-    """Counts the bytes of one connection, and knows until when it may be idle."""
+    """Counts the bytes of one connection, and enforces its idle timeout."""
 
     idle_s: float
     count: Count
@@ -49,22 +49,22 @@ class Flow:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Go on as long as something passes.
+        """Run the block as long as bytes pass.
 
         Raises:
-            TimeoutError: Nothing did for too long.
+            TimeoutError: No bytes passed for ``idle_s`` seconds.
         """
         self._at = asyncio.get_running_loop().time()
         async with asyncio.timeout(self.idle_s) as self._timeout:
             yield
 
     def sent(self, size: int) -> None:
-        """Count bytes that went to the host."""
+        """Count bytes sent to the host."""
         self.count(sent=size, received=0)
         self._goes_on()
 
     def received(self, size: int) -> None:
-        """Count bytes that went to the agent."""
+        """Count bytes sent to the agent."""
         self.count(sent=0, received=size)
         self._goes_on()
 
@@ -85,17 +85,17 @@ async def exchange(
     mask: Mask | None = None,
     keeps: bool = False,
 ) -> h11.Connection:
-    """Carry one request and its response; ``mask`` hides what must not come back.
+    """Relay one request and its response; ``mask`` hides secrets in the response.
 
-    The agent is told that its connection ends with it, unless it ``keeps``. Returns the
-    client's side of the exchange with the host.
+    The response announces that the agent's connection closes, unless ``keeps`` is set.
+    Returns the client's side of the exchange with the host.
     """
     mask = mask or Mask({})
     client = h11.Connection(h11.CLIENT, max_incomplete_event_size=_CHUNK)
 
     def gone(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
-            out.abort()  # half a request has no answer
+            out.abort()  # an incomplete request gets no response
 
     uploading = asyncio.create_task(_upload(reader, request, client, out, flow))
     uploading.add_done_callback(gone)
@@ -117,7 +117,7 @@ async def _upload(
     out: Side,
     flow: Flow,
 ) -> None:
-    """Carry the request from the agent to the host."""
+    """Relay the request from the agent to the host."""
     data = client.send(request) or b""
     while True:
         out.write(data)
@@ -144,7 +144,7 @@ async def _download(
     mask: Mask,
     keeps: bool,
 ) -> None:
-    """Carry the response from the host to the agent."""
+    """Relay the response from the host to the agent."""
     while True:
         event = client.next_event()
         if event is h11.NEED_DATA:

@@ -1,7 +1,7 @@
-"""The server name in a TLS ClientHello, read by OpenSSL and not by code of ours.
+"""The server name in a TLS ClientHello, parsed by OpenSSL rather than our own code.
 
-Called by ``carry`` with the first bytes of a connection. The handshake begins on a
-memory buffer and ends when the hello is read; nothing of it is answered.
+Called by ``tunnel`` with the first bytes of a connection. The handshake begins on a
+memory buffer and ends once the hello has been read; no response is sent.
 """
 
 import ssl
@@ -11,15 +11,15 @@ from typing import Final
 HANDSHAKE: Final = 0x16
 """The first byte of a TLS connection."""
 ALERT: Final = bytes((0x15, 3, 3, 0, 2, 2, 112))
-"""A fatal alert: the name is not recognized."""
+"""The fatal alert "unrecognized name"."""
 
 
 class NotAHelloError(Exception):
-    """The bytes begin like TLS, but are no ClientHello of TLS 1.2 or later."""
+    """The bytes begin like TLS, but are not a ClientHello of TLS 1.2 or later."""
 
 
 class _Handshake(ssl.SSLObject):
-    """One handshake, and what its hello says."""
+    """One handshake, and the contents of its hello."""
 
     is_whole = False
     name: str | None = None
@@ -43,7 +43,7 @@ _CONTEXT: Final = _context()
 
 
 class Hello:
-    """Takes bytes until the hello is whole."""
+    """Parses bytes until the hello is complete."""
 
     def __init__(self) -> None:
         self._incoming = ssl.MemoryBIO()
@@ -53,34 +53,34 @@ class Hello:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of it is there."""
+        """Whether the hello is complete."""
         return getattr(self._handshake, "is_whole", False)
 
     @property
     def name(self) -> str | None:
-        """The server name; None: the hello has none."""
+        """The server name; None if the hello has none."""
         return getattr(self._handshake, "name", None)
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes; ``is_whole`` tells whether more are needed.
+        """Add the next bytes; ``is_whole`` tells whether more are needed.
 
         Raises:
-            NotAHelloError: They are no ClientHello.
+            NotAHelloError: They are not a ClientHello.
         """
         self._incoming.write(data)
         try:
             self._handshake.do_handshake()
         except ssl.SSLWantReadError:
             return
-        except ssl.SSLError:  # ours, too: the callback ends the handshake
+        except ssl.SSLError:  # also caused by our callback, which ends the handshake
             if not self.is_whole:
                 raise NotAHelloError from None
 
 
 def without_names(found: "sys.UnraisableHookArgs") -> None:
-    """Be ``sys.unraisablehook``: keep agents' server names out of the log.
+    """Keep agents' server names out of the log, as ``sys.unraisablehook``.
 
-    Python's ssl refuses a name that is not ASCII, and prints a traceback with it.
+    Python's ssl refuses a non-ASCII name, and prints it with a traceback.
     """
     if not isinstance(found.exc_value, UnicodeDecodeError):
         sys.__unraisablehook__(found)

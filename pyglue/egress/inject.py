@@ -1,8 +1,8 @@
-"""A connection whose requests carry secrets that the agent does not see.
+"""A connection whose requests carry secrets that are hidden from the agent.
 
-The agent's TLS ends here, with a certificate of the hive's own; one request is read,
-gets its headers, and goes out over TLS that is verified, to the address that was
-checked. What the host repeats of a secret is hidden in its answer.
+The agent's TLS ends here, with a certificate of the hive's own. One request is read,
+gets its headers, and is sent over verified TLS to the checked address. Secrets that
+the host repeats in its response are masked.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ Lines = tuple[HeaderLine, ...]
 
 @dataclass(kw_only=True)
 class Injector:
-    """Puts secrets into requests, for all agents."""
+    """Injects secrets into requests, for all agents."""
 
     authority: Authority
     lines: Callable[[str, Host], Awaitable[Lines]]
@@ -44,7 +44,7 @@ class Injector:
         """Begin TLS with the host.
 
         Raises:
-            RefusedError: It is not who it should be, or speaks no TLS.
+            RefusedError: Its certificate is not trusted, or it does not speak TLS.
         """
         try:
             _, side = await asyncio.get_running_loop().create_connection(
@@ -56,11 +56,12 @@ class Injector:
             )
         except ssl.SSLCertVerificationError as error:
             why = visible(str(error.verify_message), limit=200)
-            sentence = f"{host} shows no certificate to be trusted: {why}."
+            sentence = f"The certificate of {host} is not trusted: {why}."
         except ssl.SSLError as error:
-            sentence = f"No TLS with {host}: {visible(str(error.reason), limit=200)}."
+            why = visible(str(error.reason), limit=200)
+            sentence = f"The TLS handshake with {host} failed: {why}."
         except (OSError, TimeoutError):
-            sentence = f"No TLS with {host}: it ended the connection."
+            sentence = f"{host} did not complete the TLS handshake."
         else:
             return side
         sock.close()
@@ -69,11 +70,11 @@ class Injector:
     async def carry(
         self, asked: Asked, agent: Side, out: Side, lines: Lines, flow: Flow
     ) -> str | None:
-        """Carry one request; return why it was refused, if it was.
+        """Relay one request; return the reason if it was refused.
 
         Raises:
             TimeoutError: The agent is too slow.
-            ConnectionError: The agent or the host left.
+            ConnectionError: The agent or the host disconnected.
         """
         host = asked.host
         context = self.authority.context(host.name)
@@ -104,7 +105,7 @@ class Injector:
 
 
 def trusted(authorities: str | None) -> ssl.SSLContext:
-    """Return the client's side of TLS: this machine's trust store, HTTP/1.1 alone."""
+    """Return the TLS client context: this machine's trust store, HTTP/1.1 only."""
     context = ssl.create_default_context(cadata=authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])

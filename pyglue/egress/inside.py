@@ -1,6 +1,6 @@
-"""TLS with the agent, ended by hive-egress, over a side whose first bytes are there.
+"""TLS with the agent, terminated by hive-egress, on a side with some bytes read.
 
-``exchange`` reads and writes it as it does a side without TLS.
+``exchange`` reads and writes it like a side without TLS.
 """
 
 import contextlib
@@ -26,9 +26,9 @@ class Inside:
     first: bytes
 
     def __post_init__(self) -> None:
-        """Begin; ``first`` are bytes that came before the handshake was asked for."""
+        """Set up TLS; ``first`` are bytes received before the handshake."""
         self.has_answered = False
-        """A refused handshake was answered with TLS's own alert."""
+        """Whether a TLS alert has answered a refused handshake."""
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = self.context.wrap_bio(
             self._incoming, self._outgoing, server_side=True
@@ -38,12 +38,12 @@ class Inside:
         """Do the handshake.
 
         Raises:
-            RefusedError: It is no TLS, or for another name than ``host``.
-            ConnectionError: The agent does not want it, or left.
+            RefusedError: It is not TLS, or for another name than ``host``.
+            ConnectionError: The agent aborted it, or disconnected.
         """
         data = self.first or await self._received()
         if data[0] != HANDSHAKE:
-            raise other_name(host, "nothing: it is no TLS, which secrets need")
+            raise other_name(host, "nothing: it is not TLS, as secrets require")
         self._incoming.write(data)
         while True:
             try:
@@ -63,7 +63,7 @@ class Inside:
                 return
 
     async def read(self, most: int) -> bytes:
-        """Return the next bytes, none at the end."""
+        """Return the next bytes, or none at the end."""
         while True:
             try:
                 return self._tls.read(most)
@@ -78,7 +78,7 @@ class Inside:
                 raise ConnectionError(error.reason) from None
 
     def write(self, data: bytes) -> None:
-        """Write what ``drain`` waits for.
+        """Write without blocking; ``drain`` waits for it.
 
         Raises:
             ConnectionError: TLS has ended.
@@ -92,13 +92,13 @@ class Inside:
         self._flush()
 
     async def drain(self) -> None:
-        """Wait until the agent took most of what was written."""
+        """Wait until the write buffer is mostly empty."""
         self._flush()
         await self.agent.drain()
 
     def end(self) -> None:
-        """Say that nothing more is written."""
-        with contextlib.suppress(ssl.SSLError):  # it would wait for the agent's own end
+        """Signal the end of the written data."""
+        with contextlib.suppress(ssl.SSLError):  # it would wait for the agent
             self._tls.unwrap()
         self._flush()
 

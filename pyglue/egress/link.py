@@ -1,6 +1,6 @@
-"""hive-egress's connection to hived: an agent's policy, and reports of its connections.
+"""hive-egress's connection to hived: agents' policies, and reports of connections.
 
-While hived is not connected, nothing new is connected.
+Without hived, new connections are refused.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 def place(layout: Layout) -> handover.Place[EgressPolicy]:
-    """Return where hive-egress reaches hived."""
+    """Return the sockets by which hive-egress reaches hived."""
     return handover.Place(
         client="hive-egress",
         calls=layout.egress_socket,
@@ -44,18 +44,18 @@ def place(layout: Layout) -> handover.Place[EgressPolicy]:
 
 @dataclass(kw_only=True, eq=False)
 class Link(handover.Link[EgressPolicy]):
-    """Keeps the connection to hived, and reports what was carried and refused."""
+    """Keeps the connection to hived, and reports connections and refusals."""
 
     traffic: Traffic
     limits: EgressLimits
     authority: str
-    """The certificate that agents' programs are to trust."""
+    """The certificate that agents' programs must trust."""
 
     def policy(self, agent: str) -> EgressPolicy:
-        """Return which hosts an agent may reach.
+        """Return the policy of an agent: the hosts that it may reach.
 
         Raises:
-            RefusedError: hived is not connected, or knows no such agent.
+            RefusedError: hived is not connected, or does not know the agent.
         """
         found = self.policies.get(agent) if self.connection else None
         if found is None:
@@ -63,10 +63,10 @@ class Link(handover.Link[EgressPolicy]):
         return found
 
     async def lines(self, agent: str, host: Host) -> tuple[HeaderLine, ...]:
-        """Return the headers with secrets that requests of one connection carry.
+        """Return the headers with secrets for the requests of one connection.
 
         Raises:
-            RefusedError: hived says why not, or is not connected.
+            RefusedError: hived refused, with the reason, or is not connected.
         """
         connection = self.connection
         if connection is None:
@@ -78,7 +78,7 @@ class Link(handover.Link[EgressPolicy]):
             raise RefusedError(503, error.message) from None
 
     async def attach(self, connection: Connection) -> Iterable[EgressPolicy]:
-        """Ask for the policies."""
+        """Request the policies."""
         return (
             await connection.call(
                 ATTACH, AttachParams(authority=self.authority), timeout=CALL_S
@@ -86,7 +86,7 @@ class Link(handover.Link[EgressPolicy]):
         ).policies
 
     async def report(self, connection: Connection) -> None:
-        """Report the connections, folded, every ``report_s`` seconds."""
+        """Report the connections, aggregated, every ``report_s`` seconds."""
         while True:
             await asyncio.sleep(self.limits.report_s)
             records = self.traffic.take()

@@ -1,6 +1,6 @@
 """One agent's ``egress.sock``: accepts on a listening socket from hived.
 
-Connections are accepted only up to the agent's share of the descriptors; more wait in
+Connections are accepted up to the agent's share of the descriptors; more are queued in
 the kernel, where they cost hive-egress nothing.
 """
 
@@ -21,7 +21,7 @@ Serve = Callable[[socket.socket], Awaitable[None]]
 
 
 class Listener:
-    """Accepts connections and serves each in a task of its own."""
+    """Accepts connections, and serves each in its own task."""
 
     def __init__(
         self, listener: socket.socket, serve: Serve, *, most: Callable[[], int]
@@ -39,16 +39,16 @@ class Listener:
 
     @property
     def is_busy(self) -> bool:
-        """Whether somebody is connected."""
+        """Whether there are any connections."""
         return bool(self._running)
 
     def cut(self) -> None:
-        """Break off every connection, and go on listening."""
+        """Close every connection, and continue listening."""
         for task in self._running:
             task.cancel()
 
     def retire(self) -> None:
-        """Accept no more; what is connected goes on."""
+        """Stop accepting; open connections continue."""
         self._is_retired = True
         self._pause()
         if self._again is not None:
@@ -56,7 +56,7 @@ class Listener:
         self._listener.close()
 
     async def shut(self) -> None:
-        """Cut everything off."""
+        """Stop accepting, and close every connection."""
         self.retire()
         self.cut()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -74,7 +74,7 @@ class Listener:
     def _accept(self) -> None:
         for _ in range(SOCKETS_AT_ONCE):
             if len(self._running) >= self._most():
-                self._pause()  # until one has left
+                self._pause()  # until one has closed
                 return
             try:
                 connection, _address = self._listener.accept()

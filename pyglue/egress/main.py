@@ -1,7 +1,7 @@
-"""``hive-egress --config FILE``: the only way from an agent without network to hosts.
+"""``hive-egress --config FILE``: the only way from agents without network to hosts.
 
-Runs unprivileged (whoever starts it sees to that). Waits for hived as long as it
-takes, and ends on SIGTERM within two seconds.
+It runs unprivileged (the unit, or ``hive run``, ensures that), waits for hived as long
+as necessary, and exits within two seconds of SIGTERM.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pyglue.process import daemon
 
 
 async def serve(config: HiveConfig) -> None:
-    """Carry connections until SIGTERM or SIGINT."""
+    """Relay connections until SIGTERM or SIGINT."""
     sys.unraisablehook = without_names
     notifier = sdnotify.SystemdNotifier()
     egress = Egress(config, attached=lambda: notifier.notify("READY=1"))
@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Run until told to stop; exit 1 with a sentence when it cannot start."""
+    """Run until stopped; exit 1 with an error message if it cannot start."""
     daemon.run(build_parser(), serve)
 
 

@@ -1,4 +1,4 @@
-"""What an agent is told when hive-egress does not connect it."""
+"""The responses to agents' refused and failed connections."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ _PHRASES: Final = {
 
 
 class RefusedError(Exception):
-    """A connection is refused or failed: an HTTP status and a sentence."""
+    """A refused or failed connection: an HTTP status and a sentence."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -24,9 +24,9 @@ class RefusedError(Exception):
         self.sentence = sentence
 
     def answer(self) -> bytes:
-        """Return the whole response; the sentence is its reason, too.
+        """Return the whole response; the sentence is also its reason phrase.
 
-        Clients show no body of a refused CONNECT, and some do show the reason.
+        Clients do not show the body of a refused CONNECT, but some show the reason.
         """
         body = f"{self.sentence}\n".encode()
         reason = self.sentence.encode("ascii", "replace").decode()
@@ -39,7 +39,7 @@ class RefusedError(Exception):
 
 
 def bad_request(why: str) -> RefusedError:
-    """Return the refusal of a request that cannot be carried."""
+    """Return the refusal of an invalid request."""
     return RefusedError(400, why)
 
 
@@ -53,10 +53,10 @@ def not_listed(host: Host) -> RefusedError:
 
 
 def only_tls(host: Host) -> RefusedError:
-    """Return the refusal of a plain request to a host that is sent a secret."""
+    """Return the refusal of a plain request to a host that gets a secret."""
     return RefusedError(
         403,
-        f"Requests to {visible(str(host))} carry a secret and go over HTTPS only: "
+        f"Requests to {visible(str(host))} carry a secret and require HTTPS: "
         f"use https://{visible(str(host))}/.",
     )
 

@@ -1,7 +1,7 @@
-"""The first request of an agent's connection: what it asks for, read by h11.
+"""The first request of an agent's connection, parsed by h11.
 
 ``Reader.asked`` returns either a tunnel (``CONNECT``) or a plain request with an
-absolute ``http://`` URI. Whatever names the host a second time must name the same one.
+absolute ``http://`` URI. If the host is named twice, both names must be the same.
 """
 
 import re
@@ -33,12 +33,12 @@ _HOP: Final = frozenset(
         ),
     )
 )
-"""Headers that are about one connection, and Host, which is written anew."""
+"""Hop-by-hop headers, and Host, which is written again."""
 
 _SWITCHING: Final = 101
 CLOSE: Final = ((b"connection", b"close"),)
 UPGRADE: Final = ((b"upgrade", b"websocket"), (b"connection", b"Upgrade"))
-"""The one protocol that a connection may change to, in a tunnel to port 80."""
+"""The only allowed upgrade, in a tunnel to port 80."""
 
 Header = tuple[bytes, bytes]
 Headers = list[Header]
@@ -46,9 +46,9 @@ Headers = list[Header]
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A request to carry. ``first`` are the bytes of a tunnel that came with it.
+    """A request to relay. ``first`` are bytes of the tunnel that came with it.
 
-    ``plain`` is the request to send on, None for a tunnel.
+    ``plain`` is the request to send, None for a tunnel.
     """
 
     host: Host
@@ -57,10 +57,10 @@ class Asked:
 
 
 class Source(Protocol):
-    """What bytes are read from."""
+    """The source of bytes."""
 
     async def read(self, most: int, /) -> bytes:
-        """Return some, none at the end."""
+        """Return some bytes, or none at the end."""
 
 
 class Reader:
@@ -76,7 +76,7 @@ class Reader:
         """Return the next event.
 
         Raises:
-            h11.RemoteProtocolError: It is no HTTP.
+            h11.RemoteProtocolError: It is not HTTP.
         """
         while True:
             event = self.connection.next_event()
@@ -85,10 +85,10 @@ class Reader:
             self.connection.receive_data(await self._reader.read(_CHUNK))
 
     async def asked(self) -> Asked | None:
-        """Return the first request; None if the agent left before it.
+        """Return the first request; None if the agent disconnected before it.
 
         Raises:
-            RefusedError: It cannot be carried.
+            RefusedError: It is invalid.
         """
         try:
             event = await self.event()
@@ -116,8 +116,8 @@ def _plain(request: h11.Request) -> Asked:
     found = absolute(request)
     if found is None:
         raise bad_request(
-            "This is a proxy for CONNECT and for absolute http:// URIs; it serves "
-            "nothing itself."
+            "This is a proxy for CONNECT and absolute http:// URIs; it serves no "
+            "content itself."
         )
     host, path = found
     check_host(request, host)
@@ -126,7 +126,7 @@ def _plain(request: h11.Request) -> Asked:
 
 
 def absolute(request: h11.Request) -> tuple[Host, bytes] | None:
-    """Return the host and the path of an absolute http:// URI; None if it is none."""
+    """Return host and path of an absolute http:// URI; None for other targets."""
     match = _ABSOLUTE.fullmatch(request.target.decode("ascii", "replace"))
     host = None if match is None else hosts.asked(match[1], default_port=80)
     if match is None or host is None:
@@ -138,7 +138,7 @@ def absolute(request: h11.Request) -> tuple[Host, bytes] | None:
 def to_host(
     request: h11.Request, host: Host, path: bytes, connection: Iterable[Header]
 ) -> h11.Request:
-    """Return the request as a host gets it, with what it says about the connection."""
+    """Return the request for a host, with these hop-by-hop headers."""
     shown = str(host) if host.port != 80 else str(host).rpartition(":")[0]
     headers = [(b"host", shown.encode()), *end_to_end(request.headers), *connection]
     return h11.Request(method=request.method, target=path, headers=headers)
@@ -157,7 +157,7 @@ def check_host(request: h11.Request, host: Host) -> None:
 
 
 def check_length(names: Collection[bytes]) -> None:
-    """Refuse a request whose headers say twice where it ends, as h11 does not."""
+    """Refuse a request with both headers for its length, which h11 accepts."""
     if b"content-length" in names and b"transfer-encoding" in names:
         raise bad_request("Content-Length and Transfer-Encoding contradict each other.")
 
@@ -167,7 +167,7 @@ def answer_headers(
 ) -> Headers:
     """Return a response's headers for the agent.
 
-    Its connection ends with it unless it ``keeps``, and the host's does not end either.
+    The connection closes after it, unless ``keeps`` is set and the host's stays open.
     """
     kept = end_to_end(event.headers)
     if event.status_code == _SWITCHING:
@@ -177,7 +177,7 @@ def answer_headers(
 
 
 def end_to_end(headers: Iterable[Header]) -> Headers:
-    """Return the headers that are not about one connection."""
+    """Return the end-to-end headers."""
     every = list(headers)
     dropped = _HOP | _about_connection(every)
     return [(name, value) for name, value in every if name not in dropped]

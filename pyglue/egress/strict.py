@@ -1,9 +1,9 @@
-"""A request in a connection to one host, read more strictly than HTTP is.
+"""A request in a connection to one host, parsed more strictly than HTTP requires.
 
-``inject`` puts secrets into it, and ``web`` carries one after the other, so nothing may
-be left that two readers could take for two different requests, or that names another
-host than the connection's. h11 reads and writes it anew; what it would tolerate or
-repair is refused here first.
+``inject`` puts secrets into it, and ``web`` relays one after the other, so it must not
+be ambiguous (two parsers could see two different requests) or name another host than
+the connection's. h11 parses it and serializes it again; anything that it would tolerate
+or repair is refused here first.
 """
 
 import re
@@ -28,10 +28,10 @@ from pyglue.hosts import Host
 _CHUNK: Final = 64 * 1024
 _END: Final = b"\r\n\r\n"
 _LOOSE: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)|\0|\r\n[ \t]|^\r\n")
-"""Bare CR and LF, NUL, a line that continues the one before, an empty first line."""
+"""Bare CR and LF, NUL, a folded header, an empty first line."""
 _ONCE: Final = (b"host", b"content-length", b"transfer-encoding")
 _REFUSED: Final = frozenset({b"TRACE", b"TRACK", b"CONNECT"})
-"""They would show the agent what was put in, or open a tunnel that nobody reads."""
+"""They would echo the secret to the agent, or open a tunnel that is not inspected."""
 _ABOUT_CONNECTION: Final = frozenset({b"close", b"keep-alive", b"te"})
 _IDENTITY: Final = (b"accept-encoding", b"identity")
 
@@ -39,10 +39,10 @@ _IDENTITY: Final = (b"accept-encoding", b"identity")
 async def request_of(
     source: Source, reader: Reader, host: Host, lines: Sequence[HeaderLine], most: int
 ) -> h11.Request | None:
-    """Return the request to send with secrets; None if the agent left before it.
+    """Return the request with secrets; None if the agent disconnected before it.
 
     Raises:
-        RefusedError: It could be read in two ways, or is for another host.
+        RefusedError: It is ambiguous, or for another host.
     """
     request = await strict_request(source, reader, most)
     return None if request is None else _with_lines(request, host, lines)
@@ -51,10 +51,10 @@ async def request_of(
 async def strict_request(
     source: Source, reader: Reader, most: int
 ) -> h11.Request | None:
-    """Return the request as it was sent; None if the agent left before it.
+    """Return the request as sent; None if the agent disconnected before it.
 
     Raises:
-        RefusedError: It could be read in two ways.
+        RefusedError: It is ambiguous.
     """
     data = await _head(source, most)
     if not data:
@@ -68,7 +68,7 @@ async def strict_request(
 
 
 async def _head(source: Source, most: int) -> bytes:
-    """Return the bytes up to the end of a head, and those that came with it."""
+    """Return the bytes of a head, and those received after it."""
     data = head = b""
     while _END not in data:
         more = await source.read(_CHUNK)
@@ -84,29 +84,29 @@ async def _head(source: Source, most: int) -> bytes:
     )
     for name in _ONCE:
         if names[name] > 1:
-            raise bad_request(f"The header {name.decode()} is there twice.")
+            raise bad_request(f"The header {name.decode()} occurs twice.")
     check_length(names)
     return data
 
 
 def _refuse_loose(head: bytes) -> None:
-    if _LOOSE.search(head.removesuffix(b"\r")):  # its LF may be still to come
+    if _LOOSE.search(head.removesuffix(b"\r")):  # its LF may not have arrived yet
         raise bad_request(
-            "Lines of a head end with CR LF, and no header goes on in the next line."
+            "End header lines with CR LF; do not continue a header on the next line."
         )
 
 
 def _with_lines(
     request: h11.Request, host: Host, lines: Sequence[HeaderLine]
 ) -> h11.Request:
-    """Return the request with the headers that carry secrets."""
+    """Return the request with the secret headers."""
     if request.method.upper() in _REFUSED:
         method = request.method.decode("ascii", "replace")
         raise RefusedError(
             403, f"{method} is refused where requests carry a secret of yours."
         )
     if not request.target.startswith(b"/"):
-        raise bad_request(f"Write the path alone: this connection is to {host}.")
+        raise bad_request(f"Send only the path: this connection is to {host}.")
     check_host(request, host)
     names = {name for name, _ in request.headers}
     if b"upgrade" in names or b"http2-settings" in names:
@@ -116,7 +116,7 @@ def _with_lines(
     for name, value in request.headers:
         tokens = {one.strip().lower() for one in value.split(b",")}
         if name == b"connection" and not tokens <= _ABOUT_CONNECTION:
-            raise bad_request("Connection may say only close or keep-alive here.")
+            raise bad_request("The Connection header must be close or keep-alive here.")
     ours = {one.name.encode(): one.value.encode() for one in lines}
     kept = [
         (name, value)
@@ -131,7 +131,7 @@ def _with_lines(
             (b"host", shown.encode()),
             *kept,
             *ours.items(),
-            _IDENTITY,  # so that what the host repeats can be found and hidden
+            _IDENTITY,  # uncompressed, so that repeated secrets can be masked
             *CLOSE,
         ],
     )

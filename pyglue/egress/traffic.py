@@ -1,8 +1,8 @@
-"""What passed between an agent and its hosts: folded, until hived is told.
+"""Traffic between agents and hosts, aggregated until it is reported to hived.
 
-A host that is seen for the first time is reported at the next report, and again at
-most every ``fold_s``. An agent that asks for more hosts than ``hosts`` in that time has
-the rest counted as one.
+A new host is included in the next report, and then at most every ``fold_s`` seconds.
+If an agent requests more than ``hosts`` hosts in that time, the rest are counted as
+one.
 """
 
 import time
@@ -20,7 +20,7 @@ _Key = tuple[str, int, str | None]
 
 @dataclass
 class Count:
-    """Connections to one host, not yet reported."""
+    """Unreported connections to one host."""
 
     connections: int = 0
     sent: int = 0
@@ -35,24 +35,24 @@ class _Agent:
 
 @dataclass
 class Traffic:
-    """Counts for all agents."""
+    """The traffic of all agents."""
 
     limits: EgressLimits
     _agents: dict[str, _Agent] = field(default_factory=dict)
 
     def connected(self, agent: str, host: Host, refused: str | None = None) -> None:
-        """Count a connection, or one that was refused."""
+        """Count a connection, or a refused one with the reason."""
         self._count(agent, host, refused).connections += 1
 
     def passed(self, agent: str, host: Host, *, sent: int, received: int) -> None:
-        """Count bytes of a connection while it runs, as the agent sees them."""
+        """Count bytes of a running connection, from the agent's point of view."""
         if sent or received:
             count = self._count(agent, host, None)
             count.sent += sent
             count.received += received
 
     def take(self) -> tuple[HostRecord, ...]:
-        """Return what is to be reported now, and forget it."""
+        """Return the records of the next report, and remove them."""
         now = time.monotonic()
         found: list[HostRecord] = []
         for name, agent in list(self._agents.items()):
@@ -70,7 +70,7 @@ class Traffic:
         return tuple(found)
 
     def give_back(self, records: Iterable[HostRecord]) -> None:
-        """Count again what could not be reported."""
+        """Add records again that could not be reported."""
         for one in records:
             key = (one.host, one.port, one.refused)
             count = self._at(one.agent, key)

@@ -1,7 +1,7 @@
-"""A tunnel of an agent: what its first bytes say decides how the rest is carried.
+"""A tunnel of an agent: its first bytes decide how the rest is relayed.
 
-``carry`` calls it once it is connected. TLS must ask for the host that the tunnel is
-to; at port 80, requests are read (``web``); what is neither passes as it is.
+``carry`` calls it once it is connected. TLS must name the host of the tunnel; on port
+80, HTTP requests are parsed (``web``); anything else passes unchanged.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ HTTP_PORTS: Final = frozenset({80})
 
 @dataclass(frozen=True, kw_only=True)
 class Tunnel:
-    """One tunnel, between an agent and the host that it asked for."""
+    """One tunnel between an agent and the requested host."""
 
     asked: Asked
     agent: Side
@@ -32,13 +32,13 @@ class Tunnel:
     limits: EgressLimits
 
     async def carry(self) -> str | None:
-        """Carry it to its end; return why it was refused, if it was.
+        """Relay it to its end; return the reason if it was refused.
 
         Raises:
             TimeoutError: The agent is too slow.
-            ConnectionError: The agent or the host left.
+            ConnectionError: The agent or the host disconnected.
         """
-        self.out.lead(self.agent, self.flow.received)  # whoever speaks first
+        self.out.lead(self.agent, self.flow.received)  # the host may speak first
         first = self.asked.first or await self.agent.read(_CHUNK)
         host = self.asked.host
         if first and first[0] == HANDSHAKE:
@@ -75,7 +75,7 @@ class Tunnel:
         except NotAHelloError:
             raise other_name(host, "nothing readable (TLS 1.2 is needed)") from None
         if not hello.is_whole:
-            raise other_name(host, "nothing: its ClientHello does not end")
+            raise other_name(host, "nothing: its ClientHello is incomplete")
         if hello.name is not None and hello.name.lower() != host.name:
             raise other_name(host, hello.name)
         return held

@@ -1,9 +1,8 @@
-"""HTTP in a tunnel to port 80: every request is read, and is for the tunnel's host.
+"""HTTP in a tunnel to port 80: every request is parsed, and must be for its host.
 
-For programs that ask for a tunnel for ``http://``, as Node's ``fetch`` and WebSockets
-do. Each request is read strictly and written anew; the next one is looked at when the
-response to this one is whole. Once the host has changed to WebSocket, bytes pass as
-they are.
+For programs that use a tunnel for ``http://``, such as Node's ``fetch`` and WebSockets.
+Each request is parsed strictly and serialized again; the next one is read once the
+response is complete. After the host has switched to WebSocket, bytes pass unchanged.
 """
 
 import asyncio
@@ -26,24 +25,24 @@ _STARTS: Final = frozenset(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
     b"\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0"
 )
-"""What a method consists of, and what some server skips in front of it as space."""
+"""The characters of methods, and the space that some servers skip before them."""
 
 
 def begins_like_http(data: bytes) -> bool:
-    """Return whether an HTTP server could take this for the beginning of a request."""
+    """Return whether an HTTP server could parse this as the start of a request."""
     return data[:1] != b"" and data[0] in _STARTS
 
 
 class _Ahead:
-    """An agent's side, of which some bytes were read already."""
+    """An agent's side, with bytes that have already been read."""
 
     def __init__(self, first: bytes, agent: Side) -> None:
         self.first = first
-        """What was read, and is not taken yet."""
+        """The bytes that were read but not consumed."""
         self._agent = agent
 
     async def read(self, most: int) -> bytes:
-        """Return the next bytes, none at the end."""
+        """Return the next bytes, or none at the end."""
         if self.first:
             data, self.first = self.first[:most], self.first[most:]
             return data
@@ -61,11 +60,11 @@ class Web:
     limits: EgressLimits
 
     async def carry(self, first: bytes) -> str | None:
-        """Carry requests until one side ends; return why one was refused, if it was.
+        """Relay requests until one side ends; return the reason if one was refused.
 
         Raises:
             TimeoutError: The agent is too slow.
-            ConnectionError: The agent or the host left.
+            ConnectionError: The agent or the host disconnected.
         """
         self.out.keep()
         try:
@@ -77,7 +76,7 @@ class Web:
         return None
 
     async def _one(self, first: bytes) -> bytes:
-        """Carry one request; return the beginning of the next, none at the end."""
+        """Relay one request; return the first bytes of the next, or none at the end."""
         source = _Ahead(first, self.agent)
         reader = Reader(source, self.limits)
         async with asyncio.timeout(self.limits.head_s):
@@ -101,9 +100,9 @@ class Web:
         return rest or await self._next()
 
     async def _next(self) -> bytes:
-        """Wait for the next request; none if either side ends first.
+        """Wait for the next request; return no bytes if either side ends first.
 
-        A host that says something unasked is about to end.
+        Unsolicited bytes from the host mean that it is about to close.
         """
         asked = asyncio.create_task(self.agent.read(_CHUNK))
         told = asyncio.create_task(self.out.read(1))
@@ -118,10 +117,10 @@ class Web:
 
 
 def _for(host: Host, request: h11.Request) -> h11.Request:
-    """Return the request as the host gets it.
+    """Return the request for the host.
 
     Raises:
-        RefusedError: It is for another one.
+        RefusedError: It is for another host.
     """
     if request.method.upper() == b"CONNECT":
         raise RefusedError(403, f"CONNECT is refused in a tunnel to {host}.")
@@ -130,7 +129,7 @@ def _for(host: Host, request: h11.Request) -> h11.Request:
     if found is not None and found[0] == host:
         path = found[1]
     elif not path.startswith(b"/") and (request.method, path) != (b"OPTIONS", b"*"):
-        raise bad_request(f"The tunnel is to {host}: write the path alone.")
+        raise bad_request(f"Send only the path: this tunnel is to {host}.")
     check_host(request, host)
     names = {
         value.strip().lower() for name, value in request.headers if name == b"upgrade"
