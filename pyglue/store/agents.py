@@ -11,9 +11,9 @@ from pyglue.store.database import Reader, Tx
 from pyglue.store.models import AgentModel, TurnModel
 
 LOST: Final = "The connection to its harness or to hived was lost."
-"""The reason of a failed turn that nobody was left to end."""
+"""The reason of a failed turn whose end nobody could report."""
 _NAMED: Final = 8
-"""Messages of a turn that its beginning names."""
+"""Maximum messages that the event of a turn's start lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ def set_deployed(
     wanted: bool,
     problem: str | None,
 ) -> None:
-    """Record what is deployed from now on."""
+    """Record a deployment."""
     _update(
         tx,
         name,
@@ -159,7 +159,7 @@ def tell_start(tx: Tx, agent: str, turn: int, model: str) -> None:
 
 
 def lose_turns(tx: Tx, agent: str | None = None, turn: int | None = None) -> None:
-    """End all running turns, an agent's, or one: nobody is left to report their end."""
+    """End running turns that nobody will report: all, those of an agent, or one."""
     rows = tx.execute(
         "UPDATE turn INDEXED BY turn_open SET ended_at = ?, outcome = ?, reason = ? "
         "WHERE ended_at IS NULL AND (? IS NULL OR agent = ?) AND (? IS NULL OR id = ?) "

@@ -21,7 +21,7 @@ from pyglue.store.models import ApprovalModel
 
 @dataclass(frozen=True, kw_only=True)
 class NewApproval:
-    """A rendered proposal that is about to become pending."""
+    """An evaluated proposal that is about to become pending."""
 
     agent: str
     kind: ApprovalKind
@@ -52,7 +52,7 @@ class ApprovalRow(NewApproval):
 
     @classmethod
     def of(cls, model: ApprovalModel) -> "ApprovalRow":
-        """Return what a row of the table says."""
+        """Return the approval in a row of the table."""
         return cls(
             id=model.id,
             agent=model.agent,

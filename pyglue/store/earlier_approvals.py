@@ -1,4 +1,4 @@
-"""Earlier proposals for the same agent, which the operator compares one with."""
+"""Earlier proposals for the same agent, for comparison by the operator."""
 
 from peewee import Expression
 
@@ -22,9 +22,9 @@ def previous(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
 
 
 def last_judged(reader: Reader, row: ApprovalRow) -> ApprovalRow | None:
-    """Return the proposal for the same agent that the operator judged before this one.
+    """Return the last earlier proposal for the same agent that the operator decided.
 
-    Not one that ended by itself, nor a rebuild of what was approved before.
+    This skips proposals closed without a decision, and rebuilds of approved commits.
     """
     return _newest_before(
         reader,

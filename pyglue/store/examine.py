@@ -115,14 +115,14 @@ def examine(database: Path) -> Examination | None:
     except FileNotFoundError:
         return None
     except OSError:
-        return None  # said when it is opened
+        return None  # reported when it is opened
     if head != _MAGIC:
-        raise failures.damaged("it does not begin as an SQLite database does")
+        raise failures.damaged("it does not begin like an SQLite database")
     log = wal.read(wal.beside(database, "-wal"))
     if log.page_size is None and not log.empty:
         raise failures.damaged("the header of its log hive.db-wal is damaged")
     if log.page_size not in (None, wal.page_size(database)):
-        raise failures.damaged("its log hive.db-wal is another database's")
+        raise failures.damaged("its log hive.db-wal belongs to another database")
     return Examination(database)
 
 
@@ -157,9 +157,9 @@ def _is_file(place: Path) -> None:
             ) from None
         return
     except OSError:
-        return  # said when it is opened
+        return  # reported when it is opened
     if not stat.S_ISREG(mode):
-        kind = "a directory" if stat.S_ISDIR(mode) else "no regular file"
+        kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
         raise HiveError(
             ErrorCode.CONFIG_INVALID,
             f"{place} is {kind}, so the store cannot be opened. Move it away, then put "
@@ -178,7 +178,7 @@ def _same_database(database: Path, connection: sqlite3.Connection) -> None:
     (through_log,) = connection.execute("PRAGMA application_id").fetchone()
     own = wal.identity(database)
     if own and own != through_log & 0xFFFFFFFF:
-        raise failures.damaged("its log hive.db-wal is another database's")
+        raise failures.damaged("its log hive.db-wal belongs to another database")
 
 
 def _whole_log(database: Path, connection: sqlite3.Connection) -> str | None:

@@ -20,7 +20,7 @@ from pyglue.store.database import Reader
 from pyglue.store.messages import COLUMNS, message_of, shown
 
 _THREAD_MOST: Final = 100
-"""The messages that a thread has before it has more, above one and below."""
+"""Maximum messages of a thread that are listed, before and after one message."""
 _SIDES: Final = ("sender", "recipient")
 _PROGRESS: Final = (
     "state, turn, boundary, (SELECT min(r.id) FROM message AS r "
@@ -166,7 +166,7 @@ def flow(
 
 
 def _progress(row: tuple[Any, ...]) -> Progress | None:
-    """Return what has become of a message to an agent; None of one to the operator."""
+    """Return the progress of a message to an agent; None for one to the operator."""
     state, turn, at_boundary, answer = row[10:]
     if row[2] == OPERATOR:
         return None

@@ -12,7 +12,7 @@ from pyglue.api.messages import Message
 from pyglue.store.database import Tx
 from pyglue.store.messages import COLUMNS, message_of
 
-GONE: Final = "The agent's harness went away during the turn."
+GONE: Final = "The agent's harness disconnected during the turn."
 RESTARTED: Final = "hived stopped during the turn."
 UNRECORDED: Final = "The end of the turn could not be recorded."
 
@@ -52,9 +52,9 @@ def join_turn(tx: Tx, agent: str, holder: str, turn: int) -> int:
 def release_unseen(
     tx: Tx, agent: str, holder: str, seen: tuple[int, ...] | None
 ) -> None:
-    """Queue messages again that ``holder`` took but never received; nothing counts.
+    """Queue messages again that ``holder`` took but never received, without failure.
 
-    That happens if an answer crosses with the cancellation of its call.
+    That happens if an answer crosses the cancellation of its call.
     """
     if seen is None:
         return
@@ -70,9 +70,9 @@ def release_unseen(
 
 
 def release_unheard(tx: Tx, agent: str, turn: int, heard: tuple[int, ...]) -> int:
-    """Queue again what was to reach ``turn`` while it ran, and that nobody ``heard``.
+    """Queue messages again that a running ``turn`` took, except those it ``heard``.
 
-    It is not to blame for how that ends. Return the count.
+    They are not to blame for its outcome. Return the count.
     """
     cursor = tx.execute(
         "UPDATE message INDEXED BY message_held "
@@ -87,7 +87,7 @@ def release_unheard(tx: Tx, agent: str, turn: int, heard: tuple[int, ...]) -> in
 
 
 def finish_turn(tx: Tx, agent: str, turn: int) -> None:
-    """The turn succeeded: its messages are done."""
+    """Mark the messages of a successful turn as done."""
     tx.execute(
         "UPDATE message INDEXED BY message_held "
         "SET state = 'done', done_at = ?, holder = NULL "
@@ -116,7 +116,7 @@ def finish_taken(
 
 
 def release_turn(tx: Tx, agent: str, turn: int, *, fault: str | None) -> None:
-    """The turn did not succeed: its messages are queued again.
+    """Queue the messages of an unsuccessful turn again.
 
     ``fault`` is the reason if they may be the cause; a limit, a login or a cancel is
     not their fault.
@@ -135,7 +135,7 @@ def release_turn(tx: Tx, agent: str, turn: int, *, fault: str | None) -> None:
 def release_holder(
     tx: Tx, agent: str, holder: str, *, begun: bool, fault: str | None
 ) -> int:
-    """The connection is gone: queue its messages again; return the count.
+    """Queue the messages of a lost connection again; return the count.
 
     ``fault`` as for ``release_turn``; with ``begun``, only for messages with which a
     turn had begun: nobody has seen the others.
@@ -201,7 +201,7 @@ def release_all(tx: Tx) -> int:
 _ENDED: Final = (
     "state = 'held' AND turn IN (SELECT id FROM turn WHERE ended_at IS NOT NULL)"
 )
-"""Leased by a turn whose end did not include them: nobody will release them."""
+"""Leased by a turn that ended without them: nobody will release them."""
 
 
 def release_ended(tx: Tx, agent: str) -> None:
@@ -266,7 +266,7 @@ def explain(tx: Tx, agent: str, reason: str) -> None:
 
 
 def bury(tx: Tx, recipient: str, failures_max: int) -> tuple[DeadLetter, ...]:
-    """Make messages dead over which too many turns failed or died; return them."""
+    """Give up messages over which too many turns failed or died; return them."""
     rows = tx.execute(
         "UPDATE message INDEXED BY message_waiting SET state = 'dead', done_at = ? "
         "WHERE recipient = ? AND state = 'waiting' AND failures >= ? "

@@ -29,9 +29,9 @@ class Span:
     expires_at: float
 
     def has(self, now: float, longest_s: float) -> bool:
-        """Return whether ``now`` is in it, cut to ``longest_s`` seconds.
+        """Return whether ``now`` is within it, limited to ``longest_s`` seconds.
 
-        A clock that was set back a long way is before its beginning.
+        If the clock was set back far, ``now`` is before its beginning.
         """
         ends_at = min(self.expires_at, self.created_at + longest_s)
         return self.created_at - SET_BACK_S <= now < ends_at
@@ -61,7 +61,7 @@ def take(tx: Tx, kind: LoginKind, digest: str) -> bool:
 
 
 def sessions(reader: Reader, now: float) -> dict[str, Span]:
-    """Return the hashes of valid sessions and how long they are."""
+    """Return the hashes of valid sessions, and the times of their validity."""
     rows = (
         LoginModel.select()
         .where(

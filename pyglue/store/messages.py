@@ -22,7 +22,7 @@ COLUMNS: Final = (
     "id, sender, recipient, body, kind, priority, sent_at, reply_to, hop, deliveries"
 )
 _BYTES_MAX: Final = CLIENT_RPC.line // 8
-"""Bytes of all bodies in one answer: each may become six bytes in JSON."""
+"""Maximum bytes of all bodies in one answer: each may become six bytes in JSON."""
 _NEXT: Final = (
     "SELECT id FROM (SELECT id, "
     "sum(length(CAST(body AS BLOB))) OVER (ORDER BY priority, id) AS total, "
@@ -37,11 +37,11 @@ _SHOWN: Final = _NEXT.format(and_="", and_alone="")
 _OUTSIDE: Final = _NEXT.format(and_="", and_alone="AND alone = 0")
 """The same for handling: up to the first that goes alone, or only that one."""
 _WITHIN: Final = _NEXT.format(and_="AND alone = 0", and_alone="")
-"""The same within a turn, which none joins that goes alone."""
+"""The same within a turn, without messages that must go alone."""
 _URGENT: Final = _NEXT.format(
     and_=f"AND alone = 0 AND (priority = 0 OR sender = '{OPERATOR}')", and_alone=""
 )
-"""The same to be given to a turn that runs, which asks for none of it."""
+"""The same for a running turn, which gets urgent messages without asking."""
 ORDER: Final = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 _RANK: Final = {priority: rank for rank, priority in enumerate(ORDER)}
 
@@ -161,7 +161,7 @@ def take(
 def take_urgent(
     tx: Tx, recipient: str, *, most: int, holder: str, turn: int
 ) -> tuple[Message, ...]:
-    """Hand out what a turn that runs is to have now, as ``take`` does."""
+    """Lease urgent messages to a running turn, as ``take`` does."""
     found = _hand_out(tx, _URGENT, recipient, most, holder, turn, at_boundary=True)
     for message in found:
         tx.emit(recipient, MessageDelivered(id=message.id, turn=turn))
@@ -193,7 +193,7 @@ def _hand_out(
 
 
 def news(reader: Reader | Tx, recipient: str) -> tuple[int, int, tuple[str, ...]]:
-    """Return how many messages a running turn could take, the newest, and from whom."""
+    """Return the count, newest ID and senders of messages for a running turn."""
     rows = reader.execute(
         "SELECT sender, count(*), max(id) FROM message INDEXED BY message_waiting "
         "WHERE recipient = ? AND state = 'waiting' AND alone = 0 "

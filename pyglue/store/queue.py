@@ -20,18 +20,18 @@ _COLUMNS: Final = (
     "state, turn, failures"
 )
 _OPEN: Final = "recipient = ? AND state IN ('waiting', 'held')"
-"""Of one message: the index of its id finds it."""
+"""Selects one message, by the index of its ID."""
 _PARTS: Final = tuple(
     f"message INDEXED BY message_{state} WHERE recipient = ? AND state = '{state}'"
     for state in ("held", "waiting")
 )
-"""Of all of an agent: never by what it has finished, which may be years of messages."""
+"""Select all of an agent's, without its finished ones, which may be years of them."""
 
 
 def listing(
     reader: Reader, agent: str, *, limit: int, clip: int | None
 ) -> tuple[QueuedMessage, ...]:
-    """Return what is held, then what is queued, each in the order of delivery."""
+    """Return leased, then queued messages, each in the order of delivery."""
     rows: list[tuple[Any, ...]] = []
     for part in _PARTS:
         rows += reader.execute(
@@ -57,7 +57,7 @@ def listing(
 
 
 def count(reader: Reader, agent: str) -> int:
-    """Return how many messages the agent has not finished."""
+    """Return the number of the agent's unfinished messages."""
     counts = (
         reader.execute(f"SELECT count(*) FROM {part}", agent).fetchone()[0]
         for part in _PARTS

@@ -15,14 +15,14 @@ DAY_S: Final = 86400
 
 
 class Quota(StrEnum):
-    """What is counted."""
+    """The kinds of quotas."""
 
     WRITTEN = "written"
     PROPOSALS = "proposals"
     PROPOSED = "proposed"
     OPERATIONS = "operations"
     EGRESS = "egress"
-    """What passed through hive-egress: counted afterwards (``add``), never taken."""
+    """Traffic through hive-egress: counted afterwards (``add``), never taken."""
 
 
 _WINDOWS: Final = {
@@ -47,7 +47,7 @@ def take(tx: Tx, agent: str, what: Quota, amount: int, limit: int | None) -> Non
     """Count ``amount`` (bytes or a number); a ``limit`` on bytes is in MiB.
 
     Raises:
-        HiveError: ``rate_limited``, with the time to wait, if it would be too much.
+        HiveError: ``rate_limited``, with the time to wait, if it exceeds the limit.
     """
     used, until = _used(tx, agent, what)
     most = None if limit is None else limit * (_MIB if what in _IN_MIB else 1)
@@ -77,7 +77,7 @@ def add(tx: Tx, agent: str, what: Quota, amount: int) -> None:
 
 
 def used_up(reader: Reader | Tx, what: Quota, limit: int, now: float) -> dict[str, int]:
-    """Return who used up ``limit`` MiB, and until when (Unix time) that holds."""
+    """Return the agents that used up ``limit`` MiB, and when (Unix time) it resets."""
     window = _WINDOWS[what]
     since = int(now // window) * window
     rows = reader.execute(
@@ -90,7 +90,7 @@ def used_up(reader: Reader | Tx, what: Quota, limit: int, now: float) -> dict[st
 
 
 def forget(tx: Tx, agent: str) -> None:
-    """Delete what a name that is gone for good has used."""
+    """Delete the usage of a name that is gone for good."""
     tx.execute("DELETE FROM quota WHERE agent = ?", agent)
 
 

@@ -91,7 +91,7 @@ def prune_records(tx: Tx, *, kept_s: float, most: int) -> int:
 
 
 def closed_approvals(reader: Reader, before: float) -> dict[str, tuple[int, ...]]:
-    """Return, by agent, the approvals closed before then without an approval."""
+    """Return, by agent, the proposals closed before ``before`` without approval."""
     marks = ", ".join("?" * len(_CLOSED))
     rows = reader.execute(
         f"SELECT agent, id FROM approval WHERE state IN ({marks}) AND decided_at < ?",

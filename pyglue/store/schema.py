@@ -1,7 +1,7 @@
-"""Whether a store has the tables of the schema that it claims to have.
+"""Checks that a store has the tables of its schema version.
 
-SQLite's own check knows pages, not what belongs into them: a store of which a table was
-lost, or that another program wrote to, passes it. Called before a store is migrated.
+SQLite's own check examines pages, not their contents: a store that lost a table, or
+that another program changed, passes it. Called before a store is migrated.
 """
 
 import sqlite3
@@ -23,14 +23,14 @@ Run = Callable[[str], Iterable[tuple[Any, ...]]]
 
 
 def check(run: Run) -> None:
-    """Compare an opened store with what the steps up to its version make.
+    """Compare an opened store with the schema of its version.
 
     Raises:
-        HiveError: ``unavailable`` with what is missing.
+        HiveError: ``unavailable``; it lists what is missing.
     """
     ((version,),) = run("PRAGMA user_version")
     if version > len(migrations.STEPS):
-        return  # a newer program's, which ``migrate`` refuses
+        return  # written by a newer program; ``migrate`` refuses it
     with closing(sqlite3.connect(":memory:")) as wanted:
         for statements in migrations.STEPS[:version]:
             for statement in statements:

@@ -11,7 +11,7 @@ from pyglue.store.models import UsageModel
 
 DAY_S: Final = 86400.0
 _DIGITS: Final = 9
-"""Of a sum that is kept: what was added and taken away leaves nothing behind."""
+"""Decimal digits of sums: rounding removes the remainders of floating point."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def spent_between(reader: Reader, since: float, until: float) -> dict[str, float
 def spent_by_account(reader: Reader, day: float) -> dict[str | None, float]:
     """Return the dollars of every account on the day since ``day``.
 
-    None: of requests from before there were several.
+    None: requests from before hives had several accounts.
     """
     rows = (
         UsageModel.select(UsageModel.account, fn.SUM(UsageModel.cost_usd))

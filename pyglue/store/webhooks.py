@@ -18,4 +18,4 @@ def note(tx: Tx, agent: str, hook: str, delivery: str) -> None:
         *(agent, hook, delivery, tx.now),
     )
     if noted.rowcount == 0:
-        raise HiveError(ErrorCode.CONFLICT, "This delivery was taken before.")
+        raise HiveError(ErrorCode.CONFLICT, "This delivery was already accepted.")

@@ -183,7 +183,7 @@ class Writer:
                 "made. Do not stop the hive before then."
             )
         elif self.problem is not None:
-            _log.warning("the writes that were kept are made")
+            _log.warning("the kept writes have been made")
             self.problem = None
 
     def _alone(self, batch: list[Job]) -> tuple[list[Outcome], list[Event]]:

@@ -166,7 +166,7 @@ async def test_what_is_no_file(
     with pytest.raises(HiveError) as caught:
         opened(tmp_path)
     assert caught.value.code is ErrorCode.CONFIG_INVALID
-    says = {"directory": "a directory", "fifo": "no regular file", "dead link": "link"}
+    says = {"directory": "a directory", "fifo": "regular file", "dead link": "link"}
     assert says[kind] in caught.value.message
     assert str(place) in caught.value.message
 
@@ -236,7 +236,7 @@ async def test_the_log_of_another_store(
     await opened(tmp_path).close()  # the id is in the database itself now
     shutil.copy(other / "hive.db-wal", tmp_path / "hive.db-wal")
     found = await refused(tmp_path)
-    assert "another database's" in found.message
+    assert "belongs to another database" in found.message
 
 
 async def test_the_log_of_a_database_with_other_pages(
@@ -251,7 +251,7 @@ async def test_the_log_of_a_database_with_other_pages(
         shutil.copy(tmp_path / "other-wal", tmp_path / "hive.db-wal")
     other.close()
     found = await refused(tmp_path)
-    assert "another database's" in found.message
+    assert "belongs to another database" in found.message
 
 
 # --- found while it is open -----------------------------------------------------------

@@ -1,7 +1,7 @@
-"""The schema, as numbered steps; ``PRAGMA user_version`` is the last one taken.
+"""The schema, as numbered steps; ``PRAGMA user_version`` is the last applied one.
 
 A step is a module with ``STATEMENTS``. Steps are never edited once released; a
-store that is newer than this program is refused, not guessed at.
+store that is newer than this program is refused.
 """
 
 from typing import Final

@@ -1,14 +1,14 @@
-"""Figures of turns and their rollups, history by agent, and counters for overviews.
+"""Metrics of turns and their buckets, history by agent, and counters for overviews.
 
-``stats`` is the view to look into by hand; what is stored names each series once.
-``history_size`` is kept by triggers, so that no way to write or prune an event can
-forget it.
+The view ``stats`` is for inspection by hand; the tables store the name of a series
+once. Triggers maintain ``history_size``, so that no code that writes or prunes events
+can miss it.
 """
 
 from typing import Final
 
 _HISTORY: Final = "kind IN ('turn.started', 'turn.event', 'turn.ended')"
-"""As in ``store.history``: SQLite takes the index only for the very same words."""
+"""As in ``store.history``: SQLite uses the index only for the same expression."""
 
 STATEMENTS: Final = (
     """

@@ -1,6 +1,6 @@
-"""What the operator wants of agents while they work, beside their manifests.
+"""The operator's control of agents, apart from their manifests.
 
-A row an agent, and one named ``hive`` for all of them.
+There is one row per agent, and one named ``hive`` for all of them.
 """
 
 from typing import Final

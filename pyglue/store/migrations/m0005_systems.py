@@ -1,4 +1,4 @@
-"""The NixOS system of an approval: what it was evaluated with, and what was built."""
+"""The NixOS system of an approval: the evaluation's inputs, and the built system."""
 
 from typing import Final
 

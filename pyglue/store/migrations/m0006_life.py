@@ -1,6 +1,6 @@
-"""What an agent is before and after it runs: drafts, what is kept of destroyed ones.
+"""Agents before and after they run: drafts, and the kept state of destroyed ones.
 
-``operation.arguments`` is JSON: what an operation needs beside agent and approval.
+``operation.arguments`` is JSON: an operation's parameters besides agent and approval.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""How a turn's begin finds what runs, and the last hour's, among a year of turns."""
+"""Indexes that find running turns, and the last hour's, among a year of turns."""
 
 from typing import Final
 

@@ -1,6 +1,6 @@
-"""What an agent may make grow: used quotas, bytes of inboxes, and what is over.
+"""Bounds of growth by agents: used quotas, sizes of inboxes, finished rows.
 
-``inbox_size`` is kept by triggers, so that no way to change a message can forget it.
+Triggers maintain ``inbox_size``, so that no code that changes messages can miss it.
 """
 
 from typing import Final

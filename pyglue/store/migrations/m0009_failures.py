@@ -1,4 +1,4 @@
-"""Failures of turns over a message: why each, and which messages go alone for it."""
+"""Failures of turns over a message, with reasons; messages that must go alone."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Deliveries that webhooks took."""
+"""Deliveries that webhooks accepted."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Whether a message reached its turn while that ran."""
+"""Whether a message was sent into a running turn."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Which account pays for an agent, if the operator chose one, and for a request."""
+"""The account that pays for a request, and the operator's choice for an agent."""
 
 from typing import Final
 

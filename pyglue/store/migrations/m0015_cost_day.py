@@ -1,8 +1,8 @@
-"""What each agent cost on a day (UTC), kept by triggers.
+"""Each agent's cost per day (UTC), maintained by triggers.
 
-The overview shows it of every agent, and must not take longer with every request of the
-day. Limits still add up ``usage`` itself. Usage is only deleted when it is old, and
-takes the sum of its day along, which nobody reads any more.
+The overview shows it for every agent, and must not become slower with every request of
+the day. Limits still sum up ``usage`` itself. Usage is only deleted when it is old, and
+with it the sum of its day, which is no longer read.
 """
 
 from typing import Final
