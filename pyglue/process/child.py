@@ -1,7 +1,7 @@
-"""A long-lived child: its output in a log, its end as an event.
+"""A long-lived child: its output goes to a log, its exit is an event.
 
-Used by the local backend and by ``hive run``. Lives in the event loop, where a pidfd
-reports its end without a thread or SIGCHLD. Start it in the loop's main thread: the
+Used by the local backend and by ``hive run``. It lives in the event loop, where a pidfd
+reports its exit without a thread or SIGCHLD. Start it in the loop's main thread: the
 parent-death signal requested by a sandbox follows the thread that started it.
 """
 
@@ -27,19 +27,19 @@ _CHUNKS_AFTER: Final = 64
 
 
 class Clean(Protocol):
-    """Takes bytes in pieces, and returns what may be passed on."""
+    """A filter of a stream of bytes."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take the next bytes."""
+        """Add the next bytes; return those that may be passed on."""
 
     def end(self) -> bytes:
-        """Return what was kept back."""
+        """Return the bytes that were held back."""
 
 
 class Child:
     """One running program. Create it with ``Child.start``.
 
-    ``signal_pid`` is the process that is first asked to end: in a sandbox, that is not
+    ``signal_pid`` is the process that is first asked to exit: in a sandbox, that is not
     the process that was started. With ``None`` the whole group is asked.
     """
 
@@ -87,8 +87,8 @@ class Child:
     ) -> "Child":
         """Start ``argv``; stdout and stderr go to ``log`` and, by line, ``on_line``.
 
-        Lines are cut after ``line_max`` bytes. ``clean`` takes out of the output what
-        nobody may see, before anything else.
+        Lines are cut after ``line_max`` bytes. ``clean`` removes values of secrets from
+        the output, before anything else.
 
         ``pass_fds`` may be closed as soon as this returns. ``wrapper`` is a command
         line that runs the rest of its arguments, before limits and ``run_as`` apply.
@@ -152,7 +152,7 @@ class Child:
             kill_group(self.pid)
 
     async def terminate(self, grace_s: float = 5.0) -> int:
-        """Ask it to end, kill its group after ``grace_s`` seconds, return its code."""
+        """Ask it to exit, kill its group after ``grace_s`` seconds, return its code."""
         if not self._ended.done():
             self._ask()
             await asyncio.wait([self._ended], timeout=grace_s)

@@ -1,4 +1,4 @@
-"""What the hive's daemons have in common: command line, log, and their end."""
+"""Common code of the hive's daemons: command line, log, and shutdown."""
 
 import argparse
 import asyncio
@@ -26,7 +26,7 @@ def parser(name: str, about: str) -> argparse.ArgumentParser:
 
 
 def stop_signal() -> asyncio.Event:
-    """Return what SIGTERM and SIGINT set from now on, in the running loop."""
+    """Return an event that SIGTERM and SIGINT set from now on, in the running loop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -37,7 +37,7 @@ def stop_signal() -> asyncio.Event:
 async def until_stopped(
     work: Coroutine[Any, Any, None], close: Callable[[], Awaitable[None]]
 ) -> None:
-    """Run ``work``, which has no end but an error, until SIGTERM or SIGINT.
+    """Run ``work``, which only ends with an error, until SIGTERM or SIGINT.
 
     Raises:
         HiveError: the error of ``work``, after ``close``.
@@ -58,7 +58,7 @@ def run(
     asked: argparse.ArgumentParser,
     serve: Callable[[HiveConfig], Coroutine[Any, Any, None]],
 ) -> None:
-    """Serve until stopped; exit with 1 and a sentence if that cannot start."""
+    """Serve until stopped; exit with 1 and an error message if startup fails."""
     arguments = asked.parse_args()
     log_to_stderr()
     try:

@@ -1,6 +1,6 @@
-"""A process and its descendants at one moment: alive or not, their size, their end.
+"""A process and its descendants at one moment: whether they live, their memory.
 
-Read from /proc, where the start time identifies a process whose number was reused.
+Read from /proc, where the start time tells processes with a reused PID apart.
 """
 
 import contextlib

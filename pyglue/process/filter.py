@@ -1,7 +1,7 @@
-"""A program that writes into a stream what it makes of another: ``age``, for backups.
+"""Pipes a stream through a program into another stream: ``age``, for backups.
 
-Blocking, for a thread that writes an archive. The program gets what is written to its
-standard input, and its standard output is the stream itself.
+Blocking, for a thread that writes an archive. Written bytes go to the program's
+standard input, and its standard output is the target stream itself.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ _SAID_MAX: Final = 4096
 
 @contextlib.contextmanager
 def filtered(argv: Sequence[str], stream: BinaryIO) -> Iterator[IO[bytes]]:
-    """Give a stream whose bytes go through a program into ``stream``.
+    """Yield a stream whose bytes go through a program into ``stream``.
 
     Raises:
-        HiveError: ``missing_program``; ``unavailable`` with what the program said.
+        HiveError: ``missing_program``; ``unavailable`` with the program's error.
         BrokenPipeError: nobody reads ``stream`` any more.
     """
     program = find_program(argv[0])

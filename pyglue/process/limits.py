@@ -19,7 +19,7 @@ from pyglue.errors import ErrorCode, HiveError
 
 _FILES: Final = 1024
 _FILES_LEAST: Final = 64
-"""Number of open files with which each program of the hive works."""
+"""Number of open files that every program of the hive needs."""
 
 
 @dataclass(frozen=True, kw_only=True)

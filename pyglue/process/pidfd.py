@@ -1,4 +1,4 @@
-"""Kills a process by its descriptor, because its number may have been reused."""
+"""Kills a process by its descriptor, because its PID may have been reused."""
 
 import contextlib
 import select
@@ -6,9 +6,9 @@ import signal
 
 
 def kill(descriptor: int, within_s: float) -> bool:
-    """Kill the process of a pidfd; tell whether it was dead within so many seconds.
+    """Kill the process of a pidfd; return whether it exited within ``within_s`` s.
 
-    Blocks, because the kernel dismantles a process after the signal.
+    Blocks, because the kernel tears a process down after the signal.
 
     Raises:
         PermissionError: we may not kill it.

@@ -14,7 +14,7 @@ from pyglue.process.session import kill_session
 
 
 class PtyShell:
-    """A shell in a session of its own; ``master`` is our end, and does not block.
+    """A shell in its own session; ``master`` is our end, and is non-blocking.
 
     The caller closes ``master`` and calls ``wait`` at the end.
     """
@@ -44,13 +44,13 @@ class PtyShell:
         os.set_blocking(self.master, False)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Inform the programs of the size of the window."""
+        """Set the window size, of which the programs are informed."""
         fcntl.ioctl(
             self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0)
         )
 
     def kill(self) -> None:
-        """End the shell and its whole session; it is no error if it has ended."""
+        """Kill the shell and its whole session. Idempotent."""
         if self._child.returncode is None:
             kill_session(self._child.pid)
 

@@ -1,9 +1,8 @@
-"""One program that is started in advance, for the next who needs one.
+"""One program that is started in advance, for the next caller.
 
-To start a program and a sandbox around it often takes longer than its work. ``git``
-keeps a child that checks a commit ready this way, ``nix`` an evaluation. Each is used
-once, has seen nothing before, and is then replaced. Blocking; may be called from
-several threads.
+Starting a program in a sandbox often takes longer than its work. ``git`` keeps a child
+for checking a commit ready this way, ``nix`` one for an evaluation. Each is used only
+once, and then replaced. Blocking; may be called from several threads.
 """
 
 import threading
@@ -19,14 +18,14 @@ class Startable(Protocol):
         """Whether it is running."""
 
     def discard(self) -> None:
-        """End it unused, with everything that belongs to it."""
+        """Stop it unused, with everything that belongs to it."""
 
 
 T = TypeVar("T", bound=Startable)
 
 
 class Spare(Generic[T]):
-    """Keeps at most one that ``start`` started."""
+    """Keeps at most one program ready, started by ``start``."""
 
     def __init__(self, start: Callable[[], T]) -> None:
         self._start: Final = start
@@ -35,9 +34,9 @@ class Spare(Generic[T]):
         self._closed = False
 
     def prepare(self, then: Callable[[T], None] | None = None) -> None:
-        """Start the next one unless one is already waiting; do ``then`` with it.
+        """Start the next one unless one is ready; pass it to ``then``.
 
-        Whoever wants to take it meanwhile waits.
+        Meanwhile, ``take`` waits.
         """
         with self._lock:
             if self._closed:
@@ -49,7 +48,7 @@ class Spare(Generic[T]):
                 then(self._waiting)
 
     def take(self) -> T:
-        """Return the waiting one, or start one; the caller finishes or discards it."""
+        """Return the ready one, or start one; the caller finishes or discards it."""
         with self._lock:
             waiting, self._waiting = self._waiting, None
         if waiting is not None and waiting.alive:
@@ -59,7 +58,7 @@ class Spare(Generic[T]):
         return self._start()
 
     def close(self) -> None:
-        """End the waiting one, and keep none ready from now on."""
+        """Discard the ready one, and keep none ready from now on."""
         with self._lock:
             self._closed = True
             self._drop()

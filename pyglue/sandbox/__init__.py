@@ -1,4 +1,4 @@
-"""Runs a program in bubblewrap, where it sees and reaches only what it is given.
+"""Runs a program in bubblewrap, with access only to what it is given.
 
 The local backend runs agents in it, the evaluator runs Nix. ``prepare`` returns the
 command line for ``pyglue.process``: new user, pid, network, mount, ipc, uts and cgroup
@@ -7,11 +7,11 @@ read-only root with /usr and a small part of /etc, and the requested binds. ``pr
 tries whether that works on this machine. ``python_runtime`` has the files that our own
 interpreter and package need inside.
 
-Everything is bound by an open descriptor (``--bind-fd``): bubblewrap checks that what
-it bound is what was opened, so a path swapped in between fails, and closes it before
-the program starts. (Measured: a plain ``/proc/self/fd/N`` stays open inside, and
+Everything is bound by an open descriptor (``--bind-fd``): bubblewrap checks that it
+bound the opened file, so a path swapped in between fails, and closes the descriptor
+before the program starts. (Measured: a plain ``/proc/self/fd/N`` stays open inside, and
 ``/proc/self/fd/N/..`` then leads out.) ``reach`` makes places accessible whose paths
-the user cannot walk.
+the user cannot traverse.
 """
 
 from pyglue.sandbox.probe import UNSAFE_VARIABLE, Probe, Support, probe

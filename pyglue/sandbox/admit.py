@@ -1,17 +1,17 @@
-"""Open directories for writing in a sandbox that runs: what is read-only there.
+"""Makes read-only directories in a running sandbox writable.
 
-Run by path, by whoever started the sandbox: ``python -I -S admit.py PID PLAN``, with
-the number of a process inside. It imports nothing of this package, so that it starts
+Run by path, by the user who started the sandbox: ``python -I -S admit.py PID PLAN``,
+with the PID of a process inside. It imports nothing of this package, so that it starts
 in 15 ms. PLAN is JSON: ``[[path inside, owner, owner inside, writable], ...]``; an
-owner is a user and a group, and two nulls leave the owners as they are. Each path is a
+owner is a user and a group, and two nulls leave the owners unchanged. Each path is a
 directory of the sandbox, below a read-only bind, or bound read-only itself, where
 nobody inside can rename or replace anything; it is bound onto itself, writable or not,
-nosuid and nodev. With owners, the files of one user are shown there as the other's,
-and what is made there belongs to the first (an idmapped mount: as root, Linux 5.12).
+nosuid and nodev. With owners, files of the first user appear as the second's, and new
+files belong to the first (an ID-mapped mount: needs root and Linux 5.12).
 
 The mounts are made in the sandbox's mount namespace, entered through the user
-namespace that owns it: as root that is not needed, and anybody else may enter only
-what is their own. No program of the sandbox is run or asked.
+namespace that owns it: root does not need that, and other users can only enter their
+own. No program of the sandbox is involved.
 """
 
 import ctypes
@@ -56,7 +56,7 @@ class _Attributes(ctypes.Structure):
 
 
 def main(pid: int, plan: list[_Mount]) -> int:
-    """Make the mounts; return how many could not be made, each with a line."""
+    """Make the mounts; print a line for each failure, and return their number."""
     pairs = {pair for _, old, new, _ in plan if (pair := _pair(old, new)) is not None}
     users = {pair: _user_namespace(*pair) for pair in pairs}
     mounts = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
@@ -75,7 +75,7 @@ def main(pid: int, plan: list[_Mount]) -> int:
 
 
 def _pair(old: _Owner | None, new: _Owner | None) -> tuple[_Owner, _Owner] | None:
-    """Return what JSON has as lists."""
+    """Convert the lists of JSON."""
     if old is None or new is None:
         return None
     return (old[0], old[1]), (new[0], new[1])
@@ -86,7 +86,7 @@ def _admit(path: str, users: int | None, *, writable: bool) -> None:
     os.fchdir(_opened(above))
     os.close(os.open(name, _DIRECTORY))  # no link, and no file
     if not os.statvfs(name).f_flag & os.ST_RDONLY:
-        return  # it was admitted before
+        return  # already admitted
     if users is None:
         if not writable:
             return
@@ -131,7 +131,7 @@ def _mount(source: str | None, target: str, flags: int) -> None:
 
 
 def _user_namespace(old: tuple[int, int], new: tuple[int, int]) -> int:
-    """Return a user namespace that says: what is ``old``'s on disk is ``new``'s."""
+    """Return a user namespace that maps ``old`` on disk to ``new``."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

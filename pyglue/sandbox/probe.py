@@ -1,4 +1,4 @@
-"""Tries whether agents can be confined on this machine.
+"""Tests whether agents can be confined on this machine.
 
 Called once at start by the local backend, and by ``hive doctor`` through it. There are
 four outcomes, each with a sentence for the operator that names the command or setting
@@ -84,7 +84,7 @@ def probe(run_as: RunAs | None) -> Probe:
 
 
 def _try(run_as: RunAs | None) -> str | None:
-    """Return None if a sandbox works, else what to do about it."""
+    """Return None if a sandbox works, otherwise the remedy."""
     try:
         with prepare(SandboxSpec(), ["true"], run_as=run_as) as prepared:
             done = run_sync(

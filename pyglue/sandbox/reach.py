@@ -1,7 +1,7 @@
-"""Finds places whose paths a user cannot walk, and the wrapper that opens them.
+"""Finds places whose paths a user cannot traverse, and the wrapper that shows them.
 
-Used by ``spec`` for agents and by ``hive run`` for the web and relay processes: the
-hive of root may be below a directory that only root may enter. See ``expose``.
+Used by ``spec`` for agents and by ``hive run`` for the web and relay processes: root's
+hive may be below a directory that only root may enter. See ``expose``.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Opens the sources of binds into a sandbox, so that no link redirects them.
 
-Used by ``spec``. A source with ``below`` is where an agent can write, so it is opened
-with ``beneath``: no link of an agent can lead out of the hive.
+Used by ``spec``. Agents can write to a source with ``below``, so it is opened with
+``beneath``: no link of an agent can lead out of the hive.
 """
 
 import os
@@ -15,7 +15,7 @@ def open_source(source: Path, below: Path | None) -> int:
     """Return an O_PATH descriptor of ``source``, a directory, file or socket.
 
     Raises:
-        HiveError: ``not_found``; ``forbidden`` if a link or special file is in the way.
+        HiveError: ``not_found``; ``forbidden`` for a link or special file in the path.
     """
     try:
         if below is None:

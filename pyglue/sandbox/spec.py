@@ -20,7 +20,7 @@ from pyglue.sandbox.sources import open_source
 INSIDE_ID: Final = 1000
 """The user and group ID of the program, as seen from inside."""
 _MEMORY: Final = str(2 << 20)
-"""Bytes of each directory in memory."""
+"""Maximum bytes of each directory in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class Bind:
 
 @dataclass(frozen=True, kw_only=True)
 class SandboxSpec:
-    """What the program sees. ``env`` is its whole environment; sizes in bytes.
+    """The program's view. ``env`` is its whole environment; sizes in bytes.
 
     ``network`` shares the host's network, including loopback; ``certificates`` adds the
     host's certificate authorities without it. ``home`` is the one in passwd.
