@@ -226,7 +226,7 @@ async def _still_there(hive: Hive) -> None:
 async def _all_rebuilt(hive: Hive) -> None:
     newest = (await hive.operator.call(api.OPERATIONS, NoParams())).operations
     whole = next(one for one in newest if one.kind is OperationKind.REBUILD_ALL)
-    assert whole.note == "Rebuilt: alice, carol, manager. Left: none."
+    assert whole.note == "Rebuilt: alice, carol, manager. Remaining: none."
 
 
 def _imports(name: str) -> Callable[[Hive], Awaitable[object]]:

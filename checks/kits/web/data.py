@@ -416,7 +416,7 @@ def checks() -> list[Check]:
     """Return what doctor says, worst first."""
     return [
         Check(
-            name="agreement",
+            name="consistency",
             state=CheckState.PROBLEM,
             message="Approval 5 is recorded as deploying, but nothing works on it.",
             repair="Marks approval 5 as failed.",

@@ -121,7 +121,7 @@ class RebuildAllHandler:
 
 
 def _note(values: dict[str, Any]) -> str:
-    words = [("Rebuilt", values["done"]), ("Left", values["left"])]
+    words = [("Rebuilt", values["done"]), ("Remaining", values["left"])]
     if values.get("pending"):
         words.append(("Different system, pending approval", values["pending"]))
     return " ".join(f"{word}: {', '.join(names) or 'none'}." for word, names in words)

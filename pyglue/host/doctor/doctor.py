@@ -122,7 +122,7 @@ class Doctor:
         except HiveError as error:
             if self.store.damage is not None:  # reported by its own check
                 return []
-            return [_problem("agreement", error.message)]
+            return [_problem("consistency", error.message)]
 
     def _store(self) -> list[Check]:
         if self.store.damage is not None:

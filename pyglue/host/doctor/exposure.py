@@ -82,9 +82,7 @@ class Exposure:
             yield unix_socket("notify", layout.notify_socket, "hive-notify", user, told)
         for agent in agents:
             place = layout.run(agent.name)
-            own = (
-                f"The sandbox of {agent.name} contains only its own, no other agent's."
-            )
+            own = f"The sandbox of {agent.name} contains no other agent's sockets."
             for name, process, uid in (
                 ("hive.sock", "hived", os.geteuid()),
                 ("model.sock", "hive-relay", self._uid("relay")),

@@ -46,7 +46,7 @@ class Repair:
             found += await self.repos.look(name, said.keeping(name))
         return [
             Check(
-                name="agreement" if one.agent is None else f"agent {one.agent}",
+                name="consistency" if one.agent is None else f"agent {one.agent}",
                 state=CheckState.PROBLEM,
                 message=one.says,
                 repair=one.would,
