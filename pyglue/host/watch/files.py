@@ -1,7 +1,7 @@
-"""Shows the operator what agents keep in ``/state`` and ``/shared``.
+"""Shows the operator the files of agents in ``/state`` and ``/shared``.
 
-All of it is the agents': every component is opened by itself, through no link, and only
-regular files are read. Nothing is followed, started or changed.
+Agents control all of it: each path component is opened separately, without following
+links, and only regular files are read. Nothing is executed or changed.
 """
 
 import asyncio
@@ -38,17 +38,17 @@ _KINDS: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """Lists and reads. ``known`` raises ``not_found`` for who is no agent."""
+    """Lists and reads files. ``known`` raises ``not_found`` unless the agent exists."""
 
     known: Callable[[str], object]
     layout: Layout
 
     async def look(self, params: FilesParams) -> FilesResult:
-        """Return what lies at a path, and what is in a directory.
+        """Return the entry at a path, and the contents if it is a directory.
 
         Raises:
-            HiveError: ``not_found``, ``bad_request``, ``forbidden`` if a link is on the
-                way.
+            HiveError: ``not_found``, ``bad_request``, ``forbidden`` if the path
+                contains a link.
         """
         return await self._at(params, _look)
 
@@ -56,7 +56,7 @@ class Files:
         """Return bytes of a file.
 
         Raises:
-            HiveError: as ``look``; ``forbidden`` also if it is no regular file.
+            HiveError: as ``look``; ``forbidden`` also if it is not a regular file.
         """
         return await self._at(params, partial(_read, offset=params.offset))
 
@@ -74,19 +74,18 @@ class Files:
                 raise
             raise _refused(
                 ErrorCode.FORBIDDEN,
-                "A link or a special file is on the way there, and links are not "
-                "followed",
+                "The path contains a link or a special file; links are not followed",
                 where,
             ) from error
         except FileNotFoundError as error:
             raise _refused(
                 ErrorCode.NOT_FOUND,
-                "Nothing exists there now, or the agent has not started yet",
+                "There is no such file, or the agent has not started yet",
                 where,
             ) from error
         except OSError as error:
             raise _refused(
-                ErrorCode.UNAVAILABLE, f"It cannot be read: {error.strerror}", where
+                ErrorCode.UNAVAILABLE, f"Cannot read it: {error.strerror}", where
             ) from error
 
     def _in(
@@ -159,4 +158,4 @@ def _told(name: str, status: os.stat_result) -> FileEntry:
 
 
 def _refused(code: ErrorCode, why: str, where: str) -> HiveError:
-    return HiveError(code, f"{why}. Look at what is in {where} again.")
+    return HiveError(code, f"{why}. Browse {where} again.")

@@ -1,9 +1,9 @@
 """The history of every agent: adding, reading and pruning events.
 
-A harness is free in what it reports, so how much of it is kept is decided here: an
-event that is too large is replaced by a word about it, one that comes too fast is left
-out, and an agent's history has a size. Housekeeping drops what is too old or too much,
-a little at a time, so that no message waits behind it.
+A harness can report anything, so this module decides how much is kept: an event that is
+too large is replaced by a note, events that arrive too fast are dropped, and an agent's
+history has a maximum size. Housekeeping prunes old or excess events in small steps, so
+that no message waits for it.
 """
 
 import time
@@ -29,21 +29,21 @@ from pyglue.store import events, history, stats
 from pyglue.store.database import Reader, Store, Tx
 
 EVENT_MAX: Final = 128 * 1024
-"""Bytes of one event's data; the harness cuts its own far below."""
+"""Maximum bytes of one event's data; a harness truncates its own far below that."""
 BURST: Final = 16 * 1024 * 1024
 RATE: Final = 256 * 1024
-"""Bytes that an agent may report at once, and a second for as long as it likes."""
+"""Bytes that an agent may report: at once (``BURST``), and per second (``RATE``)."""
 EVENT_COST: Final = 256
-"""Bytes that each event counts for beside its data: it is a row, however small."""
+"""Bytes that each event counts for in addition to its data, for its row."""
 EVENTS_KEPT: Final = 20_000
-"""Newest events that stay whatever their age, so that readers can go on."""
+"""Newest events kept whatever their age, so that readers can continue."""
 _CHUNK: Final = 500
 _DAY_S: Final = 86400.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """Writes, reads and prunes."""
+    """Writes, reads and prunes events."""
 
     store: Store
     registry: Registry
@@ -55,15 +55,15 @@ class History:
     _lost: Counter[str] = field(default_factory=Counter, init=False)
 
     def add(self, agent: str, params: TurnEventParams) -> bool:
-        """Keep a live event of an agent's turn, and show it to who watches.
+        """Store a live event of an agent's turn, and publish it to subscribers.
 
-        False if it came too fast, and is left out.
+        Returns False if it arrived too fast and was dropped.
         """
         size = len(bytes(params.data))
         kind, data = params.kind, params.data
         if size > EVENT_MAX:
             data = _text(f"(This event of {size} bytes was too large to keep.)")
-            size = EVENT_MAX  # it came all the same
+            size = EVENT_MAX  # it still counts towards the rate
         elif wrong := problem_with(data):
             data = _text(f"(This event {wrong} and is not kept.)")
         allowance = self._allowances.setdefault(agent, TokenBucket(BURST, RATE))
@@ -88,7 +88,7 @@ class History:
             HiveError: ``not_found``.
         """
         agent = self.registry.get(params.agent).name
-        newest = self.bus.last_seq  # what is committed later may come twice, not never
+        newest = self.bus.last_seq  # later events may be sent twice, but never missed
         found = await self.store.read(
             partial(
                 history.page,
@@ -108,7 +108,7 @@ class History:
         )
 
     async def prune(self) -> None:
-        """Drop what is too old or too much, in small transactions."""
+        """Prune old and excess events, in small transactions."""
         now, kept = time.time(), self.retention
         newest = self.bus.last_seq - EVENTS_KEPT
 
@@ -142,7 +142,7 @@ class History:
             pass
 
     async def oldest(self) -> int:
-        """Return the number from which on every event is kept."""
+        """Return the sequence number from which all events are kept."""
         return await self.store.read(events.oldest_seq)
 
 

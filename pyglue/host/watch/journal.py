@@ -1,9 +1,10 @@
-"""Logs for the operator and the manager: who may read which, and who follows one.
+"""Logs for the operator and the manager: reading and following them.
 
-Names are looked up among the agents there are before anything is opened or started.
-A follower is a task of its connection: when that ends, so does whatever feeds it. What
-is sent waits for a slow reader; the source keeps its own memory bounded. A container
-that was away is followed anew: what followed its journal sees only the one that ended.
+A name must belong to an existing agent before anything is opened or started. A follower
+is a task of its connection: when that closes, its source is closed too. Sending waits
+for a slow reader; the source bounds its own memory. When a container comes back, its
+log is followed anew, because the old source only sees the journal of the container that
+exited.
 """
 
 import asyncio
@@ -31,11 +32,11 @@ from pyglue.host.core.registry import Registry
 from pyglue.jsonrpc import Connection
 
 FOLLOWERS_MAX: Final = 16
-"""Followed logs at once: each may be a process."""
+"""Maximum number of followed logs: each may be a process."""
 _BEAT_S: Final = 20.0
-"""How often a follower without news is told so: a dashboard finds out who is gone."""
+"""Interval of empty pages to idle followers, so that dashboards notice closed tabs."""
 _FOR_MODELS: Final = 32 * 1024
-"""Characters of log that a model is given."""
+"""Maximum characters of log that a model gets."""
 
 _AWAY: Final = frozenset(
     {
@@ -49,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False, kw_only=True)
 class _Follower:
-    """Who follows which agent; ``again`` is set when its container is back."""
+    """A follower of an agent's log; ``again`` is set when its container is back."""
 
     agent: str
     task: "asyncio.Task[None] | None" = None
@@ -66,7 +67,7 @@ class Journal:
     _followers: dict[Connection, _Follower] = field(default_factory=dict, init=False)
 
     def heard(self, event: Event) -> None:
-        """Take every event of the hive: a container may have come back."""
+        """Handle an event of the hive: a container may have come back."""
         changed = event.read()
         if not isinstance(changed, AgentStateChanged):
             return
@@ -78,7 +79,7 @@ class Journal:
                 follower.away = away
 
     async def read(self, params: JournalParams) -> JournalPage:
-        """Return lines.
+        """Return lines of a log.
 
         Raises:
             HiveError: ``not_found``, ``bad_request``, or why it cannot be read.
@@ -88,11 +89,11 @@ class Journal:
     async def follow(
         self, params: JournalParams, connection: Connection
     ) -> JournalPage:
-        """Return lines, and send what comes after them until ``connection`` ends.
+        """Return lines, and send all later ones until ``connection`` closes.
 
         Raises:
-            HiveError: as ``read``; ``conflict`` if the connection follows one already,
-                ``too_many``.
+            HiveError: as ``read``; ``conflict`` if the connection already follows a
+                log, ``too_many``.
         """
         source = self._source(params)
         if connection in self._followers:
@@ -112,7 +113,7 @@ class Journal:
             await begin.wait()
             await _send(source, page.cursor, connection, follower.again)
 
-        # Counted before the first wait, so that no two take the last place.
+        # Counted before the first await, so that no two followers take the last slot.
         follower = _Follower(agent=params.agent)
         task = follower.task = asyncio.create_task(feed())
         self._followers[connection] = follower
@@ -131,7 +132,7 @@ class Journal:
         return page
 
     async def for_model(self, params: AgentLogsParams) -> JournalPage:
-        """Return the newest lines of an agent's harness, few enough to be read.
+        """Return the newest lines of an agent's harness, within ``_FOR_MODELS``.
 
         Raises:
             HiveError: as ``read``.
@@ -150,7 +151,7 @@ class Journal:
         return JournalPage(lines=page.lines[first:], cursor=None, gap=gap)
 
     async def close(self) -> None:
-        """End every follower."""
+        """Stop all followers."""
         tasks = [one.task for one in self._followers.values() if one.task is not None]
         for task in tasks:
             task.cancel()
@@ -174,7 +175,7 @@ async def _send(
     connection: Connection,
     again: asyncio.Event,
 ) -> None:
-    """Send news until cancelled, or until the log says why there is no more."""
+    """Send new lines until cancelled, or until the source reports why it ended."""
     try:
         while True:
             pages = _beating(source.follow(cursor), again)
@@ -198,7 +199,7 @@ async def _send(
 async def _beating(
     pages: AsyncGenerator[JournalPage, None], again: asyncio.Event
 ) -> AsyncGenerator[JournalPage, None]:
-    """Give ``pages`` on until ``again``, and an empty one after each while without."""
+    """Yield ``pages`` until ``again``, and an empty page after every idle interval."""
     interrupted = asyncio.ensure_future(again.wait())
     step: asyncio.Future[JournalPage] | None = None
     try:

@@ -1,9 +1,9 @@
-"""What the models of agents are writing just now, for who watches.
+"""The text that agents' models are currently writing, for viewers.
 
-A harness is told to send it when somebody begins to follow its agent, and to stop when
-nobody does any more. Only the newest text is kept for each viewer, until they take it;
-nothing is stored. It is hostile as everything that an agent writes, and comes before it
-is whole: what may be the beginning of a secret's value at its end is held back.
+A harness is told to send it when the first viewer follows its agent, and to stop when
+the last one leaves. Each viewer gets only the newest text; nothing is stored. Like
+everything an agent writes, the text is hostile. It is also incomplete, so a suffix that
+could be the start of a secret's value is withheld.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ from pyglue.jsonrpc import Connection
 from pyglue.redact import Redactor
 
 VIEWERS_MAX: Final = 64
-"""Followers at once, of all agents."""
+"""Maximum number of viewers, of all agents."""
 _BEAT_S: Final = 20.0
 _EVERY_S: Final = 0.1
-"""Between two texts to one viewer, however often a harness sends them."""
+"""Minimum seconds between two texts to one viewer."""
 
 
 @dataclass(eq=False, kw_only=True)
 class _Viewer:
-    """A connection that follows an agent, and what it has not been sent yet."""
+    """A connection that follows an agent, and the text to be sent to it next."""
 
     agent: str
     connection: Connection
@@ -53,11 +53,11 @@ class LiveTexts:
     async def follow(
         self, params: LiveTextFollowParams, connection: Connection
     ) -> Done:
-        """Send ``connection`` what the agent's model writes, until it ends.
+        """Send ``connection`` the text of the agent's model until it closes.
 
         Raises:
-            HiveError: ``not_found``; ``conflict`` if the connection follows an agent
-                already; ``too_many``.
+            HiveError: ``not_found``; ``conflict`` if the connection already follows an
+                agent; ``too_many``.
         """
         agent = self.registry.get(params.agent)
         if connection in self._viewers:
@@ -68,7 +68,7 @@ class LiveTexts:
         if len(self._viewers) >= VIEWERS_MAX:
             raise HiveError(
                 ErrorCode.TOO_MANY,
-                f"{VIEWERS_MAX} pages already follow what models write. Close some.",
+                f"{VIEWERS_MAX} pages already show live text of models. Close some.",
             )
         viewer = _Viewer(agent=agent.name, connection=connection)
         self._viewers[connection] = viewer
@@ -80,12 +80,12 @@ class LiveTexts:
         return Done()
 
     def greet(self, agent: Agent, connection: Connection) -> None:
-        """Tell a harness that just said hello if somebody watches."""
+        """Tell a harness that has just connected whether it has viewers."""
         watched = bool(self._of(agent.name))
         connection.notify(WATCHED, WatchedParams(watched=watched))
 
     def said(self, agent: Agent, params: LiveTextParams) -> None:
-        """Take what the model of an agent's running turn has written so far."""
+        """Handle the text that the model of the running turn has written so far."""
         if params.turn is None or params.turn != agent.turn:
             return
         for viewer in self._of(agent.name):

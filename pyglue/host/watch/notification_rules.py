@@ -1,4 +1,4 @@
-"""What is worth a notification outside the dashboard, and when quiet hours end."""
+"""Which events cause notifications outside the dashboard, and when quiet hours end."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
@@ -28,14 +28,14 @@ _TROUBLE: Final = {
 _NOTICES: Final = {
     "crashed": "has crashed",
     "server_down": "has an MCP server that is down",
-    "step_late": "waits for a tool call without a result",
+    "step_late": "is waiting for a tool call without a result",
 }
 
 
 def worth_of(event: Event) -> Iterator[tuple[NotifyEvent, Note]]:
-    """Yield what is worth a notification, and of which kind.
+    """Yield the notifications that an event causes, with their kinds.
 
-    An open page of the dashboard gives its own the same tags (notify.js).
+    Open pages of the dashboard use the same tags for their own (notify.js).
     """
     who = event.agent or "The hive"
     page = f"/agents/{event.agent}" if event.agent else "/"
@@ -70,9 +70,9 @@ def worth_of(event: Event) -> Iterator[tuple[NotifyEvent, Note]]:
 
 
 def quiet_until(hours: str | None, now: float, zone: tzinfo) -> float | None:
-    """Return when the quiet hours end in which ``now`` is, None if it is in none.
+    """Return when the quiet hours around ``now`` end, None if ``now`` is outside them.
 
-    ``hours`` is ``22:00-07:00``; an end before the beginning is on the next day.
+    ``hours`` has the form ``22:00-07:00``; an end before the start is on the next day.
     """
     if hours is None:
         return None

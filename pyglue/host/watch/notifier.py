@@ -1,10 +1,11 @@
-"""Notifications outside the dashboard: queued, sent, and sent again.
+"""Notifications outside the dashboard: queued, sent, and retried.
 
-A notification is a title in the hive's own words and a link (``notification_rules``),
-never text of an agent. hive-notify sends it to the places in the operator's file and to
-subscribed browsers. A failure is retried at growing intervals for a day. Quiet hours
-hold everything back; more than a few held notifications are sent as one. Nothing waits
-for this: it has its own task and queue, and a full queue loses its oldest entry.
+A notification consists of a title in the hive's own words and a link
+(``notification_rules``), never of an agent's text. hive-notify sends it to the services
+in the operator's file and to subscribed browsers. Failures are retried at increasing
+intervals for a day. Quiet hours delay all notifications; more than a few delayed ones
+are sent as one. Nothing waits for this: it has its own task and queue, and a full queue
+drops its oldest entry.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.watch.notification_rules import quiet_until, worth_of
 
-if TYPE_CHECKING:  # with it comes cryptography, which few hives need
+if TYPE_CHECKING:  # it imports cryptography, which few hives need
     from pyglue.host.push.browsers import Browsers
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ _QUEUE_MAX: Final = 200
 _AGAIN_S: Final = (10.0, 60.0, 300.0, 1800.0, 3600.0)
 _GIVE_UP_S: Final = 86400.0
 _SAME_S: Final = 600.0
-"""The same title is sent once in this time."""
+"""The same title is sent at most once in this time."""
 _FEW: Final = 3
 _ANSWER_S: Final = 300.0
 _LINE: Final = 16 * 1024
@@ -53,7 +54,7 @@ _ABSENT: Final = "hive-notify is not running"
 
 @dataclass(kw_only=True)
 class _Pending:
-    """What is still to be sent, and where: None means everywhere."""
+    """A pending notification and its remaining targets; None means all."""
 
     note: Note
     at: float
@@ -61,7 +62,7 @@ class _Pending:
     tried: int = 0
     only: tuple[int, ...] | None = None
     is_placed: bool = False
-    """Whether every place has it."""
+    """Whether all services in the operator's file have received it."""
     browsers: tuple[int, ...] | None = None
 
 
@@ -72,13 +73,13 @@ class Notifier:
     config: HiveConfig
     zone: tzinfo
     browsers: "Browsers | None" = None
-    """Those that subscribed; None: Web Push is off."""
+    """The subscribed browsers; None: Web Push is off."""
     count: Callable[[str, str], None]
     """Counts a metric of an agent (``Counts.add``)."""
     changed: Callable[[], None]
-    """Called when what ``overview`` returns has changed."""
+    """Called when the result of ``overview`` has changed."""
     problem: str | None = None
-    """Why the newest attempt failed; None if it did not."""
+    """Why the latest attempt failed; None if it succeeded."""
     _queue: deque[_Pending] = field(
         default_factory=lambda: deque(maxlen=_QUEUE_MAX), init=False
     )
@@ -92,11 +93,11 @@ class Notifier:
 
     @property
     def pending(self) -> int:
-        """How many are still to be sent."""
+        """The number of pending notifications."""
         return len(self._queue)
 
     def heard(self, event: Event) -> None:
-        """Queue what an event is worth; called for every one."""
+        """Queue the notifications that an event causes; called for every event."""
         for kind, note in worth_of(event):
             if self.is_on and kind in self.config.notify.events:
                 self._put(note)
@@ -114,7 +115,7 @@ class Notifier:
     # --- the operator -----------------------------------------------------------------
 
     async def overview(self, _params: NoParams) -> NotificationsResult:
-        """Return what is sent, where, and whether it is."""
+        """Return the configuration, the browsers and the state of sending."""
         notify = self.config.notify
         return NotificationsResult(
             places=notify.url_file is not None,
@@ -127,7 +128,7 @@ class Notifier:
         )
 
     def known_browsers(self) -> "Browsers":
-        """Return the browsers.
+        """Return the subscribed browsers.
 
         Raises:
             HiveError: ``conflict`` if Web Push is off.
@@ -141,10 +142,10 @@ class Notifier:
         return self.browsers
 
     async def test(self, _params: NoParams) -> None:
-        """Send a notification now, whatever the hour.
+        """Send a test notification now, even in quiet hours.
 
         Raises:
-            HiveError: ``conflict`` if there is nowhere to send it.
+            HiveError: ``conflict`` if notifications are off.
         """
         if not self.is_on:
             raise HiveError(
@@ -160,7 +161,7 @@ class Notifier:
     # --- sending ----------------------------------------------------------------------
 
     async def watch(self) -> None:
-        """Send what is due; runs as long as hived does."""
+        """Send due notifications; runs as long as hived does."""
         while True:
             if self._changed.is_set():
                 self.changed()
@@ -178,7 +179,7 @@ class Notifier:
             await wall_clock.reach(first, self._changed, seen=now)
 
     def _folded(self, due: list[_Pending], now: float) -> list[_Pending]:
-        """Put what quiet hours held back into one, if it is more than a few."""
+        """Merge notifications delayed by quiet hours into one if they are many."""
         held = [one for one in due if one.tried == 0 and one.due_at > one.at]
         if len(held) <= _FEW:
             return due
@@ -192,7 +193,7 @@ class Notifier:
         return [*(one for one in due if one not in held), folded]
 
     async def _try(self, one: _Pending) -> None:
-        """Send one; what fails stays queued for later, for a day."""
+        """Send one; if it fails, keep it queued for retries, for a day."""
         problems, wait_s = await self._push(one)
         if self.config.notify.url_file is not None and not one.is_placed:
             problems += await self._place(one)
@@ -208,7 +209,7 @@ class Notifier:
         self.count(HIVE, "notify:failed" if problems else "notify:sent")
 
     async def _place(self, one: _Pending) -> list[str]:
-        """Send to the places that do not have it; return why some still do not."""
+        """Send to the services that do not have it; return why some still do not."""
         link = self._link(one.note.path)
         asked = SendNotification(title=one.note.title, link=link, only=one.only)
         sent = await self._ask(asked, SentNotification)
@@ -222,7 +223,7 @@ class Notifier:
         """Send to the browsers that do not have it.
 
         Returns:
-            Why some still do not, and how long their services want to be left alone.
+            Why some still do not, and how many seconds their services ask us to wait.
         """
         if self.browsers is None:
             return [], 0.0
@@ -249,7 +250,7 @@ class Notifier:
         return sent
 
     async def _ask(self, asked: Asked, answer: type[T]) -> T | None:
-        """Return what hive-notify answers; None if it does not."""
+        """Return the answer of hive-notify; None if there is none."""
         path = self.config.layout.notify_socket
         try:
             async with asyncio.timeout(_ANSWER_S):
@@ -264,6 +265,6 @@ class Notifier:
             return None
 
     def _link(self, path: str) -> str | None:
-        """Return the page's address. The secret name on loopback is told to nobody."""
+        """Return the page's URL; None rather than reveal the secret loopback name."""
         base = origin.configured(self.config.web)
         return None if base is None else f"{base}{path}"

@@ -1,9 +1,9 @@
 """Deleting old data according to the configuration's ``retention``.
 
-Housekeeping calls ``prune``. Rows go in small transactions. Of proposals that were
-never approved the tags and files go from the applied repository, and the manifest from
-the row; the row stays, as the record of who proposed what and how it ended, with the
-hashes.
+Housekeeping calls ``prune``. Rows are deleted in small transactions. For proposals that
+were never approved, the tags and files are deleted from the applied repository, and the
+manifest from the row. The row itself is kept, with the hashes, as the record of the
+proposer, the proposal and its outcome.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from pyglue.store import retention as rows
 from pyglue.store.database import Store, Tx
 
 _CHUNK: Final = 100
-"""Rows a transaction: a message may have 256 KiB."""
+"""Rows per transaction: a message may have 256 KiB."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pruning:
-    """Drops what is too old."""
+    """Deletes old data."""
 
     store: Store
     history: History
@@ -40,7 +40,7 @@ class Pruning:
     retention: Retention
 
     async def prune(self) -> None:
-        """Drop what is too old, or too much."""
+        """Delete old data and excess history."""
         await self.history.prune()
         kept_s = self.retention.messages_days * rows.DAY_S
         for table in rows.TABLES:
@@ -70,7 +70,7 @@ class Pruning:
                 )
 
     def _forget(self, agent: str, numbers: frozenset[int]) -> None:
-        """Delete the tags of these, and what only they led to."""
+        """Delete the tags of these proposals, and objects that only they reach."""
         repo = AppliedRepo(self.layout.applied(agent))
         if not repo.path.is_dir():
             return

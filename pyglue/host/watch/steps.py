@@ -1,10 +1,10 @@
-"""The steps of running turns: which tool call a turn waits for, and since when.
+"""The steps of running turns: which tool call a turn is waiting for, and since when.
 
-Taken from the live events that a harness reports anyway: a call is open from its
-``tool_use`` to its ``tool_result``, or to the end of the turn. The oldest open call is
-the current step. One timer per agent looks at it twice: after some seconds, when it
-becomes worth showing, and after the operator's ``late_step_s``, when they are notified
-that it may hang. All of it is the harness's claim, and decides nothing.
+Derived from the live events of harnesses: a call is open from its ``tool_use`` to its
+``tool_result``, or to the end of the turn. The oldest open call is the current step.
+One timer per agent checks it twice: after some seconds, when pages start to show it,
+and after the operator's ``late_step_s``, when they are notified that it may hang. All
+of it is the harness's claim, and no decision depends on it.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ from pyglue.tools import HIVE
 from pyglue.tools.words import CALL_ID_MAX, EVENT_MAX, doing, server_of, words
 
 LONG_S: Final = 10.0
-"""A step that takes longer is shown."""
+"""A step that takes longer than this is shown."""
 _OPEN_MAX: Final = 64
-"""Open calls of a turn that are remembered."""
+"""Maximum number of open calls remembered per turn."""
 _WORDS: Final = 80
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Call:
 
     @property
     def server(self) -> str | None:
-        """The MCP server that it waits for, None for a built-in tool."""
+        """The MCP server it is waiting for, None for a built-in tool."""
         return server_of(self.tool)[0]
 
 
@@ -60,7 +60,7 @@ class _Turn:
     number: int
     open: dict[str, Call] = field(default_factory=dict)
     shown: Call | None = None
-    """The call that pages show, since it was announced."""
+    """The call that was announced to pages."""
     told: Call | None = None
     """The call that the operator was notified of."""
     timer: asyncio.TimerHandle | None = None
@@ -83,7 +83,7 @@ class Steps:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     def reported(self, agent: Agent, params: TurnEventParams) -> None:
-        """Take a live event of an agent's running turn."""
+        """Handle a live event of an agent's running turn."""
         if agent.turn is None or len(bytes(params.data)) > EVENT_MAX:
             return
         if params.kind == TurnEventKind.TOOL_USE:
@@ -96,7 +96,7 @@ class Steps:
                 self._ended(agent, done.id)
 
     def current(self, agent: Agent) -> Step | None:
-        """Return the step that an agent's running turn is at, None between steps."""
+        """Return the current step of an agent's running turn, None between steps."""
         call = self._call(agent)
         if call is None:
             return None
@@ -111,7 +111,7 @@ class Steps:
         )
 
     def late(self, agent: Agent) -> str | None:
-        """Return what an operator should know of a step that takes too long."""
+        """Return the warning about a step that takes too long, None without one."""
         call = self._call(agent)
         if call is None or time.monotonic() - call.at < self.late_s:
             return None
@@ -158,7 +158,7 @@ class Steps:
             turn.timer.cancel()
 
     def _arm(self, agent: Agent, turn: _Turn) -> None:
-        """Wait for the next moment at which something is to be said of the step."""
+        """Set the timer for the next time that the step must be announced."""
         turn.timer = None
         call = turn.current()
         if call is None or turn.number != agent.turn:
@@ -200,7 +200,7 @@ class Steps:
         try:
             await self.notifications.give(kind, name, text, mail=name != MANAGER)
             await self.broker.notify(OPERATOR, text)
-        except HiveError as error:  # doctor and the agent's page say it all the same
+        except HiveError as error:  # doctor and the agent's page report it anyway
             _log.warning("could not notify of a late step: %s", error.message)
 
 
@@ -214,6 +214,6 @@ def _late(name: str, call: Call) -> str:
     if call.server in (None, HIVE):
         return text
     return (
-        f"{text} To end such calls by themselves, set a toolTimeout for that MCP "
+        f"{text} To end such calls automatically, set a toolTimeout for that MCP "
         "server in its agent.nix."
     )

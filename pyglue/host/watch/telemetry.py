@@ -1,9 +1,9 @@
 """Metrics of every turn, from hived's own observations.
 
-A harness's own words count for nothing but display: durations are hived's clock,
-tokens and cost the relay's, messages the store's. What only a harness can know (which
-tools it used) is counted from its live events, under checked names and with limits.
-A turn's end writes one row per metric, for the window since the previous row.
+A harness's claims are only displayed: durations come from hived's clock, tokens and
+cost from the relay, messages from the store. What only a harness can know (which tools
+it used) is counted from its live events, under checked names and with limits. The end
+of a turn writes one row per metric, for the window since the previous row.
 """
 
 import math
@@ -32,11 +32,11 @@ from pyglue.store.database import Store, Tx
 from pyglue.store.stats import Window
 
 _RECENT: Final = 100
-"""Turns that the percentiles are of."""
+"""Number of latest turns that the percentiles are computed from."""
 _RATE_S: Final = 600.0
-"""The minutes that turns are counted in for ``turns_per_min``."""
+"""The window, in seconds, in which turns are counted for ``turns_per_min``."""
 _TOOLS_MAX: Final = 64
-"""Most tools with a figure of their own; others are one more."""
+"""Maximum number of tools with their own metric; the rest share ``other``."""
 _TOOL: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _VALUE_MAX: Final = 1e12
 _POINTS_MAX: Final = 2000
@@ -46,18 +46,18 @@ _DAY_S: Final = 86400.0
 
 @dataclass(kw_only=True)
 class _Since:
-    """What was seen of an agent since its last row."""
+    """Counts of an agent since its last row."""
 
     sent: Counter[str] = field(default_factory=Counter)
     received: Counter[str] = field(default_factory=Counter)
     tools: Counter[str] = field(default_factory=Counter)
     inbox: int | None = None
-    """How deep the inbox was at the last row; None before the first."""
+    """The inbox depth at the last row; None before the first."""
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an agent's files are, and what the hive knows of models."""
+    """Where an agent's files are, and the known models."""
 
     layout: Layout
     models: Catalogue
@@ -96,8 +96,8 @@ class Telemetry:
                 self._since[name] = after = _Since()
                 place = _Place(self.layout, self.models)
                 record = agent.applied or agent.record
-                # Only who has a network may have a login of its own, and so use what
-                # the relay does not count; nobody else's word is taken.
+                # Only an agent with a network can have its own login, and so use
+                # tokens that the relay does not count; others' claims are ignored.
                 claims = record is not None and record.typed.network
                 self.store.post(
                     lambda tx: _write(tx, name, turn, seen, after, place, claims=claims)
@@ -121,11 +121,11 @@ class Telemetry:
     # --- reading --------------------------------------------------------------------
 
     async def read(self, params: StatsParams) -> StatsResult:
-        """Return the series asked for.
+        """Return the requested series.
 
         Raises:
             HiveError: ``bad_request`` for an empty window or too many points,
-                ``not_found`` for an agent that is not there.
+                ``not_found`` for an unknown agent.
         """
         until = time.time() if params.until is None else params.until
         since = until - _DAY_S if params.since is None else params.since
@@ -137,7 +137,7 @@ class Telemetry:
             )
         if params.agent is not None and params.agent != HIVE:
             self.registry.get(params.agent)
-        if since == 0:  # all that there is
+        if since == 0:  # everything there is
             since = await self.store.read(
                 lambda reader: stats.oldest(reader, params.agent)
             )
@@ -158,7 +158,7 @@ class Telemetry:
 
 
 def _step(length: float, points: int) -> int:
-    """Return the shortest step with few enough points, however long the window is."""
+    """Return the shortest step that yields at most ``points`` points."""
     found = next((step for step in _LADDER if length / step <= points), None)
     if found is not None:
         return found
@@ -229,7 +229,7 @@ def _turn(
         / (_RATE_S / 60),
         f"exit:{TurnOutcome(outcome).value}": 1.0,
     }
-    if reason != agents.LOST:  # of those only when it was noticed is known
+    if reason != agents.LOST:  # the real end of a lost turn is unknown
         whole = (row for row in recent if row[8] != agents.LOST)
         lengths = sorted(max(0.0, row[2] - row[1]) * 1000 for row in whole)
         metrics["duration_ms"] = max(0.0, ended - started) * 1000
@@ -239,7 +239,7 @@ def _turn(
     if before is not None:
         metrics["since_last_turn_s"] = max(0.0, started - before)
     used = _used(tx, name, turn, model, models)
-    if not used and claims:  # the harness's word is all there is
+    if not used and claims:  # the harness's claim is the only source
         used = {"tokens_in": tokens_in, "tokens_out": tokens_out, "cost_usd": cost}
     return metrics | used
 
@@ -247,7 +247,7 @@ def _turn(
 def _used(
     tx: Tx, name: str, turn: int, model: str, models: Catalogue
 ) -> dict[str, float]:
-    """Return what the relay counted for a turn; nothing if it saw no request."""
+    """Return the relay's counts for a turn; empty if it saw no request."""
     rows = tx.execute(
         "SELECT model, input_tokens, output_tokens, cache_read_tokens, "
         "cache_write_tokens, cost_usd FROM usage WHERE turn = ? AND agent = ? "
@@ -282,7 +282,7 @@ def _sane(value: float) -> float:
 
 
 def _notes_size(layout: Layout, name: str) -> float:
-    """Return the size of an agent's notes; the agent may put anything in its place."""
+    """Return the size of an agent's notes; the agent controls what is at the path."""
     with (
         suppress(HiveError, OSError),
         opened(layout.state, layout.agent_state(name)) as state,

@@ -51,7 +51,7 @@ _ALONE_S: Final = 60.0
 _START_S: Final = 10.0
 _OPEN_MAX: Final = 32
 _TYPED_S: Final = 0.05
-"""After it, output is shown that a secret could begin with: somebody typed it."""
+"""Pause after which output that may begin a secret is shown: somebody is typing."""
 
 
 @dataclass(kw_only=True)
@@ -63,7 +63,7 @@ class _Terminal:
     clean: Stream
     kept: bytearray = field(default_factory=bytearray)
     end: int = 0
-    """Output bytes so far; ``kept`` is the last of them."""
+    """Output bytes so far; ``kept`` has the last of them."""
     shown: int = 0
     viewer: Connection | None = None
     room: asyncio.Event = field(default_factory=asyncio.Event)
@@ -92,7 +92,7 @@ class Terminals:
         """Start a shell in the agent's container.
 
         Raises:
-            HiveError: ``forbidden`` where terminals are switched off, ``not_found``,
+            HiveError: ``forbidden`` if terminals are disabled, ``not_found``,
                 ``agent_not_running``, ``too_many``.
         """
         if not self.config.web.terminal:
@@ -135,10 +135,10 @@ class Terminals:
     async def attach(
         self, params: TerminalAttachParams, viewer: Connection, by: str
     ) -> TerminalAttachResult:
-        """Show a terminal on this connection; it leaves the one it was on.
+        """Attach a terminal to this connection; detach it from its previous one.
 
         Raises:
-            HiveError: ``not_found`` for one that ended or is somebody else's.
+            HiveError: ``not_found`` if it has ended or belongs to another session.
         """
         terminal = self._mine(params.terminal, by)
         if terminal.alone is not None:
@@ -154,13 +154,13 @@ class Terminals:
         return TerminalAttachResult(agent=terminal.agent.name, offset=offset)
 
     def input(self, params: TerminalInputParams, viewer: Connection) -> None:
-        """Type; only who is attached may."""
+        """Send input; ignored unless ``viewer`` is attached."""
         terminal = self._viewed(params.terminal, viewer)
         if terminal is not None:
             terminal.harness.notify(TERMINAL_INPUT, params)
 
     def resize(self, params: TerminalResizeParams, viewer: Connection) -> None:
-        """Change the size; only who is attached may."""
+        """Change the size; ignored unless ``viewer`` is attached."""
         terminal = self._viewed(params.terminal, viewer)
         if terminal is not None:
             terminal.harness.notify(TERMINAL_RESIZE, params)
@@ -173,13 +173,13 @@ class Terminals:
             terminal.room.set()
 
     async def close(self, params: TerminalParams, by: str) -> None:
-        """End a terminal; one that has ended is no error."""
+        """Close a terminal; do nothing if it has already ended."""
         terminal = self._open.get(params.terminal)
         if terminal is not None and terminal.by == by:
             self._stop(terminal, "Closed by the operator.")
 
     def close_of(self, by: str) -> None:
-        """End all terminals of a session that is over."""
+        """Close all terminals of a session that has ended."""
         for terminal in list(self._open.values()):
             if terminal.by == by:
                 self._stop(terminal, "The login session has ended.")
@@ -187,10 +187,10 @@ class Terminals:
     # --- harnesses ------------------------------------------------------------------
 
     async def output(self, params: TerminalOutputParams, harness: Connection) -> None:
-        """Take output; answered when the viewer has room for more.
+        """Accept output; return when the viewer is ready for more.
 
         Raises:
-            HiveError: ``not_found`` for a terminal that ended.
+            HiveError: ``not_found`` if the terminal has ended.
         """
         terminal = self._open.get(params.terminal)
         if terminal is None or terminal.harness is not harness:
@@ -207,7 +207,7 @@ class Terminals:
         del terminal.kept[: max(0, len(terminal.kept) - _KEPT)]
 
     def exited(self, params: TerminalExitParams, harness: Connection) -> None:
-        """The shell ended by itself."""
+        """The shell has exited."""
         terminal = self._open.get(params.terminal)
         if terminal is not None and terminal.harness is harness:
             self._ended(terminal, said(params.reason))
@@ -239,7 +239,7 @@ class Terminals:
             terminal.viewer.notify(TERMINAL_DATA, shown)
 
     def _add(self, terminal: _Terminal, data: bytes) -> None:
-        """Keep and show output that may be seen."""
+        """Buffer and show output, after redaction."""
         begin = terminal.end
         terminal.kept += data
         terminal.end += len(data)

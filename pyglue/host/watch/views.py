@@ -108,7 +108,7 @@ class Views:
     _started_at: float = field(default_factory=time.time, init=False)
 
     async def status(self) -> HiveStatus:
-        """Return the hive at a glance."""
+        """Return the hive's status at a glance."""
 
         def counts(reader: Reader) -> tuple[int, int, int]:
             return (
@@ -176,7 +176,7 @@ class Views:
         )
 
     async def metrics(self, _params: NoParams) -> MetricsResult:
-        """Return all that is counted."""
+        """Return all metrics."""
         found = await self.store.read(stats.totals)
         return MetricsResult(
             status=await self.status(),
@@ -202,7 +202,7 @@ class Views:
         return tuple(one for one in found if one is not None)
 
     async def agent(self, params: AgentParams) -> AgentDetail:
-        """Return one agent with what is pinned for it.
+        """Return the details of one agent.
 
         Raises:
             HiveError: ``not_found``.

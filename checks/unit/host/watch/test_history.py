@@ -115,11 +115,11 @@ async def test_an_event_that_is_too_large_leaves_a_word(kit: Kit) -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        (b'"text"', "no object"),
-        (b"null", "no object"),
-        (b'[{"text":"a"}]', "no object"),
-        (b'{"text":"\xff"}', "no UTF-8"),
-        (b'{"\xff":1}', "no UTF-8"),
+        (b'"text"', "not an object"),
+        (b"null", "not an object"),
+        (b'[{"text":"a"}]', "not an object"),
+        (b'{"text":"\xff"}', "not UTF-8"),
+        (b'{"\xff":1}', "not UTF-8"),
         (b'{"text":\r"id: 7"}', "line breaks"),
         (b'{"text":"a",\t"b":1}', "line breaks"),
         (b'{"text":' + b"[" * 800 + b"]" * 800 + b"}", "nested too deep"),
