@@ -31,9 +31,9 @@ The tools of {name}, the {role} of a hive: whatever you do here, {name} does.
 While {name} is stopped, recv takes its messages. Each comes again until you name its
 id in 'had' of your next recv, or in ack.
 
-While {name} is running, it takes its messages itself. Then you can send, ask, and look
-at what waits (recv with 'peek'). To receive here, have the operator stop it: hive stop
-{name}."""
+While {name} is running, it receives its own messages. Then you can send, ask, and view
+pending messages (recv with 'peek'). To receive here, ask the operator to stop it:
+hive stop {name}."""
 
 
 def tools_of(role: Role, agents: Path) -> tuple[Tool, ...]:

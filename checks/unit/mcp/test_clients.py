@@ -71,7 +71,7 @@ async def test_the_story_of_a_client(hive: FakeHive, name: str) -> None:
             found |= json.loads(line)
         assert await client.wait() == 0
     assert found["server"] == ["hive", __version__]
-    assert "hive stop\nbob" in found["instructions"]
+    assert "hive stop bob" in found["instructions"]
     names = {tool.name for tool in manager_tools(Path("/agents"))}
     assert set(found["tools"]) == {*names, "ack"}
     assert found["bad"].startswith("error: Invalid arguments: ")

@@ -50,7 +50,7 @@ async def test_the_version_of_the_protocol_is_agreed(
     assert found["protocolVersion"] == gets
     assert found["serverInfo"] == {"name": "hive", "version": __version__}
     assert set(found["capabilities"]) == {"tools"}
-    for word in ("bob", "send, ask", "peek", "hive stop\nbob"):
+    for word in ("bob", "send, ask", "peek", "hive stop bob"):
         assert word in found["instructions"]
 
 

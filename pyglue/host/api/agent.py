@@ -73,8 +73,8 @@ from pyglue.store.database import Store, Tx
 
 _KILLED: Final = describe_exit(-signal.SIGKILL)
 _BY_LIMIT: Final = (
-    "Claude Code was killed by the memory limit of this agent; allow it more "
-    "(hyperhive.limits.memoryMax), or less to do at a time."
+    "Claude Code was killed by this agent's memory limit: raise it "
+    "(hyperhive.limits.memoryMax), or give the agent smaller tasks."
 )
 
 
@@ -102,7 +102,7 @@ class AgentApi:
     secret_uses: SecretUses
     harness: bool
     memory_kills: Callable[[str], int] = lambda _name: 0
-    """How many of an agent's processes its memory limit has killed."""
+    """Returns how many of an agent's processes its memory limit has killed."""
     _killed: int = field(init=False, default=0)
     _holder: Holder = field(init=False)
 
@@ -155,14 +155,14 @@ class AgentApi:
             return await self.broker.mailbox.recv(self._holder, params)
 
     def _check_receiver(self) -> None:
-        """Refuse ``recv`` to others while an agent's harness runs."""
+        """Refuse ``recv`` to other clients while the agent's harness is connected."""
         name = self.agent.name
         if not self.harness and self.agent.harness is not None:
             raise HiveError(
                 ErrorCode.CONFLICT,
-                f"{name} is running, and takes its messages itself. Here you can send, "
-                "ask, and look at pending messages with 'peek'. To receive here, have "
-                f"the operator stop it: hive stop {name}.",
+                f"{name} is running and receives its own messages. Here you can send, "
+                "ask, and view pending messages with 'peek'. To receive here, ask the "
+                f"operator to stop it: hive stop {name}.",
             )
 
     async def _open_threads(self, _params: NoParams) -> OpenThreadsResult:
@@ -204,7 +204,7 @@ class AgentApi:
             if not agent.turns.take(1, time.monotonic()):
                 raise HiveError(
                     ErrorCode.RATE_LIMITED,
-                    f"The turns of {agent.name} begin too quickly one after another.",
+                    f"Turns of {agent.name} begin too quickly. Wait a second.",
                     details={"retry_after_s": 1.0},
                 )
             model = self.model_choices.next(agent, params.model)
@@ -231,12 +231,12 @@ class AgentApi:
         return TurnStartResult(turn=turn, model=model, budget_usd=left[0])
 
     def _check(self, tx: Tx) -> float | None:
-        """Refuse a turn that may not begin; return what it may cost."""
+        """Refuse a turn that may not begin; return its budget in US dollars, if any."""
         self.controls.check_turn(self.agent)
         return self.budgets.check(tx, self.agent)
 
     def _with_cause(self, params: TurnEndParams) -> TurnEndParams:
-        """Add to a CLI's death by SIGKILL that the agent was at its memory limit."""
+        """If the CLI died by SIGKILL at the agent's memory limit, add that cause."""
         reason = params.reason or ""
         if _KILLED not in reason or self.memory_kills(self.agent.name) <= self._killed:
             return params

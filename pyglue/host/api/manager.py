@@ -1,6 +1,7 @@
 """The manager's additional methods: proposals, start, stop.
 
-Nothing here decides: proposals stay pending for the operator, the rest are operations.
+No decisions are made here: proposals stay pending for the operator, and all other
+changes are operations.
 """
 
 from dataclasses import dataclass, field
@@ -150,7 +151,7 @@ class ManagerApi:
         return result
 
     async def _take_proposal(self, size: int) -> None:
-        """Count a proposal before anything is done for it."""
+        """Charge a proposal to the quotas before processing it."""
         most, mib = self.quotas.proposals_per_hour, self.quotas.proposals_mib_per_day
 
         def take(tx: Tx) -> None:
@@ -190,6 +191,6 @@ class ManagerApi:
 
 
 def _count_record(tx: Tx, number: int) -> None:
-    """What is kept of a proposal in the store counts too, once its size is known."""
+    """Charge the stored record of a proposal too, once its size is known."""
     record = approval_rows.get(tx, number).record
     quotas.add(tx, MANAGER, Quota.PROPOSED, len(record))

@@ -37,7 +37,7 @@ def operator_session(
 
 
 def _handlers(s: Services, connection: Connection, caller: Caller) -> Handlers:
-    """Return what this caller may call."""
+    """Return the handlers that this caller may use."""
     handlers, by = Handlers(), caller.name
     on = handlers.on
     if caller.web:

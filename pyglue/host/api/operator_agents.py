@@ -16,7 +16,7 @@ from pyglue.jsonrpc import Handlers
 
 
 def add_agent_calls(handlers: Handlers, s: Services, by: str) -> None:
-    """Add the calls that name an agent, or all of them, made by ``by``."""
+    """Add the calls about one or all agents; ``by`` is the caller."""
 
     def request(kind: OperationKind, params: AgentParams) -> Awaitable[OperationRef]:
         agent = s.registry.get(params.agent)

@@ -15,7 +15,7 @@ from pyglue.store.messages import NewMessage
 
 
 def add_decisions(handlers: Handlers, s: Services, by: str) -> None:
-    """Add the calls that are the operator's own word, said by ``by``."""
+    """Add the calls that act as the operator; ``by`` is the caller."""
 
     async def send(params: OperatorSendParams) -> SentResult:
         if params.to == OPERATOR:

@@ -35,12 +35,12 @@ from pyglue.store.database import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Reads rows of the store as the operator's calls return them."""
+    """Reads rows of the store for the operator's calls."""
 
     store: Store
 
     async def approvals(self, params: ApprovalsParams) -> ApprovalsResult:
-        """Search the queue, newest first."""
+        """Search approvals, newest first."""
         found = await self.store.read(
             lambda reader: approval_rows.search(
                 reader,
@@ -89,7 +89,7 @@ class Rows:
         return await self.store.read(lambda reader: inboxes.pairs(reader, params.agent))
 
     async def thread(self, params: ThreadParams) -> ThreadResult:
-        """Return a message with what it answers, and its answers."""
+        """Return a message, the messages it replies to, and its replies."""
         found, more = await self.store.read(
             lambda reader: inboxes.thread(reader, params.id, params.clip)
         )

@@ -1,9 +1,9 @@
-"""The dashboard's secret host name, which only the operator's browser knows.
+"""The dashboard's secret host name, known only to the operator's browser.
 
 It is stored in the state directory, so that bookmarks keep working; only hived's own
-user can read it. Anyone who knows it could send the operator's browser to another port
-of the same name and receive the session there, so it appears in no log, no argument and
-no page under another name.
+user can read it. Anyone who knows it could direct the operator's browser to another
+port of the same name and receive the session there. So it appears in no log, no
+argument and no page under another name.
 """
 
 import logging
@@ -20,7 +20,7 @@ def dashboard(config: HiveConfig) -> str:
     """Return the dashboard's origin; the first call generates its name. Blocks.
 
     Raises:
-        OSError: the name cannot be kept.
+        OSError: the name cannot be stored.
     """
     known = origin.configured(config.web)
     if known is not None:

@@ -51,7 +51,7 @@ from pyglue.store.database import Store
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Services:
-    """What the calls are answered with; ``ports`` only where agents have one."""
+    """The services that answer calls; ``ports`` only if agents have ports."""
 
     config: HiveConfig
     store: Store

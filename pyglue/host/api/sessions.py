@@ -3,8 +3,8 @@
 The CLI gets a code, which hive-web exchanges once for a session whose token is in the
 browser's cookie. Only hashes are stored. Without a valid session, hive-web's user may
 only call ``login``, so a compromised hive-web cannot approve.
-Without a user of its own (local mode, not root) hive-web is known by the name that
-it says in its hello; such callers are the operator's own processes anyway.
+If hive-web has no user of its own (local mode, not root), it is recognized by the
+client name in its hello; such callers are the operator's own processes anyway.
 """
 
 import asyncio
@@ -47,12 +47,12 @@ class Caller:
     web: bool
     session: bool
     metrics: bool = False
-    """Whether all that it has is the token of ``/metrics``."""
+    """Whether it has only the token of ``/metrics``."""
 
 
 @dataclass(kw_only=True)
 class Sessions:
-    """Mints, exchanges and checks."""
+    """Creates login codes, exchanges them for sessions, and checks sessions."""
 
     store: Store
     config: HiveConfig
@@ -61,19 +61,19 @@ class Sessions:
     _metrics: frozenset[str] = field(default=frozenset(), init=False)
 
     async def load(self) -> None:
-        """Read the valid sessions; make sure that the dashboard's name is stored."""
-        with contextlib.suppress(HiveError):  # said again to whoever asks for it
+        """Read the valid sessions; ensure that the dashboard's name is stored."""
+        with contextlib.suppress(HiveError):  # every request for it reports the error
             await self.origin(NoParams())
         now = time.time()
         self._live = await self.store.read(lambda reader: logins.sessions(reader, now))
         self._metrics = await self.store.read(logins.metrics)
 
     def caller(self, connection: Connection, hello: HelloParams) -> Caller:
-        """Tell who calls.
+        """Identify the caller.
 
         Raises:
-            HiveError: ``forbidden`` for a user that has no business here,
-                ``unauthenticated`` for a session that is not live.
+            HiveError: ``forbidden`` for a user that must not act as the operator,
+                ``unauthenticated`` for an invalid session.
         """
         ids = self.config.ids
         uid = connection.peer_uid
@@ -100,25 +100,25 @@ class Sessions:
         return Caller(name=name_of(digest), web=True, session=True)
 
     def alive(self, session: str) -> bool:
-        """Return whether a session's token is valid now."""
+        """Return whether a session's token is currently valid."""
         return self._is_live(self._digest(session))
 
     def _is_live(self, digest: str) -> bool:
-        """Also over a clock that is set back: no session lasts longer than it may."""
+        """Check the span so that setting the clock back cannot extend a session."""
         span = self._live.get(digest)
         longest_s = max(SESSION_S, self._trusted_s)
         return span is not None and span.has(time.time(), longest_s)
 
     @property
     def _trusted_s(self) -> float:
-        """Return how long a session in a trusted browser lasts; 0: none does."""
+        """Return how many seconds a trusted browser's session lasts; 0: not allowed."""
         return self.config.web.trusted_days * _DAY_S
 
     def _digest(self, token: str) -> str:
-        """Return what is kept of a code or session: it ends with the listener's life.
+        """Return the stored hash of a code or session, valid for this listener only.
 
-        While nobody listens on the dashboard's port, whoever takes it is sent what the
-        operator's open tabs hold.
+        While nothing listens on the dashboard's port, any process that binds it would
+        receive the cookies of the operator's open tabs.
         """
         return digest_of(self.config.web.run, token)
 
@@ -126,7 +126,7 @@ class Sessions:
         """Return the dashboard's address.
 
         Raises:
-            HiveError: ``unavailable`` while its name cannot be kept.
+            HiveError: ``unavailable`` if its name cannot be stored.
         """
         try:
             found = await asyncio.to_thread(origin.dashboard, self.config)
@@ -139,7 +139,7 @@ class Sessions:
         return WebOriginResult(origin=found)
 
     async def mint_code(self, by: str) -> LoginCodeResult:
-        """Make a one-time code and the link that carries it."""
+        """Create a one-time code and its login link."""
         site = (await self.origin(NoParams())).origin
         code = secrets.token_urlsafe(32)
         digest = self._digest(code)
@@ -155,14 +155,14 @@ class Sessions:
         """Exchange a code for a session.
 
         Raises:
-            HiveError: ``unauthenticated`` for a code that is used, old or wrong,
-                ``forbidden`` for a trusted browser where the host has none; the code
-                is not used up.
+            HiveError: ``unauthenticated`` for a used, expired or unknown code,
+                ``forbidden`` for a trusted browser if the host allows none; the code
+                stays valid then.
         """
         if params.trusted and not self._trusted_s:
             raise HiveError(
                 ErrorCode.FORBIDDEN,
-                "This hive trusts no browser for longer than a session: "
+                "Trusted browsers are disabled: "
                 "services.hyperhive.dashboard.trustedDays is 0.",
             )
         used = await self.store.write(
@@ -190,7 +190,7 @@ class Sessions:
     async def metrics_token(
         self, params: MetricsTokenParams, by: str
     ) -> MetricsTokenResult:
-        """Make the token of ``/metrics`` anew, or revoke it; the old one ends."""
+        """Issue a new token for ``/metrics``, or none; revokes the old one."""
         token = "" if params.revoke else secrets.token_urlsafe(32)
         digest = _digest(token) if token else None
         await self.store.write(lambda tx: logins.set_metrics(tx, digest))
@@ -199,7 +199,7 @@ class Sessions:
         return MetricsTokenResult(token=token)
 
     async def logout(self, params: LogoutParams) -> None:
-        """End a session; one that has ended is no error."""
+        """End a session; do nothing if it has already ended."""
         digest = self._digest(params.session)
         self._live.pop(digest, None)
         await self.store.write(lambda tx: logins.take(tx, LoginKind.SESSION, digest))

@@ -303,4 +303,4 @@ async def test_a_cli_killed_at_the_memory_limit_is_said_as_that(
     assert isinstance(ended, TurnEnded)
     assert ended.cost_usd == 0.25
     assert ended.reason is not None and ended.reason.endswith(reason)
-    assert ("killed by the memory limit of this agent" in ended.reason) is said
+    assert ("killed by this agent's memory limit" in ended.reason) is said

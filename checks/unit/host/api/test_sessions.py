@@ -152,7 +152,7 @@ async def test_a_trusted_browser_stays_logged_in_as_long_as_the_host_allows(
 async def test_a_hive_that_trusts_no_browser_refuses_to(room: Room) -> None:
     sessions = room.sessions(IDS)
     code = (await sessions.mint_code("test")).code
-    with pytest.raises(HiveError, match="trusts no browser") as caught:
+    with pytest.raises(HiveError, match="Trusted browsers are disabled") as caught:
         await sessions.login(LoginParams(code=code, trusted=True))
     assert caught.value.code is ErrorCode.FORBIDDEN
     assert (await sessions.login(LoginParams(code=code))).session
