@@ -32,10 +32,9 @@ def within_operator_limits(spec: AgentSpec, config: HiveConfig) -> AgentSpec:
 def defaults_of(
     config: HiveConfig,
 ) -> Mapping[tuple[str, ...], int | float | str | None]:
-    """Return the defaults of limits that an agent leaves null, by the option's path.
+    """Return the defaults for limits that an agent leaves null, by option path.
 
-    None: nothing limits it here. ``budgets`` and ``within_operator_limits``
-    enforce the same.
+    None: no limit applies. ``budgets`` and ``within_operator_limits`` enforce these.
     """
     own, most = config.defaults, config.limits
     least = _smaller(own.memory_max, most.memory_max)

@@ -1,9 +1,9 @@
-"""An agent's directories: created once, with the designed owners.
+"""An agent's directories: created once, with the intended owners.
 
 ``agents/`` and each ``agents/<name>/`` belong to a user that no container maps, so
 that container root can neither rename nor replace their contents; ``config/`` and
-``state/`` belong to the agents' user. In local mode without root everything is the
-operator's own.
+``state/`` belong to the agents' user. In local mode without root the operator owns
+everything.
 """
 
 import shutil
@@ -26,7 +26,7 @@ _SECRETS: Final = Path(INSIDE.secrets).name
 
 
 def unusable(state: Path, error: OSError) -> HiveError:
-    """Return the refusal to run where hived may not write."""
+    """Return the error for directories that hived cannot write."""
     return HiveError(
         ErrorCode.CONFIG_INVALID,
         f"Cannot use {error.filename or state}: {error.strerror}. Configure a "
@@ -38,7 +38,7 @@ class Directories:
     """Creates directories. Every method blocks: call it in a thread."""
 
     def __init__(self, config: HiveConfig, *, agents_pass: bool) -> None:
-        """``agents_pass`` is the backend's: whether agents are users of the host."""
+        """``agents_pass``: whether the backend runs agents as users of the host."""
         self._layout = config.layout
         self._owners = Owners(config)
         self.modes: Final = Modes(config, self._owners, agents_pass=agents_pass)
@@ -46,7 +46,7 @@ class Directories:
         self._made: Callable[[str], None] = lambda _name: None
 
     def connect(self, made: Callable[[str], None]) -> None:
-        """Set the listener for possibly new directories; called in any thread."""
+        """Set the listener for possibly new directories; called from any thread."""
         self._made = made
 
     def prepare(self) -> None:
@@ -82,7 +82,7 @@ class Directories:
         AppliedRepo.sweep(layout.applied_root)
 
     def make(self, name: str) -> None:
-        """Make an agent's directories from ``applied``; what is there already stays."""
+        """Create an agent's missing directories, with ``config`` from ``applied``."""
         layout = self._layout
         self.make_draft(name)
         with (
@@ -95,7 +95,7 @@ class Directories:
         self.make_run(name)
 
     def make_draft(self, name: str) -> None:
-        """Create the parts that the manager may write: repository and state."""
+        """Create the directories that the manager may write: repository and state."""
         layout = self._layout
         with (
             Folder.at(layout.state, layout.agents) as agents,
@@ -118,11 +118,11 @@ class Directories:
         with Folder.at(run) as folder:
             self.modes.run(name).set(folder)
             with folder.folder(_SECRETS, make=0o700):
-                pass  # only a place for a directory in memory
+                pass  # only a mount point for a directory in memory
         return run
 
     def settle_port(self, name: str) -> None:
-        """Choose the port of a possibly new name, before it has a repository."""
+        """Choose a port for a name that may be new, before it has a repository."""
         if self._agent_ports:
             ports.settle(self._layout, name)
 
@@ -144,7 +144,7 @@ class Directories:
         """Move staged files into place. Idempotent.
 
         Raises:
-            HiveError: ``unavailable`` if it is neither here nor there.
+            HiveError: ``unavailable`` if the files are in neither location.
         """
         state = self._layout.state
         with (
@@ -161,12 +161,12 @@ class Directories:
                 )
 
     def owner(self) -> Owner | None:
-        """Return whom what is imported belongs to at first; None: whoever we are."""
+        """Return the initial owner of imported files; None: hived's own user."""
         return self._owners.shared
 
 
 def _own(home: Folder, name: str, mode: int, owner: Owner | None) -> None:
-    """Make a directory that belongs to ``owner``; what is there stays."""
+    """Create a directory that belongs to ``owner``; leave an existing one alone."""
     if home.look(name) is None:
         with home.folder(name, make=0o700) as made:
             made.give(owner)

@@ -1,7 +1,7 @@
-"""What there is of an agent on disk, and its removal: the only way to remove it.
+"""An agent's files on disk, and the only code that removes them.
 
-Nothing that ever ran is removed unless the operator asked for it by name: the store
-that does not know it may be an older one, from a backup.
+Files of an agent that ever ran are removed only if the operator asked for it by name:
+a store that does not know the agent may be an older one, from a backup.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from pyglue.paths import Layout
 
 
 class KeptDirectory(StrEnum):
-    """A part of what stays when an agent is destroyed."""
+    """A part of the state that is kept when an agent is destroyed."""
 
     CONFIG = "config"
     STATE = "state"
@@ -42,10 +42,10 @@ class KeptFiles:
         self.remove(name, KeptDirectory.APPLIED)
 
     def need_never_ran(self, name: str) -> None:
-        """Refuse to remove what ran: the store that does not know it may be older.
+        """Refuse to remove an agent that ever ran: the store may be an older one.
 
         Raises:
-            HiveError: ``name_taken`` with what to do.
+            HiveError: ``name_taken``, with what to do.
         """
         if self.has_run(name):
             raise HiveError(
@@ -56,11 +56,11 @@ class KeptFiles:
             )
 
     def forget_draft(self, name: str) -> None:
-        """Remove all of a draft. Idempotent.
+        """Remove all files of a draft. Idempotent.
 
         Raises:
-            HiveError: ``name_taken`` if it ran, ``unavailable`` with what could not be
-                removed.
+            HiveError: ``name_taken`` if it ever ran, ``unavailable`` with the path that
+                could not be removed.
         """
         self.need_never_ran(name)
         for part in (KeptDirectory.CONFIG, KeptDirectory.STATE, KeptDirectory.PRIVATE):
@@ -117,7 +117,7 @@ class KeptFiles:
         )
 
     def around(self, names: Iterable[str]) -> Iterator[Path]:
-        """Yield files beside agents' directories, repositories and their parts."""
+        """Yield the entries of agents/, applied/, private/ and these agents/NAME/."""
         state = self.layout.state
         parents = [state / part for part in ("agents", "applied", "private")]
         for parent in (*parents, *(parents[0] / name for name in names)):
@@ -129,33 +129,35 @@ class KeptFiles:
     ) -> None:
         """Permanently remove a part of the kept state. Idempotent.
 
-        ``confirmed``: the operator asked for it by name, so what ran may go too.
+        ``confirmed``: the operator asked for it by name, so it may have run.
 
         Raises:
-            HiveError: ``name_taken`` for a repository of what ran, unless that is
-                confirmed; ``unavailable`` with what could not be removed.
+            HiveError: ``name_taken`` for the repository of an agent that ever ran,
+                unless ``confirmed``; ``unavailable`` with the path that could not be
+                removed.
         """
         if part is KeptDirectory.APPLIED and not confirmed:
             self.need_never_ran(name)
         for place in self.places(name, part):
             if part is KeptDirectory.APPLIED:
-                place = AppliedRepo.put_aside(place)  # half of one must not be found
+                place = AppliedRepo.put_aside(place)  # never leave a partial repository
             self.remove_tree(place)
-        if part is KeptDirectory.STATE:  # the last of the two in it
+        if part is KeptDirectory.STATE:  # removed last, so the parent is empty now
             self.remove_tree(self.layout.agents / name)
 
     def remove_tree(self, place: Path) -> None:
         """Remove something below the state directory. Idempotent.
 
         Raises:
-            HiveError: ``forbidden``; ``unavailable`` with what could not be removed.
+            HiveError: ``forbidden``; ``unavailable`` with the path that could not be
+                removed.
         """
         beneath.remove(self.layout.state, place)
 
     def forget_strays(self, known: frozenset[str]) -> None:
         """Remove leftovers of proposals during which hived died; at start only.
 
-        Anything that ever ran, or has a working copy, stays, known or not: the store
+        Agents that ever ran, or have a working copy, are kept, known or not: the store
         may be an older one from a backup.
         """
         for applied in sorted(self.layout.applied_root.glob("*.git")):

@@ -1,8 +1,8 @@
 """An agent's live state: its container, its harness, and its health.
 
-Starts and stops containers through the backend, and waits for a hello with the right
+Starts and stops containers through the backend, and waits for a hello with the expected
 manifest. Deploy and the start/stop operations are built from these moves; ``sockets``
-are open meanwhile, and ``supervisor`` keeps agents running.
+stay open meanwhile, and ``supervisor`` keeps agents running.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from pyglue.jsonrpc import Connection
 from pyglue.manifest import PinnedRecord
 
 TAIL: Final = 20
-"""Lines of a log that go with a failure."""
+"""Lines of log that are included in an error."""
 _EXPECTED: Final = "Harness disconnected; waiting for it to reconnect."
 
 
@@ -53,7 +53,7 @@ class Lifecycle:
     def listen(
         self, *, well: Callable[[Agent], None], lost: Callable[[Agent], None]
     ) -> None:
-        """Set the listeners for hellos that no move awaits, and for disconnects."""
+        """Set the listeners for hellos outside of moves, and for disconnects."""
         self._well, self._lost = well, lost
 
     def forget(self, agent: Agent) -> None:
@@ -70,7 +70,7 @@ class Lifecycle:
         """Accept a harness's hello, and pass its report to the waiting move.
 
         Raises:
-            HiveError: ``stale`` if it loaded another manifest than the applied one.
+            HiveError: ``stale`` if its manifest differs from the applied one.
         """
         applied = agent.applied
         if applied is None or report.manifest_sha256 != applied.sha256:
@@ -106,8 +106,8 @@ class Lifecycle:
         """Run the agent under ``record`` and wait until it is healthy.
 
         Raises:
-            HiveError: ``build_failed``, nothing has changed then; ``deploy_failed``
-                with why it is not well, or ``operator_limit``; it is stopped then.
+            HiveError: ``build_failed``: nothing has changed. ``deploy_failed``, with
+                why it is unhealthy, or ``operator_limit``: it has been stopped.
         """
         await self._check_limits(agent, record)
         spec = self.specs.of(agent.name, record)
@@ -162,9 +162,9 @@ class Lifecycle:
         return await asyncio.to_thread(self.backend.log_tail, agent.name, TAIL)
 
     def ended(self, agent: Agent, event: ContainerEvent) -> bool:
-        """Inform the move that waits for the agent that its container exited.
+        """Report a container's exit to the move that is starting the agent.
 
-        False if no move waits.
+        Returns False if there is no such move.
         """
         waiting = self._hellos.get(agent.name)
         if waiting is None:
@@ -180,7 +180,7 @@ class Lifecycle:
         return True
 
     def moving(self, agent: Agent) -> bool:
-        """Return whether a move is starting the agent now."""
+        """Return whether a move is currently starting the agent."""
         return agent.name in self._hellos
 
     async def adopt(self, agent: Agent, record: PinnedRecord) -> None:
@@ -196,7 +196,7 @@ class Lifecycle:
         """Park an agent that the operator's limits now forbid.
 
         Raises:
-            HiveError: ``operator_limit`` with the limit.
+            HiveError: ``operator_limit``, with the limit.
         """
         why = self.specs.blocked(record)
         if why is not None:
@@ -213,9 +213,9 @@ class Lifecycle:
         await self.transitions.problem_noted(agent, why)
 
     async def stop(self, agent: Agent) -> None:
-        """Stop the container and close its way to the model.
+        """Stop the container and close its access to the model.
 
-        Its messages wait, and its ``hive.sock`` is there for another client.
+        Its messages stay queued, and its ``hive.sock`` stays open for other clients.
         """
         await self._end(agent)
         self.relay.remove(agent.name)

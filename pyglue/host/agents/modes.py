@@ -1,10 +1,10 @@
 """The owners and modes of the hive's directories.
 
-Nothing of a hive is readable, executable or connectable by others on the machine. Where
-agents are reached by paths (local mode as root), one group passes through to what
-belongs to each. Where containers get binds that root made, nobody has to pass: a
-set-user-id file that a container's root left would be the host's. ``directories`` sets
-the modes, doctor checks them.
+Other users of the machine can read, execute or connect to nothing of a hive. In local
+mode as root, agents reach their files by path, so one group may traverse the parent
+directories. Containers get bind mounts made by root instead, so nobody needs to
+traverse: a set-user-id file left by a container's root would work on the host.
+``directories`` sets the modes, doctor checks them.
 """
 
 import os
@@ -22,14 +22,14 @@ from pyglue.folder import Folder, Owner
 from pyglue.host.backends.owners import Owners
 
 UNMAPPED_UID: Final = 2147483632
-"""Outside every range that a container's users are mapped to."""
+"""A uid outside every range that container users are mapped to."""
 
 
 @dataclass(frozen=True)
 class Mode:
-    """Mode and owner of a directory; no owner: hived's own user.
+    """Mode and owner of a directory; without an owner: hived's own user.
 
-    ``runtime``: it lies below the runtime directory, not the state directory.
+    ``runtime``: it is in the runtime directory, not in the state directory.
     """
 
     mode: int
@@ -41,12 +41,12 @@ class Mode:
         return f"mode {self.mode:04o}{owner}"
 
     def set(self, folder: Folder) -> None:
-        """Make a directory so."""
+        """Apply owner and mode to a directory."""
         folder.give(self.owner)
         folder.set_mode(self.mode)
 
     def holds(self, found: os.stat_result) -> bool:
-        """Return whether it is so."""
+        """Return whether a directory has this owner and mode."""
         owner = (found.st_uid, found.st_gid)
         return stat.S_IMODE(found.st_mode) == self.mode and self.owner in (None, owner)
 
@@ -63,7 +63,7 @@ class Modes:
         self._root = ids is not None
         self._notify = self._of_notify(config)
         self._group: int | None = None
-        """Who passes through; None: nobody has to."""
+        """The group that may traverse them; None: nobody needs to."""
         if ids is not None and agents_pass:
             self._group = ids.agent if ids.group is None else ids.group
 
@@ -89,7 +89,7 @@ class Modes:
 
     @staticmethod
     def _of_notify(config: HiveConfig) -> dict[Path, Mode]:
-        """Return the directory in which hive-notify listens, where there is one."""
+        """Return the directory of hive-notify's socket, if notifications are on."""
         if not config.notify.is_on:
             return {}
         user = None if config.ids is None else config.ids.notify
@@ -106,7 +106,7 @@ class Modes:
         return found
 
     def wrong(self, names: Iterable[str]) -> dict[Path, str]:
-        """Return the directories that are not so, each with how it is."""
+        """Return the directories with wrong owners or modes, and the actual ones."""
         found = {}
         for place, wanted in self.all(names).items():
             with suppress(HiveError), opened(self._top(wanted), place) as folder:
@@ -115,7 +115,7 @@ class Modes:
         return found
 
     def mend(self, names: Iterable[str]) -> None:
-        """Make them so."""
+        """Repair the owners and modes."""
         for place, wanted in self.all(names).items():
             with suppress(HiveError), opened(self._top(wanted), place) as folder:
                 if folder is not None:
@@ -125,7 +125,7 @@ class Modes:
         return self._layout.runtime if wanted.runtime else self._layout.state
 
     def nobodys(self) -> Mode:
-        """Return that of ``agents`` and each in it: no user of a container owns it."""
+        """Return the mode of ``agents/`` and its entries; no container user owns it."""
         if not self._root:
             return Mode(0o755)
         if self._group is None:
@@ -133,21 +133,21 @@ class Modes:
         return Mode(0o750, (UNMAPPED_UID, self._group))
 
     def private(self, name: str) -> Mode:
-        """Return that of the hive's own directory of an agent."""
+        """Return the mode of the hive's private directory of an agent."""
         owner = self._owners.of(name)
         return self._passage(None if owner is None else owner[1])
 
     def run(self, name: str) -> Mode:
-        """Return that of an agent's sockets."""
+        """Return the mode of the directory of an agent's sockets."""
         owner = self._owners.of(name)
         if owner is None or self._group is None:
-            return Mode(0o755, runtime=True)  # what is above is closed
+            return Mode(0o755, runtime=True)  # its parent is closed to others
         return Mode(0o750, (0, owner[1]), runtime=True)
 
     def _passage(
         self, group: int | None, *, open_to: int = 0o700, runtime: bool = False
     ) -> Mode:
-        """Let a group pass through and list nothing; without one it is ``open_to``."""
+        """Let ``group`` traverse but not list; without a group use ``open_to``."""
         if group is None or self._group is None:
             return Mode(open_to, runtime=runtime)
         return Mode(0o710, (0, group), runtime=runtime)

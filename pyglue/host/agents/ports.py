@@ -1,9 +1,9 @@
 """A permanent port for each agent, because people bookmark agents.
 
-hived chooses it and stores it in ``private/<name>/port``; hive-web listens there and
+hived chooses it and stores it in ``private/<name>/port``; hive-web listens on it and
 redirects to the agent's page. A stored port is kept even if another program has taken
-it: if ports moved, a bookmark could open another agent. So conflicts are shown, and
-only a name that never had a repository here looks for a free port.
+it: if ports changed, a bookmark could open another agent. So conflicts are shown, and a
+free port is only chosen for a name that never had a repository here.
 """
 
 import asyncio
@@ -85,7 +85,7 @@ def _free_from(start: int, taken: frozenset[int]) -> int:
 def _is_free(port: int) -> bool:
     try:
         probe = socket.socket()
-    except OSError:  # as NixOS's unit has it: no network of its own, and none to ask
+    except OSError:  # no network, as in NixOS's unit: consult the kernel's tables
         return port not in {one.port for one in tcp_listeners()}
     with probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""Agents' ``hive.sock``: one each, open as long as hived knows the agent."""
+"""Agents' ``hive.sock``: one per agent, open as long as hived knows the agent."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class AgentSockets:
     config: HiveConfig
     redactor: Redactor
     _pool: Pool = field(init=False)
-    """What the connections of all agents may take together."""
+    """The shared limits for the connections of all agents."""
     _closed: bool = field(default=False, init=False)
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _servers: dict[str, Server] = field(default_factory=dict, init=False)
@@ -39,7 +39,7 @@ class AgentSockets:
     async def open(self, agent: Agent) -> None:
         """Listen on the agent's ``hive.sock``.
 
-        Idempotent; a socket that somebody removed is made again.
+        Idempotent; a removed socket is created again.
         """
         if self._session is None or self._closed:
             return
@@ -68,7 +68,7 @@ class AgentSockets:
             server.close()
 
     def close(self) -> None:
-        """Stop listening for every agent, for good."""
+        """Stop listening for all agents permanently."""
         self._closed = True
         for server in self._servers.values():
             server.close()
@@ -76,6 +76,6 @@ class AgentSockets:
 
 
 def _connections_max() -> int:
-    """Return the most connections of agents: the operator's need descriptors too."""
+    """Return the maximum of agents' connections, saving descriptors for operators."""
     share = int(open_files() * HIVED.descriptors_share)
     return min(HIVED.connections, share)

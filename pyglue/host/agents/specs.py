@@ -1,8 +1,8 @@
-"""What a backend is given to run an agent, and why an agent may not run here.
+"""The spec that a backend runs an agent from, and why an agent may not run here.
 
-``lifecycle`` and ``supervisor`` ask before every start, and before a running container
-is adopted: the operator's limits and workspaces of this hive hold for every agent,
-also for those that were approved before they changed.
+``lifecycle`` and ``supervisor`` check this before every start, and before reattaching
+to a running container: the operator's limits and this hive's workspaces apply to every
+agent, including those approved before they changed.
 """
 
 from dataclasses import dataclass, replace
@@ -18,13 +18,13 @@ from pyglue.manifest import PinnedRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Specs:
-    """Makes specs of records, within what the operator allows."""
+    """Makes specs from records, within the operator's limits."""
 
     config: HiveConfig
     workspaces: Workspaces
 
     def of(self, name: str, record: PinnedRecord) -> AgentSpec:
-        """Return how an agent runs under ``record``.
+        """Return the spec of an agent under ``record``.
 
         Raises:
             HiveError: ``not_found`` for a workspace that this hive does not have.
@@ -33,7 +33,7 @@ class Specs:
         return replace(spec, mounts=self.workspaces.mounts(record.typed))
 
     def blocked(self, record: PinnedRecord) -> str | None:
-        """Return why an agent that was approved may not run now, None if it may."""
+        """Return why an approved agent may not run now, None if it may."""
         resolve = self.config.catalogue.resolve
         why = blocked(record.typed, self.config.limits, resolve=resolve)
         if why is not None:

@@ -40,7 +40,7 @@ class Running:
         try:
             await self._run(operation)
         except StoreError:
-            raise  # it is tried again
+            raise  # the operation is retried
         except HiveError as error:
             if operation.requested_by == MANAGER:
                 what = f"{operation.kind.value.capitalize()} of {operation.agent}"
@@ -64,10 +64,10 @@ class Running:
         )
 
     async def _run(self, operation: Operation) -> None:
-        """Starting what is well changes nothing."""
+        """Run the operation; starting a running agent changes nothing."""
         gone = self.registry.find(operation.agent) is None
         if gone and operation.requested_by == SYSTEM:
-            return  # it was destroyed while the hive meant to bring it back
+            return  # destroyed before hived could restart it
         agent = self.registry.get(operation.agent)
         unwell = agent.problem is not None
         wanted = operation.kind is not OperationKind.STOP
@@ -75,7 +75,7 @@ class Running:
         if operation.requested_by != SYSTEM:
             await self.transitions.wanted(agent, wanted)
         elif not agent.wanted:
-            return  # it was stopped while the hive meant to bring it back
+            return  # stopped before hived could restart it
         if record is None:
             await self.lifecycle.stop(agent)
         elif operation.kind is OperationKind.RESTART or agent.harness is None:

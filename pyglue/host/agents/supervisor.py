@@ -2,8 +2,8 @@
 
 The backend reports every start and exit of a container. After an unrequested exit the
 manager is notified and the agent restarted: by systemd if it does that, otherwise by
-start operations with increasing delays. A container that came up without hived must
-send a hello as after any start, or it is restarted.
+start operations with increasing delays. A container that was not started by hived must
+also send a hello in time, or it is restarted.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from pyglue.host.messages.notifications import NotificationKind, Notifications
 
 _BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 _SHOWN: Final = 12
-"""Letters of an event's id in a message."""
+"""Characters of an event's id shown in messages."""
 _log = logging.getLogger(__name__)
 
 
@@ -52,7 +52,7 @@ class Supervisor:
         self.lifecycle.listen(well=self._on_well, lost=self._on_lost)
 
     def connect(self, start: Callable[[str], Awaitable[bool]]) -> None:
-        """Set what queues a start operation and tells whether it went well."""
+        """Set the function that runs a start operation and returns its success."""
         self._start = start
 
     async def close(self) -> None:
@@ -64,7 +64,7 @@ class Supervisor:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def forget(self, name: str) -> None:
-        """Stop restarting an agent, since it is destroyed."""
+        """Stop restarting a destroyed agent."""
         task = self._restarts.get(name)
         if task is not None:
             task.cancel()
@@ -72,9 +72,9 @@ class Supervisor:
     # --- hived's start ----------------------------------------------------------------
 
     async def start_wanted(self, interrupted: frozenset[str]) -> None:
-        """Reattach to what runs correctly, and start every other wanted agent.
+        """Reattach to running containers, and start every other wanted agent.
 
-        Where an operation was ``interrupted``, that goes on first: it may deploy the
+        Agents with an ``interrupted`` operation are left to it first: it may deploy the
         agent, and may be past the step that starts it.
         """
         adopted = await self._adopt(interrupted)
@@ -117,7 +117,7 @@ class Supervisor:
                 await self.lifecycle.stop(agent)
         return frozenset(adopted)
 
-    # --- what the backend says --------------------------------------------------------
+    # --- the backend's events ---------------------------------------------------------
 
     def _on_container(self, event: ContainerEvent) -> None:
         agent = self.registry.find(event.agent)
@@ -135,7 +135,7 @@ class Supervisor:
                     self._crashed(agent, event)
 
     def _stopped(self, agent: Agent, event: ContainerEvent) -> None:
-        """Nobody of the hive stopped it. Whoever did may have meant it: it stays so."""
+        """Stopped from outside the hive, possibly on purpose: do not restart it."""
         self.lifecycle.drop_harness(agent)
         self.transitions.stopped(agent, event.reason)
         text = (
@@ -150,7 +150,7 @@ class Supervisor:
         if event.kind is ContainerEventKind.GAVE_UP:
             verb = "crashed and is no longer restarted automatically"
         text = f"{agent.name} {verb}. {event.reason}"
-        # At once: it may be well again before the rest of this is written.
+        # Set it immediately: the agent may recover before the rest is written.
         problem = "\n".join((text, *event.log_tail))
         self.transitions.crashed(agent, event.reason, problem)
         self._spawn(self._give(NotificationKind.CRASHED, agent, event, text))
@@ -160,7 +160,7 @@ class Supervisor:
     async def _give(
         self, kind: NotificationKind, agent: Agent, event: ContainerEvent, text: str
     ) -> None:
-        """Tell at once; the log's end follows where it has to be fetched."""
+        """Notify at once; the end of the log follows if it has to be fetched."""
         data = {"reason": event.reason}
         key, name = None, ""
         if event.id is not None:
@@ -181,7 +181,7 @@ class Supervisor:
             text = f"The log of {agent.name}{name} ends with:\n{log}"
             await self.notifications.add(NotificationKind.CRASHED, agent.name, text)
 
-    # --- coming back ------------------------------------------------------------------
+    # --- recovery ---------------------------------------------------------------------
 
     def _on_well(self, agent: Agent) -> None:
         arrived = self._expected.get(agent.name)
@@ -191,7 +191,7 @@ class Supervisor:
             self._spawn(self._recovered(agent))
 
     def _on_lost(self, agent: Agent) -> None:
-        """The harness hung up. What runs it may start it again by itself."""
+        """The harness disconnected; its container may restart it."""
         if agent.wanted and not self.lifecycle.moving(agent):
             self._spawn(self._came_up(agent))
 
@@ -204,14 +204,14 @@ class Supervisor:
         )
 
     async def _came_up(self, agent: Agent) -> None:
-        """Bring back a container that runs and whose harness does not report."""
+        """Restart a running container whose harness does not connect in time."""
         if await self._arrives(agent) or self.lifecycle.moving(agent):
             return
         if self.backend.running(agent.name):
             self._bring_back(agent)
 
     async def _arrives(self, agent: Agent) -> bool:
-        """Return whether the harness of a container that runs already says hello."""
+        """Wait for the harness of a running container; return whether it said hello."""
         if agent.harness is not None:
             return True
         arrived = self._expected.setdefault(agent.name, asyncio.Event())
@@ -220,12 +220,12 @@ class Supervisor:
                 await arrived.wait()
         self._expected.pop(agent.name, None)
         if not arrived.is_set():
-            _log.warning("%s is running, but its harness does not connect", agent.name)
+            _log.warning("%s is running, but its harness did not connect", agent.name)
         return arrived.is_set()
 
     def _bring_back(self, agent: Agent) -> None:
         if self._parked(agent):
-            return  # until the limits change, which takes a new hived
+            return  # until the limits change, which requires a restart of hived
         if agent.wanted and agent.name not in self._restarts:
             task = asyncio.create_task(self._try_again(agent))
             self._restarts[agent.name] = task
@@ -236,7 +236,7 @@ class Supervisor:
         return record is not None and self.lifecycle.specs.blocked(record) is not None
 
     async def _try_again(self, agent: Agent) -> None:
-        """Start a crashed agent, ever more slowly, until it is well or not wanted."""
+        """Retry a start, with growing delays, until it succeeds or is not wanted."""
         for pause in itertools.chain(_BACKOFF_S, itertools.repeat(_BACKOFF_S[-1])):
             await asyncio.sleep(pause)
             if not agent.wanted or agent.harness is not None:
