@@ -85,7 +85,7 @@ class Rows:
         return MessagesResult(messages=found)
 
     async def pairs(self, params: PairsParams) -> PairsResult:
-        """Return who wrote to whom."""
+        """Return the pairs of senders and recipients."""
         return await self.store.read(lambda reader: inboxes.pairs(reader, params.agent))
 
     async def thread(self, params: ThreadParams) -> ThreadResult:

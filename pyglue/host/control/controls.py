@@ -258,8 +258,8 @@ async def _written(written: Awaitable[None]) -> None:
     except HiveError as error:
         raise HiveError(
             error.code,
-            "This is in effect, but could not be stored yet: it is lost if hived stops "
-            f"before it can be. {error.message}",
+            "This is in effect, but could not be stored yet: it will be lost if hived "
+            f"stops before then. {error.message}",
             details=error.details,
         ) from error
 

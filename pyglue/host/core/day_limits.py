@@ -65,7 +65,7 @@ def limits_of(agent: Agent, config: HiveConfig, *, lifted: bool = True) -> Limit
 
 
 def cost_limit(agent: Agent, config: HiveConfig) -> float | None:
-    """Return what an agent may cost today; None: any amount, or nothing runs yet."""
+    """Return today's cost limit in US dollars; None without a limit or a record."""
     if agent.applied is None and agent.record is None:
         return None
     return limits_of(agent, config).cost_usd

@@ -1,9 +1,9 @@
-"""What every agent cost lately: hour by hour for a day, and within the last hour.
+"""Every agent's recent cost: by hour for the last day, and in the last 60 minutes.
 
-The overview shows both of every agent, so one query reads each for all of them, and the
-answer is kept until a turn ends, or for some seconds. The hours are of the metrics,
-which are written when a turn ends; the last hour is what the relay counted, so that a
-long turn shows while it runs.
+The overview shows both for every agent, so each is read by one query for all agents and
+cached for some seconds, or until a turn ends. The hours come from the metrics, which
+are written when a turn ends; the last 60 minutes come from the relay, so that a long
+turn shows while it runs.
 """
 
 import time
@@ -19,15 +19,15 @@ HOURS: Final = 24
 _HOUR_S: Final = 3600
 _KEPT_S: Final = 15.0
 _WRITTEN_S: Final = 1.0
-"""A turn's metrics are written after its end; what is read sooner may lack them."""
+"""A turn's metrics are written up to this long after its end."""
 _DIGITS: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recent:
-    """Dollars by agent; ``hours`` has an entry only where there was a cost.
+    """US dollars by agent; ``hours`` has only agents that had a cost.
 
-    The last of ``hours`` is the hour that has begun, ``hour`` the last 60 minutes.
+    ``hours`` ends with the current hour; ``hour`` is the last 60 minutes.
     """
 
     hours: dict[str, tuple[float, ...]]
@@ -36,7 +36,7 @@ class Recent:
 
 @dataclass(kw_only=True)
 class Spending:
-    """Reads what agents cost lately, and keeps it for a moment."""
+    """Reads the recent cost of all agents, and caches it briefly."""
 
     store: Store
     bus: EventBus
@@ -52,7 +52,7 @@ class Spending:
             self._ended_at = time.monotonic()
 
     async def read(self) -> Recent:
-        """Return it; at most some seconds old."""
+        """Return the recent cost, at most ``_KEPT_S`` seconds old."""
         now = time.monotonic()
         if (
             self._kept is not None
@@ -66,7 +66,7 @@ class Spending:
 
 
 def recent(reader: Reader) -> Recent:
-    """Read what all agents cost lately."""
+    """Read the recent cost of all agents from the store."""
     now = time.time()
     begin = (int(now // _HOUR_S) - HOURS + 1) * _HOUR_S
     hours: dict[str, list[float]] = {}

@@ -34,7 +34,7 @@ class ReceivingTransitions(Writing):
             self._become(agent, replace(agent, parked=None))
 
     def messages_taken(self, agent: Agent, hop: int) -> None:
-        """It received messages; what it sends now is ``hop`` turns from a human."""
+        """It received messages that are ``hop`` turns away from a human."""
         self._become(agent, replace(agent, hop=max(agent.hop, hop)))
 
     def messages_done(self, agent: Agent) -> None:
