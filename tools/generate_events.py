@@ -37,8 +37,8 @@ TURNS: Final = """\
 The `data.data` of `turn.event`, by `data.kind`. A harness runs in the agent's
 container: **all of it is the agent's word** ([trust](trust.md)). hived stores it and
 passes it on without decoding it, as long as it is an object in UTF-8, of at most
-128 KiB, without line breaks between its values and not nested too deeply. It may be of a
-kind that is not listed here, or of another shape: show it as text.
+128 KiB, without line breaks between its values and not nested too deeply. It may be of
+a kind that is not listed here, or of another shape: show it as text.
 """
 
 SCRIPT_HEAD: Final = """\
