@@ -22,6 +22,7 @@ import { watchViews } from "./views.js";
 import { watchSelection } from "./select.js";
 import "./shell.js";
 import { clearSteps, forgetSteps, showStep } from "./steps.js";
+import "./tabs.js";
 import { ages } from "./times.js";
 import "./title.js";
 import { lookAgain } from "./toast.js";

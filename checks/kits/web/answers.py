@@ -166,6 +166,7 @@ class Answers(Decisions):
             api.COMPACT: self._done,
             api.NEW_SESSION: self._done,
             api.SET_MODEL: self._set_model,
+            api.RESET_MODEL: self._reset_model,
             api.SET_ACCOUNT: self._done,
             manager_api.START: self._power,
             manager_api.STOP: self._power,
@@ -454,6 +455,9 @@ class Answers(Decisions):
 
     async def _set_model(self, params: SetModelParams) -> ModelStatus:
         return ModelStatus(manifest="haiku", active="haiku", queued=params.model)
+
+    async def _reset_model(self, _params: Any) -> ModelStatus:
+        return ModelStatus(manifest="haiku", active="haiku")
 
     async def _power(self, _params: Any) -> OperationRef:
         return OperationRef(operation=13)

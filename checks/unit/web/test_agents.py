@@ -11,7 +11,13 @@ from checks.kits.web.app import Operator, refusing
 from checks.kits.web.data import message
 from pyglue.api.accounts import SetAccountParams
 from pyglue.api.common import AgentState
-from pyglue.api.control import AfterCancel, CancelTurnOfParams
+from pyglue.api.control import (
+    AfterCancel,
+    CancelTurnOfParams,
+    ModelStatus,
+    SetModelParams,
+)
+from pyglue.api.messages import Progress, ShownMessage, Stage
 from pyglue.api.overview import EgressTotals, HostUse, Step
 from pyglue.api.queue import QueuedMessage
 from pyglue.errors import ErrorCode
@@ -89,6 +95,58 @@ def test_the_queue_of_an_agent_is_shown_and_changed(operator: Operator) -> None:
     assert (moved.agent, moved.message, moved.cancel_turn) == ("alice", 8, False)
     assert operator.post("/agents/alice/queue/7/explode").status_code == 404
     assert operator.post("/agents/alice/queue/0/drop").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("override", "selected"),
+    [
+        (None, '"default" selected>haiku (as approved)<'),
+        ("opus", '"opus" selected>opus<'),
+        ("gone/x", '"gone/x" selected>gone/x<'),
+    ],
+)
+def test_the_model_is_chosen_from_a_list(
+    operator: Operator, override: str | None, selected: str
+) -> None:
+    now = ModelStatus(manifest="haiku", active="haiku", override=override)
+    view = operator.hive.agents[1]
+    operator.hive.agents[1] = msgspec.structs.replace(view, model_status=now)
+    page = operator.get(f"/agents/{view.name}").text
+    (choice,) = re.findall(r'<select id="model-.*?</select>', page)
+    assert choice.count(" selected") == 1 and selected in choice
+    assert '<option value="sonnet">sonnet</option>' in choice
+
+
+def test_a_chosen_model_is_used_unless_hived_refuses_it(operator: Operator) -> None:
+    hive = operator.hive
+    answer = operator.post("/agents/alice/do/model", {"word": "opus"})
+    assert (answer.status_code, answer.location) == (303, "/agents/alice")
+    assert hive.called("set_model") == [SetModelParams(agent="alice", model="opus")]
+    hive.overrides["reset_model"] = refusing(ErrorCode.CONFLICT, "It has that one.")
+    answer = operator.post("/agents/alice/do/model", {"word": "default"})
+    assert answer.status_code == 409
+
+
+def test_the_parts_of_an_agent_s_page_are_links_to_sections(
+    operator: Operator,
+) -> None:
+    page = operator.get("/agents/alice").text
+    (tabs,) = re.findall(r"<nav[^>]* data-tabs.*?</nav>", page)
+    found = re.findall(r'href="#(\w+)"', tabs)
+    assert found == ["log", "metrics", "nix"]
+    assert all(page.count(f'<section id="{one}"') == 1 for one in found)
+
+
+def test_a_queued_message_is_removed_in_the_conversation(operator: Operator) -> None:
+    said = msgspec.structs.asdict(
+        message(43, sender="operator", recipient="alice", body="Wait for me.")
+    )
+    queued, got = (Progress(stage=one) for one in (Stage.QUEUED, Stage.DELIVERED))
+    form = 'action="/agents/alice/queue/43/drop"'
+    for progress, offered in ((queued, True), (got, False)):
+        operator.hive.messages = [ShownMessage(**said, progress=progress)]
+        page = operator.get("/fragments/agent/alice/talk").text
+        assert (form in page) is offered
 
 
 @pytest.mark.parametrize(("is_long", "is_late"), [(0, 0), (1, 0), (1, 1)])

@@ -21,7 +21,7 @@ from pyglue.web.pages.common import Part, done, field, log_units, needed, part, 
 from pyglue.web.pages.highlight import Budget, coloured
 from pyglue.web.pages.moved import or_moved
 from pyglue.web.pages.queue import queued
-from pyglue.web.rpc import hive
+from pyglue.web.rpc import hive, web
 
 blueprint = Blueprint("agents", __name__)
 
@@ -171,6 +171,7 @@ def _data(name: str) -> dict[str, Any]:
         "agent": detail.agent,
         "nix": _nix(detail),
         "completions": completions(),
+        "models": sorted(web().models),
     }
 
 

@@ -19,7 +19,7 @@ _SHOWN: Final = 50
 _CLIP: Final = 400
 _ACTIONS: Final = {"drop": QUEUE_DROP, "later": QUEUE_LATER}
 _TOLD: Final = {
-    "drop": "Message {} is dropped.",
+    "drop": "Message {} is removed from the queue.",
     "later": "Message {} is moved behind all others.",
 }
 
