@@ -297,7 +297,9 @@ class Answers(Decisions):
         return MessagesResult(messages=tuple(shown))
 
     def _progress(self, message: Message) -> Progress | None:
-        """Return what the first reply to a message of the operator's is, if any."""
+        """Return the message's own, or what tells of replies to the operator's."""
+        if isinstance(message, ShownMessage) and message.progress is not None:
+            return message.progress
         if message.sender != "operator":
             return None
         replies = [
