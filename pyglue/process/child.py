@@ -172,7 +172,7 @@ class Child:
         code = self._process.wait()
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
-        for _ in range(_CHUNKS_AFTER):  # One that left the group may write for ever.
+        for _ in range(_CHUNKS_AFTER):  # One outside the group may never stop.
             if self._output < 0 or not self._read():
                 break
         self._close_output()

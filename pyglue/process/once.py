@@ -125,11 +125,11 @@ class Standby:
 
     @property
     def alive(self) -> bool:
-        """Whether it is running; it has nothing to do yet."""
+        """Whether it is still running, and idle."""
         return self._child.alive
 
     async def finish(self, stdin: bytes) -> Completed:
-        """Give it its input, and return when it has ended; cancelling kills it first.
+        """Feed it its input; return when it has exited. Cancelling kills it first.
 
         Raises:
             HiveError: ``timeout``, ``too_large``.
@@ -138,7 +138,7 @@ class Standby:
         return await _threaded(job.name, lambda wake: _finish(job, child, stdin, wake))
 
     def discard(self) -> None:
-        """End it unused; does nothing after ``finish``."""
+        """Kill it unused; does nothing after ``finish``."""
         self._child.discard()
 
 

@@ -1,4 +1,4 @@
-"""Start a program, give it its input, and end it with the rest of its session.
+"""Starts a program, feeds it its input, and kills it with the rest of its session.
 
 ``once`` uses this for every program of the hive, ``pyglue.git`` for those that read an
 agent's commits. Blocking, and without asyncio: the child that checks a pack imports it
@@ -104,9 +104,9 @@ class Started:
         errors_max: tuple[int, int] = (_ERROR_LIMIT, 0),
         wake: int | None = None,
     ) -> Ran:
-        """Give it its input and return when its whole session has ended.
+        """Feed it its input; return when its whole session has ended.
 
-        ``errors_max`` bytes of the beginning and of the end of its errors are kept.
+        The first and last ``errors_max`` bytes of its errors are kept.
         It is stopped as soon as the descriptor ``wake`` is readable.
         """
         deadline = time.monotonic() + timeout
@@ -135,7 +135,7 @@ class Started:
             )
 
     def discard(self) -> None:
-        """End it unused; does nothing after ``finish``."""
+        """Kill it unused; does nothing after ``finish``."""
         if self._child.returncode is not None:
             return
         with self._child:
@@ -198,7 +198,7 @@ class _Conversation:
     _reading: int = field(default=0, init=False)
 
     def hold(self) -> Overrun | None:
-        """Return None when it has ended and its pipes are empty, else why to end it."""
+        """Return None once it has exited and its pipes are empty, or the overrun."""
         if isinstance(self.source, bytes):
             self._pending = memoryview(self.source)
         pidfd = os.pidfd_open(self.child.pid)

@@ -36,7 +36,7 @@ T = TypeVar("T")
 RESERVE: Final = 8 * 1024 * 1024
 """Bytes reserved at the end of the database and of its log."""
 RETRY_S: Final = 2.0
-"""Seconds between two attempts to make the writes that are kept."""
+"""Seconds between two attempts to make the kept writes."""
 _PRAGMAS: Final = {
     "journal_mode": "wal",
     "synchronous": "full",

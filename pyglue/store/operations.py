@@ -57,7 +57,7 @@ def insert(
 
 
 def advance(tx: Tx, number: int, step: str, error: str | None) -> Operation:
-    """Record that ``step`` begins, that the previous ones are done, and any failure.
+    """Record that ``step`` begins and the previous ones are done, and any failure.
 
     An operation that has been cancelled is returned unchanged, with its error.
     """

@@ -59,7 +59,7 @@ class Evaluation:
         """Evaluate a commit. The caller must pin or ``drop`` the result.
 
         Raises:
-            HiveError: whatever is wrong with the manifest or its limits.
+            HiveError: the manifest is invalid or exceeds a limit.
         """
         async with self._running, self.evaluator.tree() as tree:
             await asyncio.to_thread(export_tree, repo, commit, tree.directory)

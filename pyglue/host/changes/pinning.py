@@ -73,7 +73,7 @@ class Pinning:
         """Evaluate a new commit, and queue it for the operator.
 
         Raises:
-            HiveError: whatever is wrong with the manifest or its limits.
+            HiveError: the manifest is invalid or exceeds a limit.
         """
         commit, name = proposed.commit, proposed.agent
         found = await self.evaluation.checked(repo, commit, name)

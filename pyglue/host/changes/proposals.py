@@ -144,7 +144,7 @@ class Proposals:
         """Check and evaluate an uploaded commit, and queue it for the operator.
 
         Raises:
-            HiveError: whatever is wrong with the commit, its manifest or its limits.
+            HiveError: the commit or its manifest is invalid or exceeds a limit.
         """
         found = self.uploads.whole(upload)
         try:
@@ -223,7 +223,7 @@ class Proposals:
         """Propose exactly these files for an agent; None if main already has them.
 
         Raises:
-            HiveError: whatever is wrong with the files, the manifest or its limits.
+            HiveError: the files or the manifest are invalid or exceed a limit.
         """
         own = _Own(
             agent=name,

@@ -110,7 +110,7 @@ class Declared:
         ours = self.agents / declared.name
         return ours if ours.is_dir() else self.agents / "template"
 
-    # --- what was declared last -----------------------------------------------------
+    # --- the last declared source ---------------------------------------------------
 
     def _file(self, name: str) -> Path:
         return self.config.layout.private(name) / "declared"
