@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pyglue import __version__
+from pyglue import __version__, starting
 from pyglue.cli.commands import (
     audit,
     completion,
@@ -186,6 +186,7 @@ def _tell(error: HiveError, *, as_json: bool) -> None:
 
 def main() -> None:
     """Run one command and exit."""
+    starting.done()
     as_json = "--json" in sys.argv
     try:
         check_utf8(sys.argv[1:])

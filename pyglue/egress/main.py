@@ -9,6 +9,7 @@ import sys
 
 import sdnotify
 
+from pyglue import starting
 from pyglue.config import HiveConfig
 from pyglue.egress.app import Egress
 from pyglue.egress.hello import without_names
@@ -30,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Run until stopped; exit 1 with an error message if it cannot start."""
+    starting.done()
     daemon.run(build_parser(), serve)
 
 

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
-from pyglue import __version__, paths
+from pyglue import __version__, paths, starting
 from pyglue.api.agent import (
     BEGIN_SESSION,
     CANCEL_TURN,
@@ -202,6 +202,7 @@ async def _until_signal(places: Places) -> None:
 
 def main() -> None:
     """Entry point of ``hive-agent``."""
+    starting.done()
     parser = argparse.ArgumentParser(prog="hive-agent", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     inside = paths.INSIDE

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import sdnotify
 
+from pyglue import starting
 from pyglue.config import load
 from pyglue.errors import HiveError
 from pyglue.host.bootstrap import open_hive
@@ -49,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Run hived; exit 1 with an error message if it cannot start."""
+    starting.done()
     arguments = build_parser().parse_args()
     log_to_stderr(logging.DEBUG if arguments.debug else logging.INFO)
     os.umask(0o077)

@@ -20,7 +20,7 @@ import apprise
 import msgspec
 import sdnotify
 
-from pyglue import strict_json
+from pyglue import starting, strict_json
 from pyglue.api.notify import (
     Asked,
     SendNotification,
@@ -157,6 +157,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Run until stopped; exit 1 with an error message if it cannot start."""
+    starting.done()
     daemon.run(build_parser(), serve)
 
 

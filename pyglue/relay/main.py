@@ -8,6 +8,7 @@ import argparse
 
 import sdnotify
 
+from pyglue import starting
 from pyglue.config import HiveConfig
 from pyglue.process import daemon
 from pyglue.relay.app import Relay
@@ -31,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Run the relay; exit with 1 and a sentence if it cannot start."""
+    starting.done()
     daemon.run(build_parser(), serve)
 
 

@@ -30,7 +30,7 @@ from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
 from pyglue import config as hive_config
-from pyglue import origin
+from pyglue import origin, starting
 from pyglue.config import HiveConfig, WebConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import DASHBOARD_HTTP
@@ -230,6 +230,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run until told to stop; returns the exit status."""
+    starting.done()
     asked = build_parser().parse_args(argv)
     log_to_stderr()
     try:

@@ -35,6 +35,7 @@ _SHARED: Final = frozenset(
         *("json_depth", "redact", "shape_words", "side", "splicing", "strict_json"),
         "workspaces",
         "wall_clock",
+        "starting",
         *("process", "sandbox", "tools", "archive", "bash_policy", "handover"),
     }
 )
