@@ -146,7 +146,7 @@ def test_a_slash_offers_commands(site: Site, logged_in: Dashboard) -> None:
     expect(box).to_have_value("/compact")
     expect(offered).to_be_hidden()
     box.press("Enter")
-    expect(page.get_by_test_id("command-answer")).to_contain_text("compact")
+    expect(page.get_by_test_id("command-answer")).to_contain_text("Compacting")
     assert len(site.hive.called("compact")) == 1
     assert site.hive.called("send") == []
 
