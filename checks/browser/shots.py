@@ -1,7 +1,8 @@
 """Screenshots of every page: ``python -m checks.browser.shots DIRECTORY [LINK]``.
 
 With LINK (what ``hive login`` prints) of a running hive, else of canned data. Each
-page is taken in light and dark, on a desktop and on a phone.
+page is taken in light and dark, on a desktop and on a phone. ``--docs`` instead of a
+directory renews the pictures of README and guide.
 """
 
 import contextlib
@@ -22,6 +23,9 @@ from checks.kits.web.app import hive_web
 
 _SIZES: Final = {"desktop": (1280, 900), "phone": (390, 844)}
 _SCHEMES: Final = ("light", "dark")
+_DOCS: Final = Path(__file__).parents[2] / "docs" / "screenshots"
+_DOCUMENTED: Final = {"overview": ("/", 940), "approval": ("/approvals/7", 1360)}
+"""The path of each picture, and its height."""
 
 
 def shoot(page: Page, directory: Path, name: str) -> list[Path]:
@@ -79,8 +83,30 @@ def _pages(page: Page, base: str) -> dict[str, str]:
     return pages
 
 
+def document(browser: Browser, link: str) -> list[Path]:
+    """Write the pictures of README and guide."""
+    base = "{0.scheme}://{0.netloc}".format(urlsplit(link))
+    page = browser.new_page()
+    Dashboard(page, base).log_in(link)
+    files = []
+    for name, (path, height) in _DOCUMENTED.items():
+        page.set_viewport_size({"width": 1280, "height": height})
+        for _ in range(2):  # our font is shown once the browser has it
+            page.goto(base + path)
+            Dashboard(page, base).live()
+            page.evaluate("document.fonts.ready")
+        files.append(_DOCS / f"{name}.png")
+        page.screenshot(path=files[-1])
+    return files
+
+
 def main(argv: list[str]) -> int:
     """Take the pictures of a running hive, or of canned data."""
+    if argv == ["--docs"]:
+        with chromium() as browser, canned(warnings=()) as link:
+            for file in document(browser, link):
+                print(file)
+        return 0
     directory = Path(argv[0])
     with chromium() as browser, contextlib.ExitStack() as stack:
         link = argv[1] if len(argv) > 1 else stack.enter_context(canned())
@@ -90,7 +116,11 @@ def main(argv: list[str]) -> int:
 
 
 @contextlib.contextmanager
-def canned() -> Iterator[str]:
+def canned(
+    warnings: tuple[str, ...] = (
+        "Agents are not isolated: bubblewrap does not work here.",
+    ),
+) -> Iterator[str]:
     """Serve a dashboard of canned data; give its login link."""
     with tempfile.TemporaryDirectory() as name:
         runtime, port = Path(name), free_port()
@@ -98,7 +128,7 @@ def canned() -> Iterator[str]:
             fake_hive.running(runtime / "operator.sock", port=port) as hive,
             hive_web(runtime, port),
         ):
-            hive.warnings = ("Agents are not isolated: bubblewrap does not work here.",)
+            hive.warnings = warnings
             yield hive.link()
 
 
