@@ -59,6 +59,31 @@ def test_a_file_is_folded_and_opened_by_a_link_to_it(logged_in: Dashboard) -> No
     expect(_diff(file)).to_be_visible()
 
 
+def test_many_files_are_listed_beside_them(site: Site, logged_in: Dashboard) -> None:
+    paths = ["agent.nix", *(f"notes/n{number}.md" for number in range(9))]
+    files = [data.file_diff(path, "old\n" * 40, "new\n" * 40) for path in paths]
+    show_diff(site.hive, *files)
+    page = logged_in.page
+    page.set_viewport_size({"width": 1280, "height": 700})
+    logged_in.approval(7)
+    tree = page.get_by_test_id("filelist")
+    tree.get_by_role("link", name="notes/n8.md").click()
+    expect(_files(page)[9]).to_be_in_viewport()
+    expect(tree).to_be_in_viewport()
+    _files(page)[9].get_by_test_id("viewed").check()
+    viewed = tree.get_by_text("viewed", exact=True).filter(visible=True)
+    expect(viewed).to_have_count(1)
+    tree.get_by_role("searchbox").fill("N3")
+    expect(tree.get_by_role("link")).to_have_text(["n3.md"])
+    expect(tree.get_by_text("notes/", exact=True).first).to_be_visible()
+    tree.get_by_role("searchbox").fill("agent")
+    expect(tree.get_by_role("link")).to_have_text(["agent.nix"])
+    tree.get_by_role("searchbox").fill("nowhere")
+    expect(tree.get_by_role("status")).to_have_text("No file matches.")
+    page.set_viewport_size({"width": 390, "height": 700})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_keys_go_through_the_files(logged_in: Dashboard) -> None:
     page = logged_in.approval(7).page
     logged_in.live()

@@ -3,6 +3,7 @@
 // by the operator: what is approved has to be in sight.
 
 import { isShortcut } from "./fields.js";
+import { showViewed } from "./file_list.js";
 
 const KEPT = 50; // commits whose ticks are remembered
 const STORE = "hive-viewed";
@@ -38,7 +39,9 @@ function fold(file, folded) {
 function count() {
   const viewed = files.filter((file) => file.querySelector(".viewed input").checked);
   progress.textContent = `${viewed.length} of ${files.length} viewed`;
-  return viewed.map((file) => file.dataset.path);
+  const paths = viewed.map((file) => file.dataset.path);
+  showViewed(paths);
+  return paths;
 }
 
 function prepare(file, isViewed) {

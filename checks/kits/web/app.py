@@ -105,9 +105,9 @@ def refusing(code: ErrorCode, sentence: str) -> Callable[[object], Awaitable[obj
     return refuse
 
 
-def show_diff(hive: FakeHive, file: FileDiff) -> None:
-    """Let ``file`` be all that approval 7 changes."""
-    one = DiffSet(base=DiffBase.RUNNING, commit=None, files=(file,))
+def show_diff(hive: FakeHive, *files: FileDiff) -> None:
+    """Let ``files`` be all that approval 7 changes."""
+    one = DiffSet(base=DiffBase.RUNNING, commit=None, files=files)
     hive.approvals[7] = msgspec.structs.replace(hive.approvals[7], diffs=(one,))
 
 

@@ -45,6 +45,22 @@ def test_the_base_and_the_view_are_links(operator: Operator) -> None:
     assert operator.get("/approvals/7?base=<x>&view=<y>").status_code == 200
 
 
+def test_many_files_are_listed_by_directory(operator: Operator) -> None:
+    paths = ["agent.nix", "notes/a.md", "notes/\u202eb.md", "notes/deep/c.md"]
+    files = [data.file_diff(path, "old\n", "new\n") for path in paths]
+    show_diff(operator.hive, *files[:3])
+    assert 'class="dir"' not in operator.get("/approvals/7").text
+    show_diff(operator.hive, *files)
+    html = operator.get("/approvals/7").text
+    assert re.findall(r'<li class="dir"><code>([^<]*)', html) == [
+        "notes/",
+        "notes/deep/",
+    ]
+    links = re.findall(r'<a href="#file-\d"[^>]*><code>(.*?)</code>', html)
+    said = [re.sub("<[^>]*>", "", link) for link in links]
+    assert said == ["agent.nix", "a.md", "\u2039U+202E\u203ab.md", "c.md"]
+
+
 def test_hidden_characters_are_visible_in_a_diff(operator: Operator) -> None:
     tricky = 'allowedTools = [ "Read\u202e" ]; # \x1b[2K\u200b'
     show_diff(operator.hive, data.file_diff("agent.nix", "", tricky))

@@ -100,6 +100,21 @@ class FileView:
     note: str | None
     complete: bool
 
+    @property
+    def directory(self) -> str:
+        """The part of the path up to its last slash, if it has one."""
+        return self.path[: len(self.path) - len(self.name)]
+
+    @property
+    def name(self) -> str:
+        """The part of the path after its last slash."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def was_elsewhere(self) -> bool:
+        """Whether it was renamed or copied from another path."""
+        return self.old_path not in (None, self.path)
+
 
 def build(
     files: Sequence[FileDiff], *, only: int | None = None
