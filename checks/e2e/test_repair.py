@@ -216,15 +216,19 @@ async def test_doctor_says_all_that_repair_then_does(hive: Hive) -> None:
     (layout.runtime / "agents" / "gone").mkdir()
     held = await hive.send("manager", "held")
     await hive.until(lambda: _done(hive, held), "its end")
-    await hive.idle("manager")  # what asks next would get the message back
-    sql(
-        hive,
-        "UPDATE message SET state = 'held', holder = 'gone', "
-        "turn = (SELECT max(id) FROM turn WHERE ended_at IS NOT NULL) WHERE id = ?",
-        held,
-    )
-    said = {f"{one.message} Done: {one.repair}." for one in await broken(hive)}
-    assert len(said) == 7, said
+
+    async def found() -> set[str] | None:
+        """Until the manager waits: when it asks next, it gets the message back."""
+        sql(
+            hive,
+            "UPDATE message SET state = 'held', holder = 'gone', "
+            "turn = (SELECT max(id) FROM turn WHERE ended_at IS NOT NULL) WHERE id = ?",
+            held,
+        )
+        said = {f"{one.message} Done: {one.repair}." for one in await broken(hive)}
+        return said if len(said) == 7 else None
+
+    said = await hive.until(found, "its seven findings")
     result = await hive.operator.call(api.REPAIR, NoParams())
     assert result.failed == ()
     assert set(result.done) == said
