@@ -89,11 +89,25 @@ def test_what_fails_again_is_red(project: Path, tests: str) -> None:
     assert not green
 
 
-def test_more_than_three_are_not_run_again(project: Path) -> None:
-    many = "".join(SECOND_TIME.replace("test_a", f"test_{n}") for n in range(4))
-    green, said = run(
-        project, many.replace('"seen"', "__import__('sys')._getframe().f_code.co_name")
-    )
+def many(count: int) -> str:
+    tests = "".join(SECOND_TIME.replace("test_a", f"test_{n}") for n in range(count))
+    name = "__file__ + __import__('sys')._getframe().f_code.co_name"
+    return tests.replace('"seen"', name)
+
+
+def test_many_failures_of_three_files_are_run_again(project: Path) -> None:
+    for number in range(2):
+        (project / f"test_more_{number}.py").write_text(many(2))
+    green, said = run(project, many(5))
+    assert green, said
+    assert "failures in 3 files: once more" in said
+    assert "test_more_1.py::test_1" in said and "test_it.py::test_4" in said
+
+
+def test_failures_of_more_files_are_not_run_again(project: Path) -> None:
+    for number in range(3):
+        (project / f"test_more_{number}.py").write_text(many(1))
+    green, said = run(project, many(1))
     assert not green and "once more" not in said
 
 
