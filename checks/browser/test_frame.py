@@ -110,7 +110,7 @@ def test_on_a_phone_the_outcome_of_a_decision_is_in_view(
     line = page.get_by_test_id("state-line")
     expect(line).to_contain_text("pending")
     approval.approve()
-    expect(line).to_contain_text("building")
+    expect(line).to_contain_text("deploying")
     page.evaluate("window.scrollTo(0, 0)")
     expect(line).to_be_in_viewport()
     expect(page.get_by_role("navigation", name="View")).to_be_hidden()

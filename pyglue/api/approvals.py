@@ -40,6 +40,11 @@ class ApprovalState(StrEnum):
     DEPLOYED = "deployed"
     FAILED = "failed"
 
+    @property
+    def word(self) -> str:
+        """What people read; ``building`` lasts until its deployment has ended."""
+        return "deploying" if self is ApprovalState.BUILDING else self.replace("_", " ")
+
 
 class Effect(StrEnum):
     """How a change to one option affects the agent's permissions."""

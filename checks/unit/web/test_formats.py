@@ -35,6 +35,13 @@ def test_callers_are_named_for_the_operator(text: str, shown: str) -> None:
     assert formats.who(text, "session 88395abd") == shown
 
 
+def test_states_are_words() -> None:
+    """Nothing is built where no system is: what is under way is a deployment."""
+    badge = '<span class="state s-building" data-testid="state">deploying</span>'
+    assert str(formats.badge("building")) == badge
+    assert formats.words("changes_requested") == "changes requested"
+
+
 def test_an_operation_is_a_link_and_everything_else_text() -> None:
     made = formats.linked("Stopping <b>… (operation 8)")
     assert made == ('Stopping &lt;b&gt;… (<a href="/operations/8">operation 8</a>)')

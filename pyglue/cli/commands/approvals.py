@@ -101,7 +101,7 @@ def approvals(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
                 str(row.id),
                 row.agent,
                 KINDS[row.kind],
-                row.state.value,
+                row.state.word,
                 row.commit[:12],
                 str(len(row.widens)),
                 visible(row.description, limit=60),

@@ -45,7 +45,7 @@ def approval_text(detail: ApprovalDetail) -> str:
     """Return everything to review in a proposal, and the command that approves it."""
     row = detail.approval
     lines = [
-        f"Approval {row.id}: {KINDS[row.kind]} of {row.agent}, {row.state.value}",
+        f"Approval {row.id}: {KINDS[row.kind]} of {row.agent}, {row.state.word}",
         f"commit    {row.commit}",
         f"manifest  {row.manifest_sha256}",
         f"by        {row.proposed_by} ({visible(detail.author, limit=_WHOLE)})",
@@ -81,7 +81,7 @@ def approval_text(detail: ApprovalDetail) -> str:
 def comparison_text(found: Comparison) -> str:
     """Return what differs between two versions of an agent."""
     lines = [
-        f"{word:<5} approval {row.id}: {KINDS[row.kind]}, {row.state.value}, commit "
+        f"{word:<5} approval {row.id}: {KINDS[row.kind]}, {row.state.word}, commit "
         f"{row.commit}, {moment(row.created_at)}"
         for word, row in (("from", found.old), ("to", found.new))
     ]

@@ -283,7 +283,7 @@ def _pending(tx: Tx, number: int) -> ApprovalRow:
         who = f" by {row.decided_by}" if row.decided_by else ""
         raise HiveError(
             ErrorCode.STALE,
-            f"Approval {row.id} is already {row.state.value}{who}; nothing changed.",
+            f"Approval {row.id} is already {row.state.word}{who}; nothing changed.",
             details={"state": row.state.value},
         )
     return row

@@ -73,7 +73,7 @@ def ask(number: int) -> Response:
         raise HiveError(ErrorCode.BAD_REQUEST, f"Ask one agent, not {agent!r}.")
     detail = hive().call(APPROVAL, ApprovalParams(id=number))
     if detail.approval.state is not ApprovalState.PENDING:
-        state = detail.approval.state.value
+        state = detail.approval.state.word
         raise HiveError(
             ErrorCode.STALE, f"Approval {number} is already {state}; nothing was sent."
         )

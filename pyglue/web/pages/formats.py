@@ -9,6 +9,7 @@ from typing import Final
 from markupsafe import Markup, escape
 
 from pyglue import strict_json
+from pyglue.api.approvals import ApprovalState
 from pyglue.display import named
 from pyglue.strict_json import JsonError
 
@@ -134,6 +135,8 @@ def short_sha(value: str | None) -> str:
 
 def words(value: str) -> str:
     """Return a name such as ``rate_limited`` as words."""
+    if value == ApprovalState.BUILDING:
+        return ApprovalState.BUILDING.word
     return value.replace("_", " ")
 
 
