@@ -79,11 +79,8 @@ class PolicyChange(Result, frozen=True):
 
 def critical(policy: Sequence[PolicyChange]) -> tuple[int, ...]:
     """Return the critical changes of an approval, by their numbers in it, from 1."""
-    return tuple(
-        number
-        for number, change in enumerate(policy, 1)
-        if change.danger is Danger.CRITICAL
-    )
+    found = enumerate(policy, 1)
+    return tuple(n for n, one in found if one.danger is Danger.CRITICAL)
 
 
 class ApprovalSummary(Result, frozen=True):
