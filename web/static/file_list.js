@@ -11,13 +11,13 @@ function filter() {
   let found = 0;
   let isShown = false; // of the files below a directory, from the last to the first
   for (const entry of [...entries].reverse()) {
-    const { path } = entry.dataset;
-    if (path === undefined) {
+    const { file } = entry.dataset;
+    if (file === undefined) {
       entry.hidden = !isShown;
       isShown = false;
       continue;
     }
-    entry.hidden = !path.toLowerCase().includes(wanted);
+    entry.hidden = !file.toLowerCase().includes(wanted);
     isShown ||= !entry.hidden;
     found += !entry.hidden;
   }
@@ -28,7 +28,7 @@ function filter() {
 export function showViewed(paths) {
   const viewed = new Set(paths);
   for (const { dataset, lastElementChild } of entries)
-    if (dataset.path !== undefined) lastElementChild.hidden = !viewed.has(dataset.path);
+    if (dataset.file !== undefined) lastElementChild.hidden = !viewed.has(dataset.file);
 }
 
 if (entries.length > MANY) {

@@ -87,6 +87,7 @@ async def joined(scratch: Scratch) -> Way:
 
 
 def descriptors() -> int:
+    """Count ours; those that other tests left to the garbage collector may go."""
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
@@ -162,7 +163,7 @@ async def test_an_end_comes_after_what_the_kernel_held(way: Way) -> None:
     sending.add_done_callback(lambda _: way.near.shutdown(socket.SHUT_WR))
     assert await way.receive(2**30) == some(MANY)
     assert not way.splices.running
-    assert descriptors() == before - 4
+    assert descriptors() <= before - 4
 
 
 async def test_silence_gives_its_descriptors_back() -> None:
@@ -174,7 +175,7 @@ async def test_silence_gives_its_descriptors_back() -> None:
     async with asyncio.timeout(PATIENCE_S):
         while way.splices.running:
             await asyncio.sleep(0)
-    assert descriptors() == before
+    assert descriptors() <= before
     await way.pass_on(b"and it goes on")
     for one in (way.inside, way.outside):
         one.abort()
@@ -196,7 +197,7 @@ async def test_without_room_or_descriptors_all_goes_on(
     before = descriptors()
     await way.pass_on(some(MANY))
     assert not splices.running
-    assert descriptors() == before
+    assert descriptors() <= before
     for one in (way.inside, way.outside):
         one.abort()
     way.near.close()

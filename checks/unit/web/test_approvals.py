@@ -46,7 +46,7 @@ def test_the_base_and_the_view_are_links(operator: Operator) -> None:
 
 
 def test_many_files_are_listed_by_directory(operator: Operator) -> None:
-    paths = ["agent.nix", "notes/a.md", "notes/\u202eb.md", "notes/deep/c.md"]
+    paths = ["agent.nix", "notes/a.md", "notes/\u202eb.md", "notes/deep/c.md", "z.md"]
     files = [data.file_diff(path, "old\n", "new\n") for path in paths]
     show_diff(operator.hive, *files[:3])
     assert 'class="dir"' not in operator.get("/approvals/7").text
@@ -58,7 +58,7 @@ def test_many_files_are_listed_by_directory(operator: Operator) -> None:
     ]
     links = re.findall(r'<a href="#file-\d"[^>]*><code>(.*?)</code>', html)
     said = [re.sub("<[^>]*>", "", link) for link in links]
-    assert said == ["agent.nix", "a.md", "\u2039U+202E\u203ab.md", "c.md"]
+    assert said == ["agent.nix", "a.md", "\u2039U+202E\u203ab.md", "c.md", "z.md"]
 
 
 def test_hidden_characters_are_visible_in_a_diff(operator: Operator) -> None:
