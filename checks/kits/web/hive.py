@@ -168,6 +168,7 @@ class FakeHive(Answers):
             self._server.close()
             self.socket.unlink(missing_ok=True)
             for connection in list(self._server.connections):
+                connection.close()  # one may have come while it closed
                 await connection.wait_closed()
 
         self._run(end())
