@@ -116,10 +116,10 @@ class LineProtocol(asyncio.Protocol, ABC):
                 timer.cancel()
         self._lost()
         self.resume_writing()
+        if not self._closed.done():  # whatever a callback does: who waits is woken
+            self._closed.set_result(None)
         for callback in self._on_close:
             callback()
-        if not self._closed.done():
-            self._closed.set_result(None)
 
     def pause_writing(self) -> None:
         """The other side reads too slowly."""

@@ -168,7 +168,6 @@ class FakeHive(Answers):
             self._server.close()
             self.socket.unlink(missing_ok=True)
             for connection in list(self._server.connections):
-                connection.close()  # one may have come while it closed
                 await connection.wait_closed()
 
         self._run(end())
@@ -228,7 +227,7 @@ class FakeHive(Answers):
             if params.agent not in known:
                 raise HiveError(ErrorCode.NOT_FOUND, f"There is no {params.agent}.")
             self.watchers[connection] = params.agent
-            connection.on_close(partial(self.watchers.__delitem__, connection))
+            connection.on_close(partial(self._unwatch, connection))
             return Done()
 
         for method, fn in {
@@ -238,6 +237,9 @@ class FakeHive(Answers):
             api.SUBSCRIBE: subscribe,
         }.items():
             self._on(handlers, method, fn)
+
+    def _unwatch(self, connection: Connection) -> None:
+        self.watchers.pop(connection, None)  # it may have followed two agents
 
     async def _origin(self, _params: NoParams) -> WebOriginResult:
         return WebOriginResult(origin=self.origin)
