@@ -33,6 +33,8 @@ class LineProtocol(asyncio.Protocol, ABC):
         self.peer_uid: int | None = None
         self.peer_pid: int | None = None
         self.closed = False
+        self._is_unwanted = False
+        """Closed before asyncio has told it that it is connected."""
         self._limits = peer.limits
         self._expects_hello = expects_hello
         self._searched = 0
@@ -73,12 +75,14 @@ class LineProtocol(asyncio.Protocol, ABC):
 
     def close(self) -> None:
         """Send buffered data, then close; drop a peer that does not read it."""
+        self._is_unwanted = self._transport is None
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
             self._drop_in(self._limits.close_s)
 
     def abort(self) -> None:
         """Close at once, and discard buffered data."""
+        self._is_unwanted = self._transport is None
         self._buffer.clear()
         if self._transport is not None:
             self._transport.abort()
@@ -104,6 +108,8 @@ class LineProtocol(asyncio.Protocol, ABC):
             self._drop_in(self._limits.hello_s)
         sock = transport.get_extra_info("socket")
         self.peer_pid, self.peer_uid = peer_of(sock)
+        if self._is_unwanted:
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Fail pending work, and call the ``on_close`` callbacks."""
@@ -116,10 +122,10 @@ class LineProtocol(asyncio.Protocol, ABC):
                 timer.cancel()
         self._lost()
         self.resume_writing()
-        if not self._closed.done():  # whatever a callback does: who waits is woken
-            self._closed.set_result(None)
         for callback in self._on_close:
             callback()
+        if not self._closed.done():
+            self._closed.set_result(None)
 
     def pause_writing(self) -> None:
         """The other side reads too slowly."""

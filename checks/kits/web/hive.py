@@ -227,7 +227,7 @@ class FakeHive(Answers):
             if params.agent not in known:
                 raise HiveError(ErrorCode.NOT_FOUND, f"There is no {params.agent}.")
             self.watchers[connection] = params.agent
-            connection.on_close(partial(self._unwatch, connection))
+            connection.on_close(partial(self.watchers.__delitem__, connection))
             return Done()
 
         for method, fn in {
@@ -237,9 +237,6 @@ class FakeHive(Answers):
             api.SUBSCRIBE: subscribe,
         }.items():
             self._on(handlers, method, fn)
-
-    def _unwatch(self, connection: Connection) -> None:
-        self.watchers.pop(connection, None)  # it may have followed two agents
 
     async def _origin(self, _params: NoParams) -> WebOriginResult:
         return WebOriginResult(origin=self.origin)

@@ -25,6 +25,7 @@ from pyglue.jsonrpc import (
     connect,
     serve,
 )
+from pyglue.jsonrpc.wire import call_line
 from pyglue.limits import AGENT_RPC
 
 HELLO = HelloParams(protocol=PROTOCOL, client="test")
@@ -318,3 +319,19 @@ async def test_sync_client_calls_and_follows_events(tmp_path: Path) -> None:
     seen = await asyncio.to_thread(use)
     assert [type(note) for note in seen] == [Event, GapParams]
     running.close()
+
+
+async def test_who_connects_while_the_server_closes_is_dropped(tmp_path: Path) -> None:
+    """It is accepted, but asyncio has not told its connection so yet."""
+    path = tmp_path / "s.sock"
+    server = await serve(path, Service().session)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(call_line(1, "hello", HELLO))
+        while not server.connections:
+            await asyncio.sleep(0)
+        (connection,) = server.connections
+        server.close()
+        async with asyncio.timeout(PATIENCE_S):
+            await connection.wait_closed()
+    assert not server.connections
