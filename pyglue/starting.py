@@ -1,9 +1,8 @@
 """What a program imports first: no garbage is collected until it has started.
 
-What it imports stays as long as the process does, and is hundreds of thousands of
-objects. Looking through them, again and again at the start and once more at the exit,
-took a third of the time of a daemon's imports and exit. A program imports this module
-before the rest of the package, and calls ``done`` when its own work begins.
+What it imports stays as long as the process does: the collector would look through all
+of it again and again at the start, and once more at the exit. A program imports this
+module before the rest of the package, and calls ``done`` when its own work begins.
 """
 
 import gc

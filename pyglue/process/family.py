@@ -47,7 +47,7 @@ def kill_group(leader: int) -> None:
 
     bubblewrap's inner process leaves the group with ``--new-session`` before it asks
     the kernel to die with its parent: a sandbox that is killed in its first
-    milliseconds would live on (0.8.0; 29 of 600 that were killed within 20 ms).
+    milliseconds would live on (seen with bubblewrap 0.8.0).
     """
     family = Family.of(leader)
     with contextlib.suppress(ProcessLookupError, PermissionError):
