@@ -48,7 +48,7 @@ class Spending:
         self.bus.listen(self._heard)
 
     def _heard(self, event: Event) -> None:
-        if isinstance(event.read(), TurnEnded):
+        if event.kind == TurnEnded.KIND:
             self._ended_at = time.monotonic()
 
     async def read(self) -> Recent:
