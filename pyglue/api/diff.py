@@ -1,5 +1,6 @@
 """A commit's diff as data, for the approval page and the CLI."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 from pyglue.api.common import Result
@@ -64,3 +65,17 @@ class FileDiff(Result, frozen=True):
     old_executable: bool = False
     new_executable: bool = False
     lines_after: int | None = None
+
+
+def unchanged(file: FileDiff) -> Iterator[tuple[range, int]]:
+    """Yield the lines above each hunk, and those after the last if they are known.
+
+    By their numbers in the newer version, each with what leads to the older one's.
+    """
+    begin, shift = 1, 0
+    for hunk in file.hunks:
+        yield range(begin, hunk.new_start), shift
+        begin = hunk.new_start + hunk.new_lines
+        shift += hunk.old_lines - hunk.new_lines
+    if file.hunks and file.lines_after is not None and not file.truncated:
+        yield range(begin, file.lines_after + 1), shift

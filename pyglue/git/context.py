@@ -4,11 +4,10 @@ The operator asks for them while reviewing. What is not certainly unchanged is r
 it belongs to a change that the diff shows as one, or left out for its size.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
 from pyglue.api.approvals import CONTEXT_MAX
-from pyglue.api.diff import DiffLine, FileDiff, LineKind
+from pyglue.api.diff import DiffLine, LineKind, unchanged
 from pyglue.display import said
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.diff import diff
@@ -38,7 +37,9 @@ def context(
             f"No file {said(path, limit=_PATH_MAX)} is changed in this diff.",
         )
     shifts = [
-        shift for gap, shift in _gaps(found[0]) if lines[0] in gap and lines[-1] in gap
+        shift
+        for gap, shift in unchanged(found[0])
+        if lines[0] in gap and lines[-1] in gap
     ]
     if not shifts:
         raise _bad(path, lines, "not all of these lines are there and unchanged")
@@ -53,17 +54,6 @@ def context(
         )
         for number in lines
     )
-
-
-def _gaps(file: FileDiff) -> Iterator[tuple[range, int]]:
-    """Yield the lines between hunks, and what leads to their old numbers."""
-    begin, shift = 1, 0
-    for hunk in file.hunks:
-        yield range(begin, hunk.new_start), shift
-        begin = hunk.new_start + hunk.new_lines
-        shift += hunk.old_lines - hunk.new_lines
-    if file.hunks and file.lines_after is not None and not file.truncated:
-        yield range(begin, file.lines_after + 1), shift
 
 
 def _bad(path: str, lines: range, why: str) -> HiveError:

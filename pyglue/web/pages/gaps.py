@@ -6,7 +6,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pyglue.api.diff import FileDiff
+from pyglue.api.diff import FileDiff, unchanged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,20 +32,18 @@ def gaps(file: FileDiff, shown: int) -> Iterator[Gap | None]:
 
     None of a file whose lines are not known, or not all of whose hunks are shown.
     """
-    is_known = file.lines_after is not None and not file.truncated
+    is_known = file.hunks and file.lines_after is not None and not file.truncated
     if not is_known or shown < line_count(file):
         yield from (None for _ in range(len(file.hunks) + 1))
         return
-    begin = 1
-    for hunk in file.hunks:
-        yield _gap(begin, hunk.new_start - 1, after=begin > 1, before=True)
-        begin = hunk.new_start + hunk.new_lines
-    has_hunks = bool(file.hunks)
-    end = (file.lines_after or 0) if has_hunks else 0
-    yield _gap(begin, end, after=has_hunks, before=False)
-
-
-def _gap(first: int, last: int, *, after: bool, before: bool) -> Gap | None:
-    if first > last:
-        return None
-    return Gap(first=first, last=last, after=after, before=before)
+    for number, (lines, _) in enumerate(unchanged(file)):
+        yield (
+            Gap(
+                first=lines.start,
+                last=lines.stop - 1,
+                after=number > 0,
+                before=number < len(file.hunks),
+            )
+            if lines
+            else None
+        )
