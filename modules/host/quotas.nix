@@ -39,8 +39,8 @@ in
         example = 128;
         description = "MiB of turn history per agent; the oldest events are deleted first.";
       };
-      stateMiB = quota 10240 "MiB of files per agent (`/state` and those of its CLI); above it, the agent is paused";
-      stateFiles = quota 500000 "Files and directories per agent; above it, the agent is paused";
+      stateMiB = quota 10240 "MiB of files per agent (`/state` and those of its CLI); above it, the agent is on hold";
+      stateFiles = quota 500000 "Files and directories per agent; above it, the agent is on hold";
     };
     disk = {
       ballastMiB = free 64 ''
@@ -48,8 +48,8 @@ in
         full, so that the operator's commands still work. At most 1/20 of the disk.
       '';
       reserveMiB = free 256 ''
-        Agents are paused while fewer MiB are free on the disk of the state directory, and
-        resume automatically. At most 1/10 of the disk.
+        Agents are on hold while fewer MiB are free on the disk of the state directory, and
+        continue automatically. At most 1/10 of the disk.
       '';
     };
     warm.memory = mkOption {

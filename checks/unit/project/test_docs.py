@@ -98,13 +98,21 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(found), target
 
 
-def anchors(page: Path) -> set[str]:
+def anchors(page: Path, level: str = "#+") -> set[str]:
     """Return the anchors of a page's headings, as forges make them."""
     found = set()
-    for heading in re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE):
+    for heading in re.findall(rf"^{level} (.+)$", page.read_text(), re.MULTILINE):
         kept = re.sub(r"[^\w\- ]", "", heading.lower().replace("`", ""))
         found.add(kept.strip().replace(" ", "-"))
     return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_table_of_contents_names_every_section(page: Path) -> None:
+    contents = page.read_text().partition("\n## ")[0]
+    linked = set(re.findall(r"\]\(#([^)]+)\)", contents))
+    if linked:
+        assert anchors(page, "##") - linked == set()
 
 
 def sentences() -> Iterator[str]:
