@@ -13,7 +13,7 @@ WORKERS ?= -n auto
 # repositories and databases; and one story through all of it.
 PINNED := checks/unit/project/test_pins.py checks/unit/jsonrpc checks/unit/shared \
 	checks/unit/mcp checks/unit/store checks/unit/relay checks/unit/git \
-	checks/unit/web/test_main.py checks/unit/web/test_metrics.py \
+	checks/unit/web/test_main.py checks/unit/web/json/test_prometheus.py \
 	checks/e2e/test_change.py
 
 # What evaluates and builds, without whole hives; each release of Debian has another Nix.

@@ -36,7 +36,7 @@ mkShell {
         packages.pytest-xdist
       ]
       # Not in every nixpkgs. Without the first `pytest` cannot collect
-      # checks/unit/web/test_openapi.py; without the second mypy knows less.
+      # checks/unit/web/json/test_openapi.py; without the second mypy knows less.
       ++ map (name: packages.${name}) (
         builtins.filter (name: packages ? ${name}) [
           "openapi-spec-validator"

@@ -4,7 +4,7 @@ from playwright.sync_api import expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
-from checks.unit.web.test_files import PNG
+from checks.unit.web.pages.test_files import PNG
 
 
 def test_from_the_agents_page_to_a_file(site: Site, logged_in: Dashboard) -> None:
