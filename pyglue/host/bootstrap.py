@@ -37,7 +37,6 @@ from pyglue.host.wiring.work import Work, open_work
 from pyglue.jsonrpc import Server
 from pyglue.names import SYSTEM
 from pyglue.paths import share
-from pyglue.store.agents import lose_turns
 
 _HOUSEKEEPING_S: Final = 600.0
 _log = logging.getLogger(__name__)
@@ -92,7 +91,7 @@ async def open_hive(config: HiveConfig) -> Hive:
         lambda agent: agent_session(services, work.lifecycle, agent)
     )
     work.supervisor.connect(lambda name: _start_one(operations, name))
-    await base.store.write(lose_turns)  # once telemetry is listening
+    await base.transitions.all_turns_lost()  # once telemetry is listening
     server = await serve_operator(services)
     interrupted = await operations.start(handlers(base, work, changes))
     declared = Declared(

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from pyglue.api.questions import QuestionEnd
 from pyglue.names import OPERATOR, SYSTEM
-from pyglue.store import agents, leases, questions, reminders
+from pyglue.store import leases, questions, reminders
 from pyglue.store.database import Tx
 
 
@@ -112,12 +112,13 @@ def _of_nobody(tx: Tx) -> Iterator[Orphan]:
 
 
 def close(tx: Tx, orphan: Orphan) -> None:
-    """Close one, unless it has been closed in the meantime."""
+    """Close one, unless it has been closed in the meantime.
+
+    Not a turn: only hived's transitions end those.
+    """
     match orphan.kind:
         case Left.HELD | Left.HELD_IN_TURN:
             leases.release_one(tx, orphan.id, holder=orphan.holder, turn=orphan.turn)
-        case Left.TURN:
-            agents.lose_turns(tx, orphan.agent, orphan.id)
         case Left.MESSAGE:
             leases.give_up(tx, orphan.id)
         case Left.QUESTION:

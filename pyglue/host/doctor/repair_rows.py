@@ -127,7 +127,10 @@ class RowRepair:
     async def _close(self, name: str, group: tuple[Orphan, ...]) -> None:
         def close(tx: Tx) -> None:
             for orphan in group:
-                orphans.close(tx, orphan)
+                if orphan.kind is Left.TURN:
+                    self.transitions.open_turn_lost(tx, name, orphan.id)
+                else:
+                    orphans.close(tx, orphan)
 
         await self.store.write(close)
         self.delivery.wake(name)

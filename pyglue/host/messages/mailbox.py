@@ -21,7 +21,7 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.delivery import Delivery, takes_news
 from pyglue.names import OPERATOR, SYSTEM
-from pyglue.store import agents, leases
+from pyglue.store import leases
 from pyglue.store import messages as rows
 from pyglue.store.database import Store, Tx
 from pyglue.store.leases import DeadLetter, Failure
@@ -123,10 +123,8 @@ class Mailbox:
     ) -> tuple[Message, ...]:
         name = holder.agent.name
         if holder.harness and turn is None:
-            # A harness that asks between turns runs none: any turn that is open or
-            # still holds messages has ended, but its end could not be recorded.
-            agents.lose_turns(tx, name)
-            leases.release_ended(tx, name)
+            # A harness that asks between turns runs none.
+            self.transitions.open_turns_lost(tx, holder.agent)
         if params.had is not None and turn is None:
             if params.had:
                 leases.finish_taken(tx, name, holder.token, params.had)
@@ -181,7 +179,6 @@ class Mailbox:
         agent = holder.agent
 
         def join(tx: Tx, turn: int) -> None:
-            leases.release_ended(tx, agent.name)
             leases.release_unseen(tx, agent.name, holder.token, seen)
             leases.join_turn(tx, agent.name, holder.token, turn)
             waiting.append(rows.news(tx, agent.name)[0])

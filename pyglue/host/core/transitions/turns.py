@@ -12,6 +12,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.transitions.writing import Writing
 from pyglue.store import agents as rows
+from pyglue.store import leases
 from pyglue.store.database import Tx
 
 
@@ -39,6 +40,7 @@ class TurnTransitions(Writing):
         def begin(tx: Tx) -> int:
             check(tx)
             turn = rows.start_turn(tx, agent.name, model)
+            leases.release_ended(tx, agent.name)
             also(tx, turn)
             rows.tell_start(tx, agent.name, turn, model)
             return turn
@@ -81,6 +83,25 @@ class TurnTransitions(Writing):
         if turn is not None:
             self._lose(agent, turn)
         self._turn(agent, replace(agent, turn=None, hop=0))
+
+    def all_turns_lost(self) -> Awaitable[None]:
+        """End every open turn in the store; hived has just started and runs none."""
+        return self.store.write(rows.lose_turns)
+
+    @staticmethod
+    def open_turns_lost(tx: Tx, agent: Agent) -> None:
+        """End, in ``tx``, the turns of ``agent`` that its harness no longer runs.
+
+        They have ended, but their end could not be recorded. Messages that they still
+        hold are queued again.
+        """
+        rows.lose_turns(tx, agent.name)
+        leases.release_ended(tx, agent.name)
+
+    @staticmethod
+    def open_turn_lost(tx: Tx, name: str, turn: int) -> None:
+        """End, in ``tx``, a turn that nobody runs, perhaps of a former agent."""
+        rows.lose_turns(tx, name, turn)
 
     async def turn_over(self, agent: Agent) -> None:
         """Return when the current turn has ended."""
