@@ -3,7 +3,7 @@
 import msgspec
 
 from checks.kits.web.app import Operator
-from checks.unit.cli.test_system import PACKAGES
+from checks.unit.cli.output.test_show_system import PACKAGES
 from pyglue.api.approvals import ApprovalDetail
 from pyglue.api.system import ClosureChange, ClosureDiff, PackageChange, SystemDetail
 

@@ -12,7 +12,7 @@ import pytest
 from checks.kits.host.store import open_kit
 from pyglue.host.core.agent import Agent, Everyone
 
-PACKAGE: Final = Path(__file__).parents[4] / "pyglue"
+PACKAGE: Final = Path(__file__).parents[5] / "pyglue"
 HOST: Final = PACKAGE / "host"
 TRANSITIONS: Final = "host/core/transitions/"
 OWNER: Final = "core/transitions/writing.py"
