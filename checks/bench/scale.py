@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from checks.bench.measure import Figure, progress, room, since
-from checks.kits.egress import uses_of
+from checks.kits.egress.bench import uses_of
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Operator, make_app

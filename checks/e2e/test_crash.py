@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from checks.kits.events import data
+from checks.kits.api.events import data
 from checks.kits.hive import Hive, script
 from checks.kits.processes import command, family, mounts
 from checks.kits.shared_hive import shared_hive

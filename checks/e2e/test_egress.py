@@ -12,8 +12,8 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from checks.kits.egress import make_certificate
-from checks.kits.git_forge import Setting, forging
+from checks.kits.egress.bench import make_certificate
+from checks.kits.git.forge import Setting, forging
 from checks.kits.hive import running_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalParams, Effect

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from checks.kits import flood
 from checks.kits.hive import Hive, running_hive
+from checks.kits.jsonrpc import flood
 from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.agent import WHOAMI
@@ -50,7 +50,7 @@ async def flooded(kind: str, path: Path) -> AsyncIterator[None]:
     """Flood a socket from several processes."""
     made = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "checks.kits.flood", kind, str(path)),
+            *(sys.executable, "-m", "checks.kits.jsonrpc.flood", kind, str(path)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

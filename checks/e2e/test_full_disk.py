@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from checks.kits.cli import HIVE, Said, python
-from checks.kits.disk import fill, filling, small_disk
 from checks.kits.hive import Hive, running_hive, script
+from checks.kits.store.disk import fill, filling, small_disk
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState, NoParams
 from pyglue.config import DiskConfig

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from checks.kits.api.events import data
 from checks.kits.cli import HIVE, python
-from checks.kits.events import data
 from checks.kits.hive import Hive, script
 from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api

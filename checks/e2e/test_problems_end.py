@@ -9,8 +9,8 @@ from typing import Final
 import pytest
 
 from checks.kits.cli import HIVE, python
-from checks.kits.disk import filling, small_disk
 from checks.kits.hive import Hive, running_hive, script
+from checks.kits.store.disk import filling, small_disk
 from checks.kits.web.visitor import ask, log_in
 from pyglue.api import operator as api
 from pyglue.api.lifecycle import RollbackParams

@@ -16,8 +16,8 @@ import pytest
 import pytest_asyncio
 
 from checks.kits.cli import HIVE, python
-from checks.kits.egress import make_certificate
-from checks.kits.git_forge import Setting, forging
+from checks.kits.egress.bench import make_certificate
+from checks.kits.git.forge import Setting, forging
 from checks.kits.hive import harnesses, running_hive
 from checks.kits.processes import command, family
 from pyglue.api import operator as api

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from checks.fuzz import test_gate_runs as corpus
 from checks.fuzz.kit import Case, Trial
-from checks.kits.gate import TRICKS
+from checks.kits.bash_policy.words import TRICKS
 from pyglue.harness.gate.gate import Gate
 from pyglue.harness.gate.words import ShellReader
 

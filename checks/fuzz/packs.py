@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from checks.fuzz import test_packs as corpus
 from checks.fuzz.kit import Case, Trial
-from checks.kits.git import FILE, SEED, Objects, Room
+from checks.kits.git.objects import FILE, SEED, Objects, Room
 
 _pack = st.tuples(st.just("pack"), st.lists(corpus._edit, min_size=1, max_size=4))
 _tree = st.tuples(

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checks.kits.git import (
+from checks.kits.git.objects import (
     EXECUTABLE,
     FILE,
     GITLINK,

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from checks.kits.events import data
-from checks.kits.git import git, git_pack
+from checks.kits.api.events import data
+from checks.kits.git.objects import git, git_pack
 from checks.kits.nix.system import UID, SystemKit, environment
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.approvals import ApprovalDetail, ApproveParams, critical

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from checks.kits.egress import make_certificate
+from checks.kits.egress.bench import make_certificate
 from checks.kits.hive import script
 from checks.systemd.hive import STATE, SystemHive
 from checks.systemd.neighbours import namespace

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from checks.kits.events import data
+from checks.kits.api.events import data
 from checks.kits.manifests import MANIFEST
 from checks.kits.patience import PATIENCE_S
 from pyglue import jsonrpc

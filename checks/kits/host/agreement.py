@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from checks.kits.events import data
+from checks.kits.api.events import data
 from checks.kits.host.store import Kit, row_repair, settled
 from pyglue.store import agents, control
 from pyglue.store.database import Reader

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from checks.kits.faults import Faults
 from checks.kits.host.backend import Played
 from checks.kits.manifests import MANIFEST
+from checks.kits.store.faults import Faults
 from pyglue.api.audit import AuditExportParams
 from pyglue.api.common import AgentState, Role
 from pyglue.api.events import Event

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from checks.kits.events import raw
+from checks.kits.api.events import raw
 from checks.kits.web.answers import Answers
 from pyglue import origin
 from pyglue.api import operator as api

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from checks.kits.events import raw
+from checks.kits.api.events import raw
 from pyglue.api.events import (
     KINDS,
     AgentChanged,

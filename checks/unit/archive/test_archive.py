@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.archives import LIMITS, read, written
+from checks.kits.archive.small import LIMITS, read, written
 from pyglue.archive import INDEX, Kind, Writer, writer
 from pyglue.archive.masked import Masked
 from pyglue.errors import ErrorCode, HiveError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.archives import LIMITS, Change, made, read
+from checks.kits.archive.small import LIMITS, Change, made, read
 from pyglue.errors import ErrorCode, HiveError
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 from hypothesis import given
 
-from checks.kits.gate import NAMES, TABLE, TRICKS, spellings
+from checks.kits.bash_policy.words import NAMES, TABLE, TRICKS, spellings
 from pyglue.harness.gate.gate import Gate
 
 CASES: Final = Path(__file__).resolve().parents[2] / "gate"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from checks.kits.egress import (
+from checks.kits.egress.bench import (
     Outside,
     Streams,
     connect_to,

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import force_setattr
 
-from checks.kits.egress import (
+from checks.kits.egress.bench import (
     Outside,
     Site,
     Streams,

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from checks.kits.egress import (
+from checks.kits.egress.bench import (
     Outside,
     Streams,
     connect_to,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from checks.kits.egress import Outside, Site, Streams, connect_to, egressing, site
+from checks.kits.egress.bench import Outside, Site, Streams, connect_to, egressing, site
 from checks.kits.patience import PATIENCE_S
 from pyglue.egress import tunnel
 from pyglue.harness.link.tunnel import Tunnel

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from checks.kits.git import Objects, Room
+from checks.kits.git.objects import Objects, Room
 from pyglue.api.approvals import CONTEXT_MAX
 from pyglue.api.diff import DiffLine, LineKind
 from pyglue.errors import ErrorCode, HiveError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.git import EXECUTABLE, FILE, SEED, Objects, Room
+from checks.kits.git.objects import EXECUTABLE, FILE, SEED, Objects, Room
 from pyglue.api.diff import DiffLine, FileDiff, FileStatus, LineKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.diff import DiffLimits, diff

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from checks.kits.git import SEED, Objects, Room
+from checks.kits.git.objects import SEED, Objects, Room
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git import quarantine
 from pyglue.git.fence import Fence, Place

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.git import EXECUTABLE, FILE, LINK, SEED, TREE, Line, Objects, Room, git
+from checks.kits.git.objects import (
+    EXECUTABLE,
+    FILE,
+    LINK,
+    SEED,
+    TREE,
+    Line,
+    Objects,
+    Room,
+    git,
+)
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.folder import Folder, Owner
 from pyglue.git import config_repo

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.git import (
+from checks.kits.git.objects import (
     FILE,
     NEW,
     TREE,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from checks.kits.git import (
+from checks.kits.git.objects import (
     FILE,
     NEW,
     SEED,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.git import (
+from checks.kits.git.objects import (
     EXECUTABLE,
     FILE,
     GITLINK,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.git import SEED, Objects, Room, git
+from checks.kits.git.objects import SEED, Objects, Room, git
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.host_commits import commit_tree_of, seed_main
 from pyglue.git.repos import AppliedRepo

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.listener import LIMITS, Service
+from checks.kits.jsonrpc.listener import LIMITS, Service
 from pyglue.jsonrpc import Server, serve
 from pyglue.limits import RpcLimits
 

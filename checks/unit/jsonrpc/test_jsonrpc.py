@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.events import raw
+from checks.kits.api.events import raw
 from checks.kits.patience import PATIENCE_S
 from pyglue.api import agent, operator
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, NoParams, Role

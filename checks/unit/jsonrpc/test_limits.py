@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.listener import LIMITS, Service, line, peer, until
+from checks.kits.jsonrpc.listener import LIMITS, Service, line, peer, until
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.common import HelloParams
 from pyglue.jsonrpc import Connection, Peer, Pool, Server, serve

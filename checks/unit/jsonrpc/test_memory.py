@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.listener import HELLO, LIMITS, Service, line, peer, until
+from checks.kits.jsonrpc.listener import HELLO, LIMITS, Service, line, peer, until
 from checks.kits.patience import PATIENCE_S
 from pyglue.api import agent
 from pyglue.api.common import PROTOCOL, HelloParams

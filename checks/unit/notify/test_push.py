@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from aiohttp.resolver import ThreadedResolver
 
-from checks.kits.egress import make_certificate
+from checks.kits.egress.bench import make_certificate
 from checks.kits.push import PushService, push_service
 from pyglue.api.notify import PushOutcome, SendPush, SentPush
 from pyglue.config import WebPushConfig

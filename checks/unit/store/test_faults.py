@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.disk import small_disk
-from checks.kits.faults import SAID, Fault, Faults
 from checks.kits.patience import PATIENCE_S
+from checks.kits.store.disk import small_disk
+from checks.kits.store.faults import SAID, Fault, Faults
 from pyglue.api.events import Event, HiveWarning
 from pyglue.api.inbox import InboxFilter
 from pyglue.errors import ErrorCode

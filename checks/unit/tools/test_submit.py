@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.git import git
+from checks.kits.git.objects import git
 from checks.kits.harness.bench import FakeHive
 from pyglue import jsonrpc
 from pyglue.api import manager as manager_api

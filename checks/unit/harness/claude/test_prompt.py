@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks.kits.events import data, raw
+from checks.kits.api.events import data, raw
 from pyglue.api.messages import Message, MessageKind, Priority
 from pyglue.api.turn_events import TurnEventKind, TurnSaid
 from pyglue.api.turns import TurnEventParams

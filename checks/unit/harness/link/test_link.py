@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.events import data
+from checks.kits.api.events import data
 from checks.kits.harness.bench import FakeHive
 from pyglue.api.agent import RECV, SEND, WHOAMI
 from pyglue.api.common import AgentState, HarnessReport, NoParams

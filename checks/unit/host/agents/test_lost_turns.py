@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from checks.kits.events import data
+from checks.kits.api.events import data
 from checks.kits.host.messages import send
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.patience import PATIENCE_S

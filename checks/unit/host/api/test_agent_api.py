@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from checks.kits.events import data, raw
+from checks.kits.api.events import data, raw
 from checks.kits.host.messages import NOW, send
 from checks.kits.host.store import Kit, open_kit, put
 from pyglue.api.common import DEFAULT_ACCOUNT, AgentState

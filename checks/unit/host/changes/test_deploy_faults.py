@@ -15,11 +15,11 @@ from typing import Final
 
 import pytest
 
-from checks.kits.faults import FOR_A_WHILE, ONCE, Fault, Faults
 from checks.kits.host.agreement import Witness
 from checks.kits.host.deploys import Deploys, open_deploys, quick_refs
 from checks.kits.host.store import open_kit
 from checks.kits.patience import PATIENCE_S
+from checks.kits.store.faults import FOR_A_WHILE, ONCE, Fault, Faults
 from pyglue.api.approvals import (
     ApprovalState,
     ApproveParams,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.disk import MIB, fill, free, small_disk
 from checks.kits.host.store import Kit, open_kit
+from checks.kits.store.disk import MIB, fill, free, small_disk
 from pyglue.api.audit import AuditExportParams
 from pyglue.api.inbox import InboxFilter
 from pyglue.config import DiskConfig

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import pytest
 
-from checks.kits.events import raw
+from checks.kits.api.events import raw
 from checks.kits.host.counts import uncounted, unsaid
 from checks.kits.host.messages import WAIT
 from checks.kits.host.store import Kit, open_kit

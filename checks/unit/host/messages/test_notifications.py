@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest_asyncio
 
-from checks.kits.events import data
+from checks.kits.api.events import data
 from checks.kits.host.store import Kit, open_kit, put, settled
 from pyglue.api.common import AgentState
 from pyglue.api.events import Notice, ServerDown

@@ -17,11 +17,11 @@ from typing import Final
 
 import pytest
 
-from checks.kits.faults import FOR_A_WHILE, ONCE, SAID, Fault, Faults
 from checks.kits.host.agreement import Witness
 from checks.kits.host.harness import Harness
 from checks.kits.host.messages import NOW, parks, send
 from checks.kits.host.store import Kit, open_kit
+from checks.kits.store.faults import FOR_A_WHILE, ONCE, SAID, Fault, Faults
 from pyglue.api.control import PauseParams
 from pyglue.api.questions import AnswerParams, AskParams, CancelQuestionParams
 from pyglue.api.queue import QueueChangeParams

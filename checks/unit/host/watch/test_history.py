@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from checks.kits.events import data, raw
+from checks.kits.api.events import data, raw
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.events import AgentStateChanged, TurnEvent
 from pyglue.api.telemetry import HistoryParams

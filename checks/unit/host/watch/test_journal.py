@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from checks.kits.events import raw
+from checks.kits.api.events import raw
 from checks.kits.host.journal import OneLog, Room, Socket, asked, source, texts
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.patience import PATIENCE_S

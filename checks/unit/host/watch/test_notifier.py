@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from checks.kits.events import raw
+from checks.kits.api.events import raw
 from checks.kits.host.counts import uncounted, unsaid
 from checks.kits.host.store import open_kit
 from checks.kits.patience import PATIENCE_S

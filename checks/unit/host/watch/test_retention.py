@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from checks.kits.events import raw
+from checks.kits.api.events import raw
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.approvals import ApprovalKind, ApprovalState
 from pyglue.api.events import AgentChanged, HiveWarning, TurnEvent

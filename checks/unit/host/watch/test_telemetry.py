@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.events import data, raw
+from checks.kits.api.events import data, raw
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.events import Event
 from pyglue.api.messages import SendParams

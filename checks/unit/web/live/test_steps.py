@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from checks.kits.events import raw
+from checks.kits.api.events import raw
 from pyglue.api.events import Event
 from pyglue.web.live.steps import step_of
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from peewee import OperationalError
 
-from checks.kits.events import data
+from checks.kits.api.events import data
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.manifests import MANIFEST
 from pyglue.api.common import AgentState

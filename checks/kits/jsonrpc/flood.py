@@ -1,6 +1,6 @@
 """A process that floods one socket of hived, for as long as its stdin stays open.
 
-``python -m checks.kits.flood KIND SOCKET`` says ``flooding`` on stdout once it began.
+``python -m checks.kits.jsonrpc.flood KIND SOCKET`` says ``flooding`` once it began.
 Each kind is one way in which a hostile container tries to take hived from others.
 """
 
