@@ -31,6 +31,9 @@ WARM_BYTES: Final = 1 * GIB
 """What one agent's CLI and MCP servers may hold and stay warm."""
 LOGIN_LINK_S: Final = 10 * 60.0
 """How long a login link works, in seconds."""
+RESTARTS_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+"""Delays before hived restarts what crashed, an agent or a task of its own; then the
+last one again, in seconds."""
 SESSION_S: Final = 12 * 3600.0
 """How long a session lasts, in seconds; in a trusted browser it is longer."""
 

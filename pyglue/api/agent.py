@@ -124,6 +124,12 @@ class CancelReminderParams(Params, frozen=True):
 CANCEL_REMINDER: Final = Method("cancel_reminder", CancelReminderParams, Done)
 
 
+OPEN_DAYS: Final = 7
+"""``open_threads`` lists messages of as many days."""
+OPEN_MOST: Final = 32
+"""``open_threads`` lists as many messages of each direction, and questions."""
+
+
 class OpenMessage(Result, frozen=True):
     """A message from the last week without an answer in ``reply_to``."""
 

@@ -75,7 +75,7 @@ def _later() -> tuple[Tool, ...]:
         over(
             api.REMIND,
             "schedule a wake-up, after some seconds or at a time, by a message from "
-            "`system`; survives restarts, 32 at most",
+            "`system`; survives restarts",
             "Have the hive send you a message later, so that you can end your turn "
             "now: give in_seconds or at. It arrives as a message of kind 'event' from "
             "'system'. Do not use it to wait for an answer: that wakes you by itself.",
@@ -88,9 +88,9 @@ def _later() -> tuple[Tool, ...]:
         over(
             api.OPEN_THREADS,
             "list unanswered messages, open questions, reminders",
-            "List what is still open: messages of the last week that you did not "
-            "answer with reply_to, or that nobody answered; open questions to you and "
-            "from you; your reminders.",
+            f"List what is still open: messages of the last {api.OPEN_DAYS} days that "
+            "you did not answer with reply_to, or that nobody answered; open questions "
+            "to you and from you; your reminders.",
         ),
     )
 

@@ -23,8 +23,8 @@ from pyglue.host.core.agent import Agent, spec_of
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.limits import RESTARTS_S
 
-_BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 _SHOWN: Final = 12
 """Characters of an event's id shown in messages."""
 _log = logging.getLogger(__name__)
@@ -237,7 +237,7 @@ class Supervisor:
 
     async def _try_again(self, agent: Agent) -> None:
         """Retry a start, with growing delays, until it succeeds or is not wanted."""
-        for pause in itertools.chain(_BACKOFF_S, itertools.repeat(_BACKOFF_S[-1])):
+        for pause in itertools.chain(RESTARTS_S, itertools.repeat(RESTARTS_S[-1])):
             await asyncio.sleep(pause)
             if not agent.wanted or agent.harness is not None:
                 return

@@ -14,9 +14,9 @@ from typing import Final
 from pyglue import wall_clock
 from pyglue.errors import HiveError
 from pyglue.host.messages.broker import Broker
+from pyglue.limits import RESTARTS_S
 from pyglue.names import OPERATOR
 
-_BACKOFF_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 _WELL_S: Final = 60.0
 """A task that has run for this long has recovered."""
 _log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class BackgroundTasks:
     """Starts background tasks, and restarts them if they fail."""
 
     broker: Broker
-    backoff_s: tuple[float, ...] = _BACKOFF_S
+    backoff_s: tuple[float, ...] = RESTARTS_S
     well_s: float = _WELL_S
     _problems: dict[str, str] = field(default_factory=dict, init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)

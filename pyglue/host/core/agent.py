@@ -25,11 +25,11 @@ from pyglue.wall_clock import Moment
 HIVE: Final = "hive"
 """The name of the control row that applies to all agents."""
 _NOTHING: Final = Control(agent=HIVE)
-_REPORTS: Final = (100.0, 2.0)
+REPORTS: Final = (100.0, 2.0)
 """Rate of state reports from a harness: burst, then reports per second."""
-_TURNS: Final = (60.0, 2.0)
+TURNS: Final = (60.0, 2.0)
 """Rate of turn starts: burst, then turns per second. Real turns take longer."""
-_READS: Final = 2
+READS: Final = 2
 """Concurrent store reads per agent."""
 
 
@@ -96,11 +96,9 @@ class Agent:
     """Since when it has been kept, on the monotonic clock."""
     late: Report | None = None
     """The latest of the states reported too fast to be published immediately."""
-    reports: TokenBucket = field(default_factory=lambda: TokenBucket(*_REPORTS))
-    turns: TokenBucket = field(default_factory=lambda: TokenBucket(*_TURNS))
-    reading: asyncio.Semaphore = field(
-        default_factory=lambda: asyncio.Semaphore(_READS)
-    )
+    reports: TokenBucket = field(default_factory=lambda: TokenBucket(*REPORTS))
+    turns: TokenBucket = field(default_factory=lambda: TokenBucket(*TURNS))
+    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READS))
     """Acquired for its store reads, so that they cannot delay the operator's."""
 
     @property

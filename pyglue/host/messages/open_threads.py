@@ -3,32 +3,38 @@
 import time
 from typing import Final
 
-from pyglue.api.agent import OpenMessage, OpenQuestion, OpenReminder, OpenThreadsResult
+from pyglue.api.agent import (
+    OPEN_DAYS,
+    OPEN_MOST,
+    OpenMessage,
+    OpenQuestion,
+    OpenReminder,
+    OpenThreadsResult,
+)
 from pyglue.api.messages import Message
 from pyglue.api.questions import QuestionView
 from pyglue.store import inboxes, questions, reminders
 from pyglue.store.database import Reader
 
-_BACK_S: Final = 7 * 86400.0
-_MOST: Final = 32
+_DAY_S: Final = 86400.0
 _BEGINS: Final = 200
 
 
 def open_threads(reader: Reader, name: str) -> OpenThreadsResult:
     """Return what ``name`` has not answered, and what it is waiting for."""
-    since = time.time() - _BACK_S
+    since = time.time() - OPEN_DAYS * _DAY_S
     received = inboxes.unanswered(
-        reader, sender=None, recipient=name, since=since, most=_MOST
+        reader, sender=None, recipient=name, since=since, most=OPEN_MOST
     )
     sent = inboxes.unanswered(
-        reader, sender=name, recipient=None, since=since, most=_MOST
+        reader, sender=name, recipient=None, since=since, most=OPEN_MOST
     )
     asked = questions.open_with(reader, name)
     return OpenThreadsResult(
         to_answer=tuple(map(_message, received)),
         unanswered=tuple(map(_message, sent)),
-        questions_to_me=tuple(_question(q) for q in asked if q.to == name)[:_MOST],
-        my_questions=tuple(_question(q) for q in asked if q.asker == name)[:_MOST],
+        questions_to_me=tuple(_question(q) for q in asked if q.to == name)[:OPEN_MOST],
+        my_questions=tuple(_question(q) for q in asked if q.asker == name)[:OPEN_MOST],
         reminders=tuple(
             OpenReminder(
                 id=reminder.id,
