@@ -5,8 +5,8 @@ PYTHON := .venv/bin/python
 # Overridden by `make lint FILES=pyglue/host`.
 FILES ?= .
 
-# Three test processes for two cores, the longest files first (checks/kits/schedule.py);
-# `make test WORKERS=` runs all in one.
+# Three test processes for two cores, the longest files first
+# (checks/kits/suite/schedule.py); `make test WORKERS=` runs all in one.
 WORKERS ?= -n auto
 
 # Where versions of dependencies matter most: what decodes, talks HTTP, D-Bus or MCP, opens

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from checks.kits import pins
 from checks.kits.mcp.raw import NODE_SDK, OLDER_SDK
 from checks.kits.metrics import promtool
 from checks.kits.net import resolve_localhost
 from checks.kits.nix import releases
-from checks.kits.schedule import (
+from checks.kits.suite import pins
+from checks.kits.suite.schedule import (
     Seconds,
     group_of,
     ordered,

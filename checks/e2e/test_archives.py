@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from checks.kits.archive.small import made
-from checks.kits.cli import HIVE, Said, python
+from checks.kits.cli.run import HIVE, Said, python
 from checks.kits.hive import Hive, PeerHive, open_operator, script
 from checks.kits.net import free_port
 from checks.kits.shared_hive import shared_hive

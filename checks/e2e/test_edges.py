@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from checks.kits.cli import HIVE, python, typed
+from checks.kits.cli.run import HIVE, python, typed
 from checks.kits.hive import Hive
 from checks.kits.net import free_port
 from checks.kits.patience import PATIENCE_S

@@ -16,7 +16,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from checks.kits.cli import HIVE, Said, python
+from checks.kits.cli.run import HIVE, Said, python
 from checks.kits.harness.process import ECHO_SERVER
 from checks.kits.hive import Hive, harnesses, running_hive, script
 from checks.kits.processes import command, family

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.cli import HIVE, python
+from checks.kits.cli.run import HIVE, python
 from checks.kits.hive import Hive
 from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api

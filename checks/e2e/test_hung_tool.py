@@ -5,7 +5,7 @@ import json
 import pytest
 
 from checks.kits.api.events import data
-from checks.kits.cli import HIVE, python
+from checks.kits.cli.run import HIVE, python
 from checks.kits.hive import Hive, script
 from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from checks.kits.cli import HIVE, python
+from checks.kits.cli.run import HIVE, python
 from checks.kits.hive import Hive
 from checks.kits.patience import PATIENCE_S
 from checks.kits.shared_hive import shared_hive

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 
-from checks.kits.cli import HIVE, python
+from checks.kits.cli.run import HIVE, python
 from checks.kits.hive import Hive, script
 from checks.kits.patience import PATIENCE_S
 from checks.kits.shared_hive import shared_hive

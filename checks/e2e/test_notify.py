@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from checks.kits.cli import HIVE, python
+from checks.kits.cli.run import HIVE, python
 from checks.kits.egress.bench import make_certificate
 from checks.kits.hive import running_hive
 from checks.kits.push import Device, claims, push_service

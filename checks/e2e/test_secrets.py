@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from checks.kits.cli import HIVE, python
+from checks.kits.cli.run import HIVE, python
 from checks.kits.egress.bench import make_certificate
 from checks.kits.git.forge import Setting, forging
 from checks.kits.hive import harnesses, running_hive

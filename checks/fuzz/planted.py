@@ -21,7 +21,7 @@ from typing import Final
 from checks.fuzz.http import Site, exchange
 from checks.fuzz.kit import Trial
 from checks.fuzz.sockets import call, hello, wire
-from checks.kits.cli import HIVE, python
+from checks.kits.cli.run import HIVE, python
 from checks.kits.hive import API_KEY, Hive, script
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams

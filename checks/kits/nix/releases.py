@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from checks.kits import debian
+from checks.kits.nix import debian
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 RELEASES: Final = {"bookworm": (2, 8), "trixie": (2, 26), "testing": (2, 34)}

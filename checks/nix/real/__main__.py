@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from checks.kits import nixpkgs_python, pins
+from checks.kits.suite import nixpkgs_python, pins
 from checks.nix.contract import options
 from checks.nix.contract.__main__ import read
 from pyglue.config import NixosConfig

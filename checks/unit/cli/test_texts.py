@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from checks.kits.cli import typed
+from checks.kits.cli.run import typed
 from pyglue.cli.hive import build_parser
 from pyglue.cli.words import TEXTS, fill_texts
 

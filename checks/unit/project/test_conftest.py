@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.schedule import ordered, unit_of, workers
+from checks.kits.suite.schedule import ordered, unit_of, workers
 from pyglue.process import Completed, run_sync
 
 CHECKOUT = Path(__file__).resolve().parents[3]

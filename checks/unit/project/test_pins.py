@@ -9,7 +9,7 @@ from typing import Final
 
 from packaging.requirements import Requirement
 
-from checks.kits import nixpkgs_python, pins
+from checks.kits.suite import nixpkgs_python, pins
 
 _PROJECT: Final = tomllib.loads((pins.ROOT / "pyproject.toml").read_text())["project"]
 _BESIDE: Final = {"mcp"}

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from checks.kits.cli import ASKING, HIVE, python, typed
+from checks.kits.cli.run import ASKING, HIVE, python, typed
 from pyglue.api import operator as api
 from pyglue.api.common import Done, Method, Params
 from pyglue.api.inbox import InboxFilter, InboxParams, InboxResult, MarkParams

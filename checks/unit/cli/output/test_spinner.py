@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.cli import ASKING, HIVE, typed
+from checks.kits.cli.run import ASKING, HIVE, typed
 from pyglue.api import operator as api
 from pyglue.api.archive import TransferChunk, TransferRef
 from pyglue.api.common import PROTOCOL, HelloResult, Role

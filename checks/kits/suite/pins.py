@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+ROOT: Final = Path(__file__).resolve().parents[3]
 NEWEST: Final = "newest"
 NIXPKGS: Final = "nixpkgs"
 FILE: Final = ROOT / "checks" / "pins" / "nixpkgs.txt"

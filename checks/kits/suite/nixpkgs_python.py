@@ -1,7 +1,7 @@
 """The Python of the nixpkgs that ``flake.lock`` names, for ``pytest --pins=nixpkgs``.
 
-``python -m checks.kits.nixpkgs_python`` prints its path: this machine's own of that
-version, else Debian's, unpacked once below ``.venv``.
+``python -m checks.kits.suite.nixpkgs_python`` prints its path: this machine's own of
+that version, else Debian's, unpacked once below ``.venv``.
 """
 
 import shutil
@@ -13,13 +13,13 @@ from typing import Final
 
 import pytest
 
-from checks.kits import debian
+from checks.kits.nix import debian
 
 VERSION: Final = "3.13"
 
 _NAME: Final = f"python{VERSION}"
 _RELEASE: Final = "trixie"
-_PLACE: Final = Path(__file__).resolve().parents[2] / ".venv" / _NAME
+_PLACE: Final = Path(__file__).resolve().parents[3] / ".venv" / _NAME
 
 
 def found() -> str:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import pytest
 
-_CHECKS: Final = Path(__file__).resolve().parents[1]
+_CHECKS: Final = Path(__file__).resolve().parents[2]
 _RECORD: Final = _CHECKS / "seconds.json"
 _WHOLE: Final = "systemd"
 """The group that is not divided."""
