@@ -1,14 +1,16 @@
 """Trouble in a CLI that stayed ends a turn as in one that was started for it.
 
-Every answer of the kit stands where the model's should in a warm turn, and for one of
-each kind also after a tool call. What the real CLI said of the same answer in a cold
-turn is recorded; ``test_whose_fault`` gives it the answers in cold turns. What else
-ends a warm turn is here, too.
+An answer of each kind stands where the model's should in a warm turn, at once or after
+a tool call. What the real CLI said of the same answer in a cold turn is recorded;
+``test_whose_fault`` gives it the answers in cold turns. With a CLI of another version
+than the records', every answer of the kit is played. What else ends a warm turn is
+here, too.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from itertools import cycle
 
 import pytest
 import pytest_asyncio
@@ -23,7 +25,7 @@ from checks.kits.harness.answers import (
 )
 from checks.kits.harness.bench import FakeHive, script
 from checks.kits.harness.process import Home, harness_here, model_socket
-from checks.kits.harness.recorded import ends_alike
+from checks.kits.harness.recorded import ends_alike, is_recorded_cli
 from pyglue.api.common import AgentState
 from pyglue.api.messages import Message
 from pyglue.api.turns import TurnEndParams, TurnOutcome, TurnStartParams
@@ -34,8 +36,12 @@ OK = TurnOutcome.OK
 WHOAMI: Step = {"tool": "mcp__hive__whoami", "input": {}}
 AT_ONCE, AFTER_A_TOOL = "at once", "after a tool"
 CELLS = (
-    *((AT_ONCE, name) for name in NOT_THE_MAILS),
-    *((AFTER_A_TOOL, name) for name in REAL),
+    tuple(zip(cycle((AT_ONCE, AFTER_A_TOOL)), (*REAL, *sorted(RECOVERS)), strict=False))
+    if is_recorded_cli()
+    else (
+        *((AT_ONCE, name) for name in NOT_THE_MAILS),
+        *((AFTER_A_TOOL, name) for name in REAL),
+    )
 )
 LANES = 4
 """Harnesses that play side by side: the CLI itself waits before it asks again."""

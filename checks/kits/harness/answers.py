@@ -90,6 +90,6 @@ REAL: Final = (
     *("200-html", "200-empty", "200-cut-json", "200-another-api", "200-only-start"),
     "200-error-event",
 )
-"""A part of them, one of each kind; the CLI's word on all is in ``recorded``."""
+"""One of each kind; the CLI's word on all is in ``recorded``."""
 FINE: Final[Step] = {"text": "fine"}
 """What ends a turn well."""

@@ -1,15 +1,19 @@
 """What the real CLI reported of each answer of the kit in cold turns.
 
 ``recorded_answers.json`` beside the tests of the harness has it: in a first turn, a
-resumed one, and between two calls of the model.
+resumed one, and between two calls of the model. Those tests judge every record. The
+end-to-end tests give the answers to the real CLI: one of each kind, at one moment each,
+if it is the version that was recorded; every answer at every moment if it is another.
 """
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any, Final
 
 from pyglue.api.turns import TurnOutcome
+from pyglue.harness.claude.options import find_cli
 from pyglue.harness.claude.outcome import judge
 from pyglue.harness.claude.said import ResultMessage
 
@@ -20,6 +24,18 @@ RECORDED: Final[list[dict[str, Any]]] = json.loads(
         / "unit/harness/claude/recorded_answers.json"
     ).read_text("utf-8")
 )
+_VERSION: Final = "2.1.329"
+"""The CLI whose words the records were compared with at every moment."""
+
+
+def is_recorded_cli() -> bool:
+    """Tell whether the CLI here is the version whose words were recorded."""
+    program = find_cli()
+    assert program is not None
+    done = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()[0] == _VERSION
 
 
 def result(**values: Any) -> ResultMessage:
