@@ -12,7 +12,9 @@ WORKERS ?= -n auto
 # Where versions of dependencies matter most: what decodes, talks HTTP, D-Bus or MCP, opens
 # repositories and databases; and one story through all of it.
 PINNED := checks/unit/project/test_pins.py checks/unit/config checks/unit/jsonrpc \
-	checks/unit/shared checks/unit/mcp checks/unit/store checks/unit/relay checks/unit/git \
+	checks/unit/strict_json checks/unit/manifest checks/unit/net checks/unit/clock \
+	checks/unit/text checks/unit/files checks/unit/models checks/unit/mcp \
+	checks/unit/store checks/unit/relay checks/unit/git \
 	checks/unit/web/test_main.py checks/unit/web/json/test_prometheus.py \
 	checks/e2e/test_change.py
 

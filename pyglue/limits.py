@@ -15,8 +15,6 @@ read from, so a flood stays in the kernel's buffers.
 from dataclasses import dataclass
 from typing import Final
 
-from pyglue.api.common import Role
-
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
@@ -114,15 +112,6 @@ OPERATOR_RPC: Final = RpcLimits(
     bucket=Bucket(burst=40_000, rate=10_000),
 )
 """``operator.sock``, for each user: the dashboard has a connection a thread."""
-
-ROLE_RPC: Final = {
-    Role.AGENT: AGENT_RPC,
-    Role.MANAGER: AGENT_RPC,
-    Role.RELAY: RELAY_RPC,
-    Role.EGRESS: RELAY_RPC,
-    Role.OPERATOR: OPERATOR_RPC,
-}
-"""What hived accepts on a socket of each role; a client refuses to send more."""
 
 CLIENT_RPC: Final = RpcLimits(
     connections=1,

@@ -11,12 +11,12 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
-from pyglue.invisible import SPANS  # noqa: E402 - found from a checkout too
+from pyglue.text.invisible import SPANS  # noqa: E402 - found from a checkout too
 
 TARGET: Final = ROOT / "web" / "static" / "invisible.js"
 HEAD: Final = """\
-// Generated from pyglue/invisible.py by `make generate`: every character that an eye
-// cannot see, or that moves others about. Line feed and tab are among them.
+// Generated from pyglue/text/invisible.py by `make generate`: every character that
+// an eye cannot see, or that moves others about. Line feed and tab are among them.
 
 export const HIDDEN = /["""
 

@@ -4,7 +4,7 @@
 when a file differs. From the one schema that Nix gives come:
 
 - modules/agent/schema.json: the JSON Schema that manifests are validated with,
-- pyglue/manifest_types.py: frozen Structs, so that Python names no option itself,
+- pyglue/manifest/types.py: frozen Structs, so that Python names no option itself,
 - docs/options.md: the option reference.
 
 Needs `nix-instantiate` only, no nixpkgs and no network; the output depends on
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from pyglue.manifest_schema import WRITTEN
+from pyglue.text.option_path import WRITTEN
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 Schema = dict[str, Any]
@@ -164,7 +164,7 @@ import msgspec
 
 
 def render_types(schema: Schema) -> str:
-    """Render pyglue/manifest_types.py."""
+    """Render pyglue/manifest/types.py."""
     structs = Structs()
     structs.add_struct("Manifest", schema)
     return "\n\n".join([PYTHON_HEAD + "".join(structs.aliases), *structs.classes])
@@ -283,7 +283,7 @@ def generate() -> dict[Path, str]:
     schema = read_schema()
     return {
         ROOT / "modules/agent/schema.json": json.dumps(schema, indent=2) + "\n",
-        ROOT / "pyglue/manifest_types.py": render_types(schema),
+        ROOT / "pyglue/manifest/types.py": render_types(schema),
         ROOT / "docs/options.md": render_docs(schema),
     }
 

@@ -20,7 +20,7 @@ from pyglue.api.events import SubscribeParams, SubscribeResult
 from pyglue.host.core.token_bucket import TokenBucket
 from pyglue.jsonrpc import Connection, Handlers, serve
 from pyglue.limits import AGENT_RPC, CLIENT_RPC, OPERATOR_RPC
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 
 AGENT = "agent"
 _UNLIMITED = 10**15

@@ -32,7 +32,7 @@ from pyglue.host.watch.spending import Spending
 from pyglue.host.watch.telemetry import Telemetry
 from pyglue.host.watch.views import Views
 from pyglue.paths import Layout
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 from pyglue.store.database import Tx
 from pyglue.store.messages import NewMessage
 from pyglue.store.stats import STEPS

@@ -5,8 +5,8 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
-from pyglue.display import HIDDEN_IN_TEXT as HIDDEN
-from pyglue.display import named
+from pyglue.text.display import HIDDEN_IN_TEXT as HIDDEN
+from pyglue.text.display import named
 
 
 def _settle(site: Site, page: Page) -> None:

@@ -22,7 +22,7 @@ from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Page as Socket
 from checks.kits.web.app import hive_web
 from checks.kits.web.hive import NAME, FakeHive
-from pyglue import origin
+from pyglue.config import origin
 
 TABS = 20
 EVENTS = 600

@@ -14,7 +14,7 @@ from pyglue.api.overview import AgentView
 from pyglue.api.questions import AnswerParams, QuestionEnd, QuestionView
 from pyglue.cli.local.settings import LocalAccounts, LocalCredential, LocalSettings
 from pyglue.config import Credential, Timeouts
-from pyglue.model_config import ModelConfig
+from pyglue.models.configured import ModelConfig
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

@@ -13,9 +13,9 @@ import pytest
 
 from checks.kits.patience import PATIENCE_S
 from checks.kits.sandbox import AGENT, suite_as_user
-from pyglue import beneath
 from pyglue.config import HiveConfig, Ids
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files import nofollow
 from pyglue.host.backends.admitting import Gate
 from pyglue.host.backends.base import (
     AgentSpec,
@@ -356,7 +356,7 @@ async def test_a_running_manager_writes_to_an_agent_that_is_made_later(
     await bench.said(backend, "a", "wrote")
     assert backend._admitting.problem is None
     # It may go again, although it is mounted in a sandbox.
-    beneath.remove(bench.layout.state, bench.layout.agents / "later")
+    nofollow.remove(bench.layout.state, bench.layout.agents / "later")
     assert not (bench.layout.agents / "later").exists()
 
 

@@ -16,9 +16,9 @@ from checks.kits.patience import PATIENCE_S
 from checks.kits.sandbox import AGENT
 from pyglue.config import HiveConfig, Ids
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files.workspaces import Mount
 from pyglue.host.backends.base import AgentSpec, ContainerEventKind
 from pyglue.host.backends.local import LocalBackend
-from pyglue.workspaces import Mount
 
 pytestmark = pytest.mark.needs("bwrap")
 

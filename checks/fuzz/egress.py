@@ -21,7 +21,6 @@ from aiohttp.http_parser import HttpRequestParser
 from aiohttp.streams import StreamReader as Body
 
 from checks.fuzz.kit import Case, Trial
-from pyglue import hosts
 from pyglue.api.egress import HeaderLine
 from pyglue.egress.authority import Authority
 from pyglue.egress.exchange import Flow, exchange
@@ -31,6 +30,7 @@ from pyglue.egress.request import Reader
 from pyglue.egress.strict import request_of
 from pyglue.egress.web import Web, begins_like_http
 from pyglue.limits import EgressLimits
+from pyglue.net import hosts
 
 _LIMITS: Final = EgressLimits(head=4096)
 _HOST: Final = hosts.Host("forge.test", 443)

@@ -29,7 +29,7 @@ from pyglue.host.core.agent import Holder
 from pyglue.host.core.secrets import Secrets
 from pyglue.host.messages.forges import HEADERS
 from pyglue.host.messages.webhooks import Webhooks
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 
 _HOOKS: Final = {
     kind: {"kind": kind, "secret": "HOOK_SECRET", "events": ["*"]} for kind in HEADERS

@@ -14,8 +14,8 @@ import msgspec
 from checks.fuzz.kit import Case, Trial
 from checks.fuzz.test_nix_attacks import READS, SECRET, UNDOING, secret_beside
 from checks.kits.nix.evaluator import agent
-from pyglue import manifest_schema
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.manifest import schema
 from pyglue.nix import Evaluator
 
 MORE: Final = {
@@ -152,7 +152,7 @@ async def _evaluate(
     refused, text = True, ""
     try:
         found = await evaluator.evaluate(place)
-        manifest_schema.validate(found.manifest)
+        schema.validate(found.manifest)
         text = msgspec.json.encode(found.manifest).decode()
         refused = False
     except HiveError as error:

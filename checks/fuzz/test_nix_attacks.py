@@ -13,8 +13,8 @@ from typing import Final
 import pytest
 
 from checks.kits.nix.evaluator import BOTH, SANDBOXED, agent, evaluator, prompt
-from pyglue import manifest_schema
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.manifest import schema
 from pyglue.nix import EvalError, Evaluator
 from pyglue.nix.failure import program
 from pyglue.paths import share
@@ -274,7 +274,7 @@ async def test_modules_cannot_undo_the_checks(
 ) -> None:
     room = agent(tmp_path / "a", UNDOING[name])
     with pytest.raises(HiveError) as caught:
-        manifest_schema.validate((await made.evaluate(room)).manifest)
+        schema.validate((await made.evaluate(room)).manifest)
     assert caught.value.code in {ErrorCode.EVAL_FAILED, ErrorCode.MANIFEST_INVALID}
 
 

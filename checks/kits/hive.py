@@ -47,7 +47,7 @@ from pyglue.config import (
 )
 from pyglue.demo import story
 from pyglue.jsonrpc import Connection, Handlers, SyncClient, connect
-from pyglue.manifest import canonical
+from pyglue.manifest.record import canonical
 from pyglue.paths import Layout
 from pyglue.tools.submit import ApplyCommit, submit
 

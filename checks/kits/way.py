@@ -38,7 +38,7 @@ from pyglue.host.backends.base import AgentSpec, Backend, ContainerEvent
 from pyglue.host.backends.logs import JournalSource
 from pyglue.host.wiring import base as wiring
 from pyglue.jsonrpc import Connection, Handlers, connect
-from pyglue.manifest import decode
+from pyglue.manifest.record import decode
 from pyglue.nix.build import Builder
 from pyglue.paths import Layout
 from pyglue.store import events as event_rows

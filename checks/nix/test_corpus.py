@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from checks.nix import outcome
-from pyglue.manifest_types import Manifest
+from pyglue.manifest.types import Manifest
 
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent.parent

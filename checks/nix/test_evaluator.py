@@ -13,9 +13,9 @@ import pytest
 from checks.kits.nix.evaluator import BARE, BOTH, agent, evaluator, prompt
 from checks.kits.processes import own_children
 from checks.nix import outcome
-from pyglue import manifest_schema
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.manifest import schema
 from pyglue.nix import EvalError, Evaluation, Evaluator, Problem
 from pyglue.nix.log import Roots, read_problems
 from pyglue.paths import share
@@ -54,7 +54,7 @@ async def test_gives_manifest_and_options(both: Evaluator, tmp_path: Path) -> No
     more = "{ hyperhive.network = true; environment.variables.A = 1; }"
     directory = agent(tmp_path / "a", body, more__nix=more, prompt__md="Be kind.\n")
     found = await both.evaluate(directory)
-    manifest = manifest_schema.validate(found.manifest)
+    manifest = schema.validate(found.manifest)
     assert (manifest["prompt"], manifest["network"]) == ("Be kind.\n", True)
     assert found.nixos_options == ("environment.variables.A", "systemd.services.x")
 
@@ -78,7 +78,7 @@ async def test_a_sample_of_the_corpus_comes_out_as_recorded(ours: Evaluator) -> 
 @pytest.mark.parametrize("name", ["template", "manager", "alice"])
 async def test_agents_of_the_repository_are_good(ours: Evaluator, name: str) -> None:
     found = await ours.evaluate(share() / "agents" / name)
-    manifest_schema.validate(found.manifest)
+    schema.validate(found.manifest)
 
 
 async def test_uses_nixpkgs_lib_where_there_is_one(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ import pytest
 
 from checks.kits.nix.evaluator import BARE, evaluator
 from checks.kits.nix.standin import make_nixpkgs
-from pyglue import manifest_schema
 from pyglue.cli.commands.registry import COMMANDS
 from pyglue.config import load
+from pyglue.manifest import schema
 from pyglue.web.pages import vendor
 
 pytestmark = pytest.mark.needs("nix")
@@ -347,7 +347,7 @@ def test_without_flakes_a_checkout_is_stored_without_its_state(tree: Path) -> No
 async def test_the_template_of_an_agent_is_one(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "templates/agent", tmp_path / "agent")
     found = await evaluator(BARE).evaluate(tmp_path / "agent")
-    assert manifest_schema.validate(found.manifest)["network"] is False
+    assert schema.validate(found.manifest)["network"] is False
     assert found.nixos_options == ("environment.systemPackages",)
 
 

@@ -1,6 +1,6 @@
 # hyperhive.*: what an agent is. The one source of option names, types, bounds,
 # defaults, documentation and of how a change widens an agent's power; options/ has a
-# file for each subject. From it come schema.json, pyglue/manifest_types.py and
+# file for each subject. From it come schema.json, pyglue/manifest/types.py and
 # docs/options.md (`make generate`).
 #
 # `hyperhive` is ONE option holding a submodule, so that a misspelt name below it

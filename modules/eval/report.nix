@@ -40,7 +40,7 @@ let
     throw "`config.${name}' is not known here: agent.nix is read without NixOS, and only config.hyperhive has a value."
   );
 
-  # The top level of NixOS; pyglue/manifest_checks.py reads it too.
+  # The top level of NixOS; pyglue/manifest/proposal_checks.py reads it too.
   nixosNames = builtins.fromJSON (builtins.readFile ./nixos-names.json);
 in
 {

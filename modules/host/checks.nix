@@ -84,7 +84,7 @@ let
     "/var/tmp"
   ];
 
-  # The rules of pyglue/workspaces.py, which says them again at hived's start.
+  # The rules of pyglue/files/workspaces.py, which says them again at hived's start.
   below = top: path: path == top || lib.hasPrefix "${top}/" path;
   system = [
     "/bin"
@@ -133,7 +133,7 @@ let
   ids = lib.attrValues cfg.ids;
   loopback = lib.hasPrefix "127." web.listenAddress || web.listenAddress == "::1";
   cleartext = web.externalUrl != null && lib.hasPrefix "http://" web.externalUrl;
-  # As pyglue/origin.py has it: the hive then has a secret name of its own.
+  # As pyglue/config/origin.py has it: the hive then has a secret name of its own.
   local =
     web.externalUrl == null
     ||

@@ -1,4 +1,4 @@
-# Models of a gateway, with their prices; pyglue/model_config.py reads them.
+# Models of a gateway, with their prices; pyglue/models/configured.py reads them.
 { config, lib, ... }:
 let
   inherit (lib) literalExpression mkOption types;

@@ -25,7 +25,7 @@ in
   word = types.strMatching "[A-Za-z0-9_.+-]+";
   # A program by one spelling of its path, as an agent.nix may name it.
   program = types.strMatching "(/[A-Za-z0-9_+-][A-Za-z0-9@%+=:,._-]*)+";
-  # A host as hyperhive.network.allow has it (pyglue/hosts.py).
+  # A host as hyperhive.network.allow has it (pyglue/net/hosts.py).
   host =
     types.strMatching "([*][.])?[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?|\\[[0-9a-f:.]+](:[1-9][0-9]{0,4})?"
     // {

@@ -10,7 +10,7 @@ let
     IPAddressDeny = "any";
     IPAddressAllow = "localhost";
   };
-  # As pyglue/origin.py has it: of loopback both, since browsers try both.
+  # As pyglue/config/origin.py has it: of loopback both, since browsers try both.
   addresses = lib.unique (
     [ web.listenAddress ]
     ++ lib.optionals loopback (

@@ -1,7 +1,7 @@
 """The files that an agent keeps in ``/state``, and those that all share in ``/shared``.
 
 A path is written from there, its components divided by ``/`` and each percent-encoded
-(``pyglue.file_names``), so that every name that Linux allows can be said.
+(``pyglue.text.file_names``), so that every name that Linux allows can be said.
 """
 
 from enum import StrEnum

@@ -9,9 +9,9 @@ from typing import Final
 
 from pyglue import strict_json
 from pyglue.api.approvals import DiffBase, LineComment
-from pyglue.display import said
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.strict_json import JsonError
+from pyglue.text.display import said
 
 FORM: Final = "FILE:LINE=TEXT"
 BASES: Final = ", ".join(f"@{one}" for one in DiffBase)

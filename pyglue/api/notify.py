@@ -12,7 +12,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 from pyglue.api.common import Params, Result
-from pyglue.push_endpoints import LENGTH_MAX
+from pyglue.net.push_endpoints import LENGTH_MAX
 
 
 class NotifyEvent(StrEnum):

@@ -3,13 +3,13 @@
 The calls are declared in ``operator``; these are their types.
 """
 
-from pyglue import hosts
 from pyglue.api.approvals import ApprovalSummary
 from pyglue.api.common import AgentState, Result, Role
 from pyglue.api.control import Blocked, ModelStatus
 from pyglue.api.relay import RateWindow
 from pyglue.api.secrets import SecretUse
 from pyglue.api.wakeups import ScheduleView, WebhookView
+from pyglue.net import hosts
 
 
 class HivePause(Result, frozen=True):

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from pyglue.api.common import Id, Params, Result
 from pyglue.api.notify import NotifyEvent
-from pyglue.push_endpoints import LENGTH_MAX
+from pyglue.net.push_endpoints import LENGTH_MAX
 
 
 class BrowserView(Result, frozen=True):

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from pyglue.api.common import Params, Result
-from pyglue.workspaces import NAME_PATTERN
+from pyglue.files.workspaces import NAME_PATTERN
 
 WorkspaceName = Annotated[str, Meta(pattern=NAME_PATTERN)]
 """Such as ``site``."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.text.display import visible
 
 _BLOCK: Final = 512
 _EXTENDED_MAX: Final = 64 * 1024

@@ -28,10 +28,10 @@ from pyglue.archive.index import (
     Kind,
     split,
 )
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder
+from pyglue.files.directory import Folder
 from pyglue.strict_json import JsonError
+from pyglue.text.display import visible
 
 _CHUNK: Final = 1024 * 1024
 _END_MAX: Final = 1024 * 1024

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyglue.archive.index import DEPTH_MAX, PATH_MAX, quote
-from pyglue.folder import Folder
+from pyglue.files.directory import Folder
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC

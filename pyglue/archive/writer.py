@@ -31,7 +31,7 @@ from pyglue.archive.masked import Hidden, Masked, Readable
 from pyglue.archive.sparse import is_mostly_holes
 from pyglue.archive.tree import Entry, LeftOut, walk
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder
+from pyglue.files.directory import Folder
 
 _NOTHING: Final[Hidden] = {}
 _CHUNK: Final = 1024 * 1024

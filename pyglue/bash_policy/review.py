@@ -12,8 +12,8 @@ from pyglue.bash_policy import git, judge, leading, options
 from pyglue.bash_policy.match import Pattern
 from pyglue.bash_policy.table import Kind, Program, basename, find, subcommand
 from pyglue.bash_policy.words import names
-from pyglue.display import quoted
-from pyglue.manifest_schema import option_path
+from pyglue.text.display import quoted
+from pyglue.text.option_path import option_path
 
 _OPTION: Final = option_path(("bash", "allow"))
 _SAMPLES: Final = 8

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pyglue import __version__, starting
+from pyglue import __version__, startup
 from pyglue.cli.commands import (
     audit,
     completion,
@@ -30,9 +30,9 @@ from pyglue.cli.commands.command import run as call_hived
 from pyglue.cli.commands.registry import COMMANDS
 from pyglue.cli.local import demo, run
 from pyglue.cli.words import check_utf8, fill_texts
-from pyglue.display import visible
 from pyglue.errors import HiveError
 from pyglue.process import need_open_files
+from pyglue.text.display import visible
 
 _DEFAULT_STATE: Final = ".hive"
 _SOCKET: Final = "/run/hyperhive/operator.sock"
@@ -186,7 +186,7 @@ def _tell(error: HiveError, *, as_json: bool) -> None:
 
 def main() -> None:
     """Run one command and exit."""
-    starting.done()
+    startup.done()
     as_json = "--json" in sys.argv
     try:
         check_utf8(sys.argv[1:])

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from pyglue.api.messages import BODY_LIMIT, body_too_large
-from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.text.display import quoted
 
 TEXTS: Final = ("body", "reason", "description")
 """Arguments that ``-`` reads from standard input."""

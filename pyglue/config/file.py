@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from pyglue import hosts, strict_json
+from pyglue import strict_json
 from pyglue.config.limits import (
     AgentDefaults,
     DiskConfig,
@@ -27,11 +27,12 @@ from pyglue.config.parts import (
     WorkspaceConfig,
 )
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files.workspaces import check_name, check_path
 from pyglue.limits import HEALTH_LEAST_S, PREFLIGHT_S, SERVER_START_S
-from pyglue.model_config import ModelConfig, catalogue_of
-from pyglue.models import Catalogue
+from pyglue.models.catalogue import Catalogue
+from pyglue.models.configured import ModelConfig, catalogue_of
+from pyglue.net import hosts
 from pyglue.paths import Layout
-from pyglue.workspaces import check_name, check_path
 
 
 class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

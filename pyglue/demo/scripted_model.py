@@ -23,7 +23,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from pyglue import starting, strict_json
+from pyglue import startup, strict_json
 from pyglue.demo.answers import error, fault, stream, whole
 from pyglue.demo.playbook import (
     KEY_VARIABLE,
@@ -204,7 +204,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     """Serve until SIGTERM."""
-    starting.done()
+    startup.done()
     parser = argparse.ArgumentParser(prog="scripted_model")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--fd", type=int, help="descriptor of a socket to listen on")

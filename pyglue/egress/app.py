@@ -14,7 +14,7 @@ from pyglue.egress.listener import Listener
 from pyglue.egress.traffic import Traffic
 from pyglue.handover.share import connections_each
 from pyglue.limits import EgressLimits
-from pyglue.side import Scratch
+from pyglue.net.forwarding import Scratch
 
 
 class Egress:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from pyglue import hosts
 from pyglue.api.egress import EgressPolicy
 from pyglue.egress.dial import Dialer
 from pyglue.egress.exchange import Flow, exchange
@@ -23,7 +22,8 @@ from pyglue.egress.request import Asked, Reader
 from pyglue.egress.traffic import Traffic
 from pyglue.egress.tunnel import Tunnel
 from pyglue.limits import EgressLimits
-from pyglue.side import Scratch, Side
+from pyglue.net import hosts
+from pyglue.net.forwarding import Scratch, Side
 
 _ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
 _FINISH_S: Final = 10.0

@@ -12,10 +12,10 @@ from typing import Final
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
-from pyglue.addresses import Address, is_ours, is_public
 from pyglue.egress.refusal import RefusedError, not_public
-from pyglue.hosts import Host
 from pyglue.limits import EgressLimits
+from pyglue.net.addresses import Address, is_ours, is_public
+from pyglue.net.hosts import Host
 
 _THREADS: Final = 64
 _NEXT_ADDRESS_S: Final = 0.25

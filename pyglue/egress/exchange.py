@@ -15,8 +15,8 @@ from typing import Final, Protocol
 import h11
 
 from pyglue.egress.request import Reader, answer_headers
-from pyglue.mask import Mask
-from pyglue.side import Side
+from pyglue.net.forwarding import Side
+from pyglue.redaction.response_mask import Mask
 
 _CHUNK: Final = 256 * 1024
 

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from pyglue.api.egress import HeaderLine
-from pyglue.display import visible
 from pyglue.egress.authority import Authority
 from pyglue.egress.exchange import Flow, exchange
 from pyglue.egress.hello import ALERT
@@ -21,10 +20,11 @@ from pyglue.egress.inside import Inside
 from pyglue.egress.refusal import RefusedError
 from pyglue.egress.request import Asked, Reader
 from pyglue.egress.strict import request_of
-from pyglue.hosts import Host
 from pyglue.limits import EgressLimits
-from pyglue.mask import Mask
-from pyglue.side import Scratch, Side
+from pyglue.net.forwarding import Scratch, Side
+from pyglue.net.hosts import Host
+from pyglue.redaction.response_mask import Mask
+from pyglue.text.display import visible
 
 Lines = tuple[HeaderLine, ...]
 

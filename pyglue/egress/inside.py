@@ -11,8 +11,8 @@ from typing import Final
 from pyglue.egress.authority import Shake
 from pyglue.egress.hello import HANDSHAKE
 from pyglue.egress.refusal import other_name
-from pyglue.hosts import Host
-from pyglue.side import Side
+from pyglue.net.forwarding import Side
+from pyglue.net.hosts import Host
 
 _CHUNK: Final = 256 * 1024
 

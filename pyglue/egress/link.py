@@ -24,9 +24,9 @@ from pyglue.egress.traffic import Traffic
 from pyglue.errors import HiveError
 from pyglue.handover import link as handover
 from pyglue.handover.link import CALL_S
-from pyglue.hosts import Host
 from pyglue.jsonrpc import Connection
 from pyglue.limits import EgressLimits
+from pyglue.net.hosts import Host
 from pyglue.paths import Layout
 
 _log = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ import sys
 
 import sdnotify
 
-from pyglue import starting
+from pyglue import startup
 from pyglue.config import HiveConfig
 from pyglue.egress.app import Egress
 from pyglue.egress.hello import without_names
-from pyglue.process import daemon
+from pyglue.program import daemon
 
 
 async def serve(config: HiveConfig) -> None:
@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Run until stopped; exit 1 with an error message if it cannot start."""
-    starting.done()
+    startup.done()
     daemon.run(build_parser(), serve)
 
 

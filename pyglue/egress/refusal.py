@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from pyglue.display import visible
-from pyglue.hosts import Host
+from pyglue.net.hosts import Host
+from pyglue.text.display import visible
 
 _PHRASES: Final = {
     400: "Bad Request",

@@ -11,10 +11,10 @@ from typing import Final, Protocol
 
 import h11
 
-from pyglue import hosts
 from pyglue.egress.refusal import bad_request
-from pyglue.hosts import Host
 from pyglue.limits import EgressLimits
+from pyglue.net import hosts
+from pyglue.net.hosts import Host
 
 _CHUNK: Final = 64 * 1024
 _ABSOLUTE: Final = re.compile(

@@ -23,7 +23,7 @@ from pyglue.egress.request import (
     check_length,
     end_to_end,
 )
-from pyglue.hosts import Host
+from pyglue.net.hosts import Host
 
 _CHUNK: Final = 64 * 1024
 _END: Final = b"\r\n\r\n"

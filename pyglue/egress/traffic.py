@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyglue.api.egress import RECORDS_MAX, HostRecord
-from pyglue.hosts import Host
 from pyglue.limits import EgressLimits
+from pyglue.net.hosts import Host
 
 OTHERS: Final = "other hosts"
 _Key = tuple[str, int, str | None]

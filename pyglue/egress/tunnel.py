@@ -13,9 +13,9 @@ from pyglue.egress.hello import ALERT, HANDSHAKE, Hello, NotAHelloError
 from pyglue.egress.refusal import RefusedError, other_name
 from pyglue.egress.request import Asked
 from pyglue.egress.web import Web, begins_like_http
-from pyglue.hosts import Host
 from pyglue.limits import EgressLimits
-from pyglue.side import Side, join
+from pyglue.net.forwarding import Side, join
+from pyglue.net.hosts import Host
 
 _CHUNK: Final = 256 * 1024
 HTTP_PORTS: Final = frozenset({80})

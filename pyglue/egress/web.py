@@ -15,9 +15,9 @@ from pyglue.egress.exchange import Flow, exchange
 from pyglue.egress.refusal import RefusedError, bad_request
 from pyglue.egress.request import UPGRADE, Header, Reader, absolute, check_host, to_host
 from pyglue.egress.strict import strict_request
-from pyglue.hosts import Host
 from pyglue.limits import EgressLimits
-from pyglue.side import Side, join
+from pyglue.net.forwarding import Side, join
+from pyglue.net.hosts import Host
 
 _CHUNK: Final = 256 * 1024
 _STARTS: Final = frozenset(

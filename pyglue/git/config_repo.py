@@ -9,7 +9,7 @@ import os
 from typing import Final
 
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder, Owner
+from pyglue.files.directory import Folder, Owner
 from pyglue.git.export import export_tree
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.run import run_git

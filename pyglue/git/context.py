@@ -8,11 +8,11 @@ from typing import Final
 
 from pyglue.api.approvals import CONTEXT_MAX
 from pyglue.api.diff import DiffLine, LineKind, unchanged
-from pyglue.display import said
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.diff import diff
 from pyglue.git.lines import text_of
 from pyglue.git.repos import AppliedRepo
+from pyglue.text.display import said
 
 _PATH_MAX: Final = 400
 

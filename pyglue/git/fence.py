@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pyglue.display import visible
 from pyglue.errors import HiveError
 from pyglue.git.run import import_path
 from pyglue.git.skeleton import write_repository
 from pyglue.process import RunAs, describe_exit, run_sync
 from pyglue.sandbox import Bind, SandboxSpec, prepare, python_runtime
 from pyglue.sandbox.rooms import make_own, make_room, nobody, remove_room
+from pyglue.text.display import visible
 
 QUARANTINE: Final = "repo.git"
 """The repository in a room into which a pack is unpacked."""

@@ -9,7 +9,7 @@ readable for the operator: characters that are invisible or reorder text are ref
 import unicodedata
 from typing import Final
 
-from pyglue.invisible import HIDDEN
+from pyglue.text.invisible import HIDDEN
 
 MAX_COMPONENT: Final = 255
 """Longest name of a file or directory in bytes (NAME_MAX of Linux)."""

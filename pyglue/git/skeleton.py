@@ -13,8 +13,8 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from pyglue.diskspace import FULL
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files.disk_space import FULL
 
 _CONFIG: Final = (
     "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = {}\n"

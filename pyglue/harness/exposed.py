@@ -14,13 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pyglue import exposures, jsonrpc
+from pyglue import jsonrpc
 from pyglue.api.agent import EXPOSED
 from pyglue.api.common import PROTOCOL, HelloParams, NoParams
 from pyglue.api.secrets import ExposedResult, SecretPlace
 from pyglue.errors import HiveError
 from pyglue.jsonrpc import Connection, Handlers
-from pyglue.manifest_types import Manifest
+from pyglue.manifest import exposed_secrets
+from pyglue.manifest.types import Manifest
 
 _CLIENT: Final = "hive-agent secrets"
 _CALL_S: Final = 30.0
@@ -36,7 +37,7 @@ class Exposed:
 
     def __init__(self, manifest: Manifest, directory: Path) -> None:
         """``directory`` is for files; it exists if a secret is in a file."""
-        places = exposures.of(manifest).values()
+        places = exposed_secrets.of(manifest).values()
         self._any = bool(places)
         self._has_files = "file" in places
         self._directory = directory

@@ -9,8 +9,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyglue import manifest, paths
-from pyglue.manifest_types import Manifest
+from pyglue import paths
+from pyglue.manifest.record import decode
+from pyglue.manifest.types import Manifest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ def load(record: bytes) -> Loaded:
     Raises:
         HiveError: ``manifest_invalid`` if it is not a record, or of another version.
     """
-    pinned = manifest.decode(record)
+    pinned = decode(record)
     system = _running_system() if pinned.system is not None else None
     return Loaded(pinned.typed, fingerprint(record), system)
 

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
-from pyglue import __version__, paths, starting
+from pyglue import __version__, paths, startup
 from pyglue.api.agent import (
     BEGIN_SESSION,
     CANCEL_TURN,
@@ -45,7 +45,7 @@ from pyglue.harness.space import Space
 from pyglue.harness.steering import Steering
 from pyglue.harness.terminal import Terminals
 from pyglue.jsonrpc import Handlers
-from pyglue.manifest_types import Manifest
+from pyglue.manifest.types import Manifest
 from pyglue.process import need_open_files
 
 _STOP_S: Final = 3.0
@@ -202,7 +202,7 @@ async def _until_signal(places: Places) -> None:
 
 def main() -> None:
     """Entry point of ``hive-agent``."""
-    starting.done()
+    startup.done()
     parser = argparse.ArgumentParser(prog="hive-agent", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     inside = paths.INSIDE

@@ -8,10 +8,10 @@ import logging
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyglue import wall_clock
 from pyglue.api.common import AgentState
 from pyglue.api.turn_events import Log
 from pyglue.api.turns import TurnEndResult, TurnOutcome
+from pyglue.clock import wall_clock
 from pyglue.harness.claude.events import sentence
 from pyglue.harness.claude.outcome import AUTH_TRIES, Pauses, state_after
 from pyglue.harness.claude.session import Session

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from pyglue.display import visible
+from pyglue.text.display import visible
 
 ROOM: Final = 32 * 1024 * 1024
 """Bytes that must be free for a turn; on a small disk, a twentieth of it."""

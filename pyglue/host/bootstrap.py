@@ -12,8 +12,8 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pyglue import wall_clock
 from pyglue.api.operations import OperationKind
+from pyglue.clock import wall_clock
 from pyglue.config import HiveConfig
 from pyglue.host.agents.lifecycle import Lifecycle
 from pyglue.host.agents.supervisor import Supervisor

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import sdnotify
 
-from pyglue import starting
+from pyglue import startup
 from pyglue.config import load
 from pyglue.errors import HiveError
 from pyglue.host.bootstrap import open_hive
-from pyglue.process import daemon, raise_open_files
-from pyglue.seldom import log_to_stderr
+from pyglue.process import raise_open_files
+from pyglue.program import daemon
+from pyglue.program.log import log_to_stderr
 
 
 async def _watchdog(notifier: sdnotify.SystemdNotifier) -> None:
@@ -50,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Run hived; exit 1 with an error message if it cannot start."""
-    starting.done()
+    startup.done()
     arguments = build_parser().parse_args()
     log_to_stderr(logging.DEBUG if arguments.debug else logging.INFO)
     os.umask(0o077)

@@ -11,14 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pyglue.api.common import HELLO, HelloParams
+from pyglue.api.common import HELLO, HelloParams, Role
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.connection import Connection
 from pyglue.jsonrpc.handlers import Handlers
 from pyglue.jsonrpc.peer import Peer
-from pyglue.limits import CLIENT_RPC, ROLE_RPC
+from pyglue.limits import AGENT_RPC, CLIENT_RPC, OPERATOR_RPC, RELAY_RPC
 
 _PATH_MAX: Final = 107
+_ROLE_RPC: Final = {
+    Role.AGENT: AGENT_RPC,
+    Role.MANAGER: AGENT_RPC,
+    Role.RELAY: RELAY_RPC,
+    Role.EGRESS: RELAY_RPC,
+    Role.OPERATOR: OPERATOR_RPC,
+}
+"""What hived accepts on a socket of each role; a client refuses to send more."""
 
 
 @contextlib.contextmanager
@@ -69,7 +77,7 @@ async def connect(
     try:
         answer = await connection.call(HELLO, hello, timeout=CLIENT_RPC.hello_s)
         connection.hello = answer
-        connection.line_max = ROLE_RPC[answer.role].line
+        connection.line_max = _ROLE_RPC[answer.role].line
     except BaseException:
         connection.close()
         raise

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from pyglue import __version__, paths, starting
+from pyglue import __version__, paths, startup
 from pyglue.api.common import HelloResult, Role
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.mcp import stdio
@@ -113,7 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Entry point of ``hive-mcp``."""
-    starting.done()
+    startup.done()
     arguments = build_parser().parse_args()
     logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stderr)
     every_s = max(0.1, arguments.progress_seconds)

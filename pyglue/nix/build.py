@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.nix.hoststore import HostStore, check_path, is_derivation
 from pyglue.process import Child, describe_exit, find_program
+from pyglue.text.display import visible
 
 _LINE_MAX: Final = 500
 _LINES_MAX: Final = 20_000

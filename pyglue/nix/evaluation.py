@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.manifest import read_json
+from pyglue.manifest.record import read_json
 from pyglue.nix.failure import Limits
 from pyglue.nix.log import EvalError, Problem, Roots
 

@@ -4,7 +4,7 @@ Called by ``proposals`` (in hived, as root on NixOS) and ``hive manifest``. Nix 
 restricted to the agent's directory and the hive's modules: no other files, no network,
 no builds during evaluation, no store, no search path, no flakes, no configuration of
 this machine. Memory, CPU time, wall time and output are limited. The result is not
-trusted either: ``manifest_schema.validate`` follows. The clock that agent.nix sees is
+trusted either: ``manifest.schema.validate`` follows. The clock that agent.nix sees is
 stopped at 0 (modules/eval/fixed.nix); the result is pinned anyway, and never evaluated
 again.
 """

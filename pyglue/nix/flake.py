@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyglue.config import NixosConfig
-from pyglue.manifest import canonical
+from pyglue.manifest.record import canonical
 from pyglue.names import check
 
 _TEXT: Final = """\

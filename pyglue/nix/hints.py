@@ -7,7 +7,7 @@ from Claude Code's own settings, which authors know, and files that were not com
 import re
 from typing import Final
 
-from pyglue.models import KNOWN
+from pyglue.models.catalogue import KNOWN
 
 _NO_OPTION: Final = re.compile(
     r"The option `hyperhive\.mcpServers\.\S+\.(?:type|url|headers|transport)' does not"

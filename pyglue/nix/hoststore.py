@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.process import Completed, describe_exit, find_program, run
+from pyglue.text.display import visible
 
 STORE: Final = "/nix/store"
 _NAME: Final = re.compile(

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from pyglue import strict_json
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.nix.hints import with_hint
 from pyglue.strict_json import JsonError
+from pyglue.text.display import visible
 
 _MESSAGE_MAX: Final = 4000
 _SAID_MAX: Final = 20

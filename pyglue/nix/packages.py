@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from pyglue import strict_json
 from pyglue.api.system import Fetch, PackageChange, PackagesDiff
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.nix.drv import Derivation, parse
 from pyglue.nix.hoststore import HostStore, check_path, short_name
 from pyglue.strict_json import JsonError
+from pyglue.text.display import visible
 
 _DERIVATIONS_MAX: Final = 100_000
 _BYTES_MAX: Final = 512 * 1024**2

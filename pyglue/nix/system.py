@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from pyglue.config import NixosConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.manifest import canonical, read_json
+from pyglue.manifest.record import canonical, read_json
 from pyglue.nix import bounded_cache
 from pyglue.nix.evaluation import option_names
 from pyglue.nix.failure import RESTRICTED, Limits, program

@@ -20,7 +20,7 @@ import apprise
 import msgspec
 import sdnotify
 
-from pyglue import starting, strict_json
+from pyglue import startup, strict_json
 from pyglue.api.notify import (
     Asked,
     SendNotification,
@@ -31,7 +31,7 @@ from pyglue.api.notify import (
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.notify.push import Pusher
-from pyglue.process import daemon
+from pyglue.program import daemon
 
 _LINE: Final = 16 * 1024
 _log = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Run until stopped; exit 1 with an error message if it cannot start."""
-    starting.done()
+    startup.done()
     daemon.run(build_parser(), serve)
 
 

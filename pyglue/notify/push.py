@@ -16,11 +16,11 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from pyglue import hosts, push_endpoints
-from pyglue.addresses import is_ours, is_public
 from pyglue.api.notify import PushOutcome, SendPush, SentPush
 from pyglue.config import WebPushConfig
 from pyglue.errors import HiveError
+from pyglue.net import hosts, push_endpoints
+from pyglue.net.addresses import is_ours, is_public
 
 TTL_S: Final = 86400
 """How long a push service keeps it for an offline browser, in seconds."""

@@ -21,7 +21,7 @@ from pyglue.api.relay import SettleParams
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import RelayLimits
-from pyglue.models import Tokens
+from pyglue.models.catalogue import Tokens
 from pyglue.relay.bodies import Bodies, read, size_of
 from pyglue.relay.exchange import Exchange, Outcome
 from pyglue.relay.ledger import Ledger

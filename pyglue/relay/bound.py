@@ -10,7 +10,7 @@ assumed to be written to the cache, at the highest of the requested prices.
 from dataclasses import dataclass
 from typing import Final
 
-from pyglue.models import ModelInfo, Tokens
+from pyglue.models.catalogue import ModelInfo, Tokens
 from pyglue.relay.reader import Found
 
 CONTEXT_MAX: Final = 1_000_000

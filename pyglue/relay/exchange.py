@@ -19,7 +19,7 @@ from aiohttp import web
 from pyglue.api.relay import RateWindow
 from pyglue.errors import HiveError
 from pyglue.limits import RelayLimits
-from pyglue.models import Tokens
+from pyglue.models.catalogue import Tokens
 from pyglue.relay.meter import Meter
 from pyglue.relay.refusal import reason, unreachable
 from pyglue.relay.request import Checked

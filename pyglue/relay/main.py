@@ -8,9 +8,9 @@ import argparse
 
 import sdnotify
 
-from pyglue import starting
+from pyglue import startup
 from pyglue.config import HiveConfig
-from pyglue.process import daemon
+from pyglue.program import daemon
 from pyglue.relay.app import Relay
 
 
@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Run the relay; exit with 1 and a sentence if it cannot start."""
-    starting.done()
+    startup.done()
     daemon.run(build_parser(), serve)
 
 

@@ -16,7 +16,7 @@ from msgspec import Meta
 from pyglue import strict_json
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import RelayLimits
-from pyglue.models import Tokens
+from pyglue.models.catalogue import Tokens
 from pyglue.relay.request import Checked
 from pyglue.strict_json import JsonError
 

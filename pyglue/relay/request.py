@@ -16,7 +16,7 @@ import msgspec
 from pyglue.api.relay import ModelPolicy
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import RelayLimits
-from pyglue.models import KNOWN, Catalogue, ModelInfo
+from pyglue.models.catalogue import KNOWN, Catalogue, ModelInfo
 from pyglue.relay.body import Body, ThinkingConfig, read_body, text_of
 from pyglue.relay.bound import Bound, bound_of, counted_bound
 from pyglue.relay.plain import bad, look, refused, shown

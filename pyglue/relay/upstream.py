@@ -23,7 +23,7 @@ from pyglue import strict_json
 from pyglue.api.common import DEFAULT_ACCOUNT
 from pyglue.config import Account, Credential
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.mask import Mask
+from pyglue.redaction.response_mask import Mask
 from pyglue.relay.refusal import unreachable
 from pyglue.relay.request import Checked
 

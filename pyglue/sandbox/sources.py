@@ -1,14 +1,14 @@
 """Opens the sources of binds into a sandbox, so that no link redirects them.
 
 Used by ``spec``. Agents can write to a source with ``below``, so it is opened with
-``beneath``: no link of an agent can lead out of the hive.
+``nofollow``: no link of an agent can lead out of the hive.
 """
 
 import os
 from pathlib import Path
 
-from pyglue.beneath import open_place
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files.nofollow import open_place
 
 
 def open_source(source: Path, below: Path | None) -> int:

@@ -11,8 +11,8 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from pyglue import diskspace
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files import disk_space
 
 _LOW_BYTE: Final = 0xFF
 
@@ -81,7 +81,7 @@ def _by_disk(error: sqlite3.Error, place: Path) -> int:
         with contextlib.suppress(OSError):
             if os.statvfs(place).f_flag & os.ST_RDONLY:
                 return sqlite3.SQLITE_READONLY
-            if diskspace.free(place).is_none:
+            if disk_space.free(place).is_none:
                 return sqlite3.SQLITE_FULL
     return code
 

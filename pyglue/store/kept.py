@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pyglue.api.events import AgentChange, AgentChanged
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.manifest import decode
+from pyglue.manifest.record import decode
 from pyglue.store.database import Reader, Tx
 
 _SELECT = (

@@ -23,8 +23,8 @@ from typing import Any, Final
 from peewee import DatabaseError, PeeweeException, SqliteDatabase
 
 from pyglue.api.events import Event
-from pyglue.diskspace import Reserve
 from pyglue.errors import HiveError
+from pyglue.files.disk_space import Reserve
 from pyglue.store import failures
 from pyglue.store.tx import Tx
 

@@ -32,9 +32,9 @@ from pyglue.api.manager import (
     SubmitChunkParams,
     SubmitCommitParams,
 )
-from pyglue.display import listed, quoted
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.process import Completed
+from pyglue.text.display import listed, quoted
 from pyglue.tools.tool import CALL_TIMEOUT_S, Caller
 
 EVALUATION_S: Final = 900.0

@@ -7,8 +7,8 @@ of it is a harness's claim: it is shown, and decides nothing.
 from typing import Any, Final
 
 from pyglue.api.turn_events import ToolCall
-from pyglue.display import visible
 from pyglue.names import OPERATOR
+from pyglue.text.display import visible
 from pyglue.tools.tool import HIVE
 
 _MOST: Final = 80

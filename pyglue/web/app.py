@@ -12,10 +12,11 @@ from typing import Final
 from flask import Flask, g
 from jinja2 import StrictUndefined
 
-from pyglue import file_names, paths
+from pyglue import paths
 from pyglue.api.logins import session_name
 from pyglue.config import HiveConfig
 from pyglue.limits import DASHBOARD_HTTP, SESSION_S
+from pyglue.text import file_names
 from pyglue.web import errors, gzip, hooks, rpc, static_files
 from pyglue.web.guard import auth, cookies
 from pyglue.web.guard.origins import Origins

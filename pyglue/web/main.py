@@ -30,12 +30,13 @@ from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
 from pyglue import config as hive_config
-from pyglue import origin, starting
-from pyglue.config import HiveConfig, WebConfig
+from pyglue import startup
+from pyglue.config import HiveConfig, WebConfig, origin
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import DASHBOARD_HTTP
-from pyglue.process import daemon, raise_open_files
-from pyglue.seldom import Seldom, log_to_stderr
+from pyglue.process import raise_open_files
+from pyglue.program import daemon
+from pyglue.program.log import RepeatFilter, log_to_stderr
 from pyglue.web.app import create_app
 from pyglue.web.guard import tls
 from pyglue.web.guard.listener import Listener
@@ -94,7 +95,7 @@ class _Log(Logger):
         """Rate-limit repeated complaints."""
         super().setup(cfg)
         for handler in self.error_log.handlers:
-            handler.addFilter(Seldom())
+            handler.addFilter(RepeatFilter())
 
 
 @dataclass(kw_only=True, eq=False)
@@ -230,7 +231,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run until told to stop; returns the exit status."""
-    starting.done()
+    startup.done()
     asked = build_parser().parse_args(argv)
     log_to_stderr()
     try:

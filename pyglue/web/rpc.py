@@ -16,7 +16,7 @@ from pyglue.api.common import Method, Params, Result
 from pyglue.config import WebConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
-from pyglue.models import KNOWN
+from pyglue.models.catalogue import KNOWN
 from pyglue.web.guard.origins import Origins
 from pyglue.web.live.hub import CLIENT, Hub
 

@@ -1,4 +1,4 @@
-// Generated from pyglue/invisible.py by `make generate`: every character that an eye
-// cannot see, or that moves others about. Line feed and tab are among them.
+// Generated from pyglue/text/invisible.py by `make generate`: every character that
+// an eye cannot see, or that moves others about. Line feed and tab are among them.
 
 export const HIDDEN = /[\u{0}-\u{1F}\u{7F}-\u{A0}\u{AD}-\u{AD}\u{34F}-\u{34F}\u{600}-\u{605}\u{61C}-\u{61C}\u{6DD}-\u{6DD}\u{70F}-\u{70F}\u{890}-\u{891}\u{8E2}-\u{8E2}\u{115F}-\u{1160}\u{1680}-\u{1680}\u{17B4}-\u{17B5}\u{180B}-\u{180F}\u{2000}-\u{200F}\u{2028}-\u{202F}\u{205F}-\u{206F}\u{2800}-\u{2800}\u{3000}-\u{3000}\u{3164}-\u{3164}\u{D800}-\u{F8FF}\u{FDD0}-\u{FDEF}\u{FE00}-\u{FE0F}\u{FEFF}-\u{FEFF}\u{FFA0}-\u{FFA0}\u{FFF0}-\u{FFFB}\u{FFFE}-\u{FFFF}\u{110BD}-\u{110BD}\u{110CD}-\u{110CD}\u{13430}-\u{1343F}\u{16FE4}-\u{16FE4}\u{1BCA0}-\u{1BCA3}\u{1D159}-\u{1D159}\u{1D173}-\u{1D17A}\u{1FFFE}-\u{1FFFF}\u{2FFFE}-\u{2FFFF}\u{3FFFE}-\u{3FFFF}\u{4FFFE}-\u{4FFFF}\u{5FFFE}-\u{5FFFF}\u{6FFFE}-\u{6FFFF}\u{7FFFE}-\u{7FFFF}\u{8FFFE}-\u{8FFFF}\u{9FFFE}-\u{9FFFF}\u{AFFFE}-\u{AFFFF}\u{BFFFE}-\u{BFFFF}\u{CFFFE}-\u{CFFFF}\u{DFFFE}-\u{E0FFF}\u{EFFFE}-\u{10FFFF}]/gu;

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from pyglue.archive import INDEX, Index, Kind, Limits, Places, Writer, unpack
-from pyglue.folder import Folder
+from pyglue.files.directory import Folder
 
 LIMITS = Limits(
     entries=50, file_bytes=100_000, total_bytes=200_000, index_bytes=100_000

@@ -18,7 +18,6 @@ from typing import Any
 
 from checks.kits.host.store import Kit, open_kit, put
 from checks.kits.patience import PATIENCE_S
-from pyglue.addresses import Address
 from pyglue.api.egress import EgressPolicy
 from pyglue.api.overview import HostUse
 from pyglue.config import EgressConfig, HiveConfig, Quotas
@@ -29,8 +28,9 @@ from pyglue.host.core.secrets import Secrets
 from pyglue.host.model.egress import EgressHub
 from pyglue.jsonrpc import short_path
 from pyglue.limits import EgressLimits
-from pyglue.manifest import PinnedRecord
-from pyglue.redact import Redactor
+from pyglue.manifest.record import PinnedRecord
+from pyglue.net.addresses import Address
+from pyglue.redaction.redactor import Redactor
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

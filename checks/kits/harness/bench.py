@@ -58,7 +58,7 @@ from pyglue.api.turns import (
 )
 from pyglue.errors import HiveError
 from pyglue.jsonrpc import Connection, Handlers
-from pyglue.manifest import PinnedRecord, canonical
+from pyglue.manifest.record import PinnedRecord, canonical
 
 
 def record(**changes: Any) -> bytes:

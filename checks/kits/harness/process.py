@@ -26,7 +26,7 @@ from pyglue.harness.claude.outcome import Pauses
 from pyglue.harness.claude.preflight import Checked, check
 from pyglue.harness.load import Places
 from pyglue.harness.main import run
-from pyglue.manifest_types import Manifest
+from pyglue.manifest.types import Manifest
 
 # --- the model ------------------------------------------------------------------
 

@@ -38,8 +38,8 @@ from pyglue.host.core.secrets import Secrets
 from pyglue.host.doctor.repair_repos import RepoRepair
 from pyglue.host.messages.notifications import Notifications
 from pyglue.host.messages.webhooks import Webhooks
-from pyglue.manifest import PinnedRecord
-from pyglue.redact import Redactor
+from pyglue.manifest.record import PinnedRecord
+from pyglue.redaction.redactor import Redactor
 from pyglue.store import agreement, approvals
 from pyglue.store.approvals import NewApproval
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pyglue.api.approvals import Effect, PolicyChange
 from pyglue.host.policy.diff import diff_policy
-from pyglue.manifest_schema import Schema
+from pyglue.manifest.schema import Schema
 
 SCHEMA = Schema.load()
 

@@ -34,8 +34,8 @@ from pyglue.host.watch.history import History
 from pyglue.host.watch.live_text import LiveTexts
 from pyglue.host.watch.steps import LONG_S, Steps
 from pyglue.host.watch.terminals import Terminals
-from pyglue.manifest import PinnedRecord
-from pyglue.redact import Redactor
+from pyglue.manifest.record import PinnedRecord
+from pyglue.redaction.redactor import Redactor
 from pyglue.store import agents
 from pyglue.store.agents import AgentRow
 from pyglue.store.database import Store, Tx, open_store

@@ -19,7 +19,6 @@ import msgspec
 
 from checks.kits.api.events import raw
 from checks.kits.web.answers import Answers
-from pyglue import origin
 from pyglue.api import operator as api
 from pyglue.api.common import (
     PROTOCOL,
@@ -41,6 +40,7 @@ from pyglue.api.telemetry import (
     MetricsResult,
     Total,
 )
+from pyglue.config import origin
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import Connection, Handlers, Server, serve
 

@@ -9,7 +9,7 @@ import pytest
 
 from checks.kits.nix.evaluator import BARE, evaluator
 from checks.nix.real import __main__ as real
-from pyglue import manifest_schema
+from pyglue.manifest import schema
 
 pytestmark = pytest.mark.needs("nix")
 
@@ -18,7 +18,7 @@ async def test_twenty_agents_are_valid_and_set_options_of_nixos() -> None:
     assert len(real.agents()) == 20
     for name in real.agents():
         found = await evaluator(BARE).evaluate(real.AGENTS / name)
-        assert manifest_schema.validate(found.manifest)["description"], name
+        assert schema.validate(found.manifest)["description"], name
         assert found.nixos_options, name
 
 

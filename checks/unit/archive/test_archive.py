@@ -13,7 +13,7 @@ from checks.kits.archive.small import LIMITS, read, written
 from pyglue.archive import INDEX, Kind, Writer, writer
 from pyglue.archive.masked import Masked
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder
+from pyglue.files.directory import Folder
 
 
 def test_values_of_secrets_are_starred_wherever_they_begin(tmp_path: Path) -> None:

@@ -28,9 +28,9 @@ from pyglue.api.egress import RECORDS_MAX, EgressPolicy, HostRecord, ReportParam
 from pyglue.config import Ids, Quotas
 from pyglue.egress.traffic import OTHERS, Traffic
 from pyglue.errors import HiveError
-from pyglue.hosts import Host
 from pyglue.jsonrpc import Handlers, connect
 from pyglue.limits import MIB, EgressLimits
+from pyglue.net.hosts import Host
 from pyglue.store.quotas import DAY_S
 
 pytestmark = pytest.mark.asyncio

@@ -18,7 +18,7 @@ from checks.kits.git.objects import (
     git,
 )
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder, Owner
+from pyglue.files.directory import Folder, Owner
 from pyglue.git import config_repo
 from pyglue.git.config_repo import copy_config_repo, sweep_staging
 from pyglue.git.export import TreeFile, export_tree, list_files, read_file

@@ -18,7 +18,7 @@ from checks.kits.git.objects import (
     refused,
 )
 from pyglue.errors import ErrorCode
-from pyglue.folder import Folder
+from pyglue.files.directory import Folder
 from pyglue.git.config_repo import copy_config_repo
 from pyglue.git.verdict import PackLimits
 

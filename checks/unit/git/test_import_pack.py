@@ -24,7 +24,7 @@ from checks.kits.git.objects import (
     varint_size,
 )
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder
+from pyglue.files.directory import Folder
 from pyglue.git import quarantine
 from pyglue.git.config_repo import copy_config_repo
 from pyglue.git.quarantine import sweep

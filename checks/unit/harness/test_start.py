@@ -15,7 +15,7 @@ from pyglue.harness.claude.options import _FIXED, CliOptions, find_cli
 from pyglue.harness.claude.preflight import Checked, check
 from pyglue.harness.gate.gate import Gate
 from pyglue.harness.load import Loaded, Places, fingerprint, load, system_prompt
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 from pyglue.mcp.server import McpServer
 from pyglue.tools import agent_tools
 

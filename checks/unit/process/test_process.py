@@ -25,7 +25,7 @@ from pyglue.process import (
     run_sync,
 )
 from pyglue.process.logfile import unstamped
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 
 ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 NOBODY = RunAs(65534, 65534)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from checks.fuzz.table import TARGETS
-from pyglue import manifest_schema
 from pyglue.cli.commands.registry import COMMANDS
 from pyglue.harness.gate.gate import Gate
-from pyglue.manifest_schema import option_path
+from pyglue.manifest import schema
 from pyglue.nix import Evaluator
+from pyglue.text.option_path import option_path
 from pyglue.tools import manager_tools
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
@@ -41,7 +41,7 @@ async def test_an_example_evaluates(tmp_path: Path, files: dict[str, str]) -> No
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     found = await Evaluator(timeout=30).evaluate(tmp_path)
-    manifest = manifest_schema.validate(found.manifest)
+    manifest = schema.validate(found.manifest)
     assert manifest["description"]
     assert found.nixos_options == ()
 
@@ -75,7 +75,7 @@ def test_every_tool_is_in_the_tables(tmp_path: Path) -> None:
 
 def test_every_option_is_in_the_reference() -> None:
     text = (ROOT / "docs/options.md").read_text()
-    for option in manifest_schema.Schema.load().options:
+    for option in schema.Schema.load().options:
         assert f"## `{option_path(option.path)}`\n" in text
 
 

@@ -11,37 +11,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from checks.kits.sources import PACKAGE, SOURCES, each, place
 
-_SHARED: Final = frozenset(
-    {
-        *(
-            "addresses",
-            "api",
-            "beneath",
-            "config",
-            "diskspace",
-            "display",
-            "errors",
-            "exposures",
-            "injections",
-            "invisible",
-            "mask",
-        ),
-        *("jsonrpc", "limits", "manifest", "manifest_schema", "manifest_types"),
-        *("manifest_checks", "calendar_times", "file_names", "folder"),
-        "push_endpoints",
-        *("hosts", "model_config", "models", "names", "origin", "paths", "seldom"),
-        *("json_depth", "redact", "shape_words", "side", "splicing", "strict_json"),
-        "workspaces",
-        "wall_clock",
-        "starting",
-        *("process", "sandbox", "tools", "archive", "bash_policy", "handover"),
-    }
+SHARED_FLOORS: Final[tuple[frozenset[str], ...]] = (
+    frozenset({"errors", "limits", "startup"}),
+    frozenset({"names", "paths", "process", "text", "models"}),
+    frozenset({"strict_json", "net", "clock", "files"}),
+    frozenset({"api", "archive", "bash_policy", "sandbox"}),
+    frozenset({"config", "jsonrpc", "manifest", "tools"}),
+    frozenset({"handover", "program", "redaction"}),
 )
+"""Packages that every program may use, from the ground up: each imports those below."""
+_SHARED: Final = frozenset().union(*SHARED_FLOORS)
 _MIDDLE: Final = frozenset({"store", "git", "nix"})
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
-    **dict.fromkeys(_SHARED, _SHARED),
+    **{
+        name: frozenset().union(*SHARED_FLOORS[:floor])
+        for floor, names in enumerate(SHARED_FLOORS)
+        for name in names
+    },
     **dict.fromkeys(_MIDDLE, _SHARED),
     "host": _SHARED | _MIDDLE,
     "harness": _SHARED | {"mcp"},
@@ -80,10 +70,10 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
     "claude_agent_sdk": (),
     "tree_sitter": ("harness",),
     "mcp": (),
-    "oncalendar": ("calendar_times.py",),
+    "oncalendar": ("clock/calendar_times.py",),
     "segno": ("cli/output/qr.py",),
     "dbus_fast": ("host/backends",),
-    "jsonschema": ("manifest_schema.py",),
+    "jsonschema": ("manifest/schema.py",),
     "subprocess": ("process",),
     "multiprocessing": (),
     "pty": ("process",),
@@ -91,7 +81,7 @@ HOMES: Final[dict[str, tuple[str, ...]]] = {
         "sandbox/admit.py",
         "sandbox/expose.py",
         "process/watch.py",
-        "diskspace.py",
+        "files/disk_space.py",
     ),
     "pickle": (),
     "yaml": (),
@@ -183,7 +173,7 @@ def test_programs_are_started_in_one_place(path: Path) -> None:
 
 
 _MAY_DECODE: Final = (
-    "strict_json.py",
+    "strict_json",
     "sandbox/admit.py",  # imports nothing of the package; hived wrote its arguments
     "sandbox/expose.py",  # the same
     "demo/playbook.py",  # finds a script within a text
@@ -272,9 +262,13 @@ def test_floors_of_host(path: Path) -> None:
         )
 
 
-def test_floors_name_only_what_there_is() -> None:
-    here = {path.name.removesuffix(".py") for path in (PACKAGE / "host").iterdir()}
-    assert frozenset().union(*FLOORS) <= here
+@pytest.mark.parametrize(("top", "floors"), [("", SHARED_FLOORS), ("host", FLOORS)])
+def test_floors_name_only_what_there_is(
+    top: str, floors: tuple[frozenset[str], ...]
+) -> None:
+    here = {path.name.removesuffix(".py") for path in (PACKAGE / top).iterdir()}
+    assert frozenset().union(*floors) <= here
+    assert sum(map(len, floors)) == len(frozenset().union(*floors))
 
 
 @each(PACKAGE.rglob("__init__.py"))

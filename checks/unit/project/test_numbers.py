@@ -40,7 +40,7 @@ from pyglue.limits import (
     SESSION_S,
     WEBHOOK,
 )
-from pyglue.manifest import MAX_BYTES
+from pyglue.manifest.record import MAX_BYTES
 from pyglue.store import stats
 
 ROOT: Final = Path(__file__).resolve().parents[3]

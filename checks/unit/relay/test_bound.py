@@ -33,8 +33,8 @@ from pyglue.errors import HiveError
 from pyglue.host.core.day_limits import start_of_day
 from pyglue.host.model.relay import RelayHub
 from pyglue.limits import RelayLimits
-from pyglue.models import MODELS, ModelInfo
-from pyglue.redact import Redactor
+from pyglue.models.catalogue import MODELS, ModelInfo
+from pyglue.redaction.redactor import Redactor
 from pyglue.relay import content
 from pyglue.relay.content import Part
 from pyglue.relay.meter import Meter

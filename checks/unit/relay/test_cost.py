@@ -9,8 +9,8 @@ from checks.kits.relay.bench import message, policy
 from checks.kits.relay.requests import CACHE, CODE, HIT, PDF, SEARCH, content, judge
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import RelayLimits
-from pyglue.model_config import ModelConfig, catalogue_of
-from pyglue.models import MODELS
+from pyglue.models.catalogue import MODELS
+from pyglue.models.configured import ModelConfig, catalogue_of
 from pyglue.relay.bound import CONTEXT_MAX
 from pyglue.relay.request import Checked, check
 

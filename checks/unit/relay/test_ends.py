@@ -33,7 +33,7 @@ from checks.kits.relay.hived import FakeHived
 from pyglue.config import HiveConfig, RelayConfig, dump
 from pyglue.demo.scripted_model import ScriptedModel
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.mask import Mask
+from pyglue.redaction.response_mask import Mask
 from pyglue.relay.app import Relay
 from pyglue.relay.upstream import HIDDEN
 

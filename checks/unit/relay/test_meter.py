@@ -8,7 +8,7 @@ import pytest
 from checks.kits.relay.bench import message, policy
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.limits import MIB, RelayLimits
-from pyglue.models import Tokens
+from pyglue.models.catalogue import Tokens
 from pyglue.relay.meter import Meter
 from pyglue.relay.request import Checked, check
 

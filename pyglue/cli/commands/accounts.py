@@ -10,9 +10,9 @@ from pyglue.cli.commands.command import agent_argument
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import table
 from pyglue.cli.output.times import moment
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
+from pyglue.text.display import visible
 
 
 def accounts(client: SyncClient, _arguments: argparse.Namespace) -> Answer:

@@ -17,8 +17,8 @@ from pyglue.cli.commands.command import agent_argument
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import KINDS, approval_text, table
 from pyglue.cli.output.waiting import ended
-from pyglue.display import visible
 from pyglue.jsonrpc import SyncClient
+from pyglue.text.display import visible
 
 
 def approval_arguments(parser: argparse.ArgumentParser) -> None:

@@ -25,9 +25,9 @@ from pyglue.cli.commands.command import agent_argument
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.spinner import spinner
 from pyglue.cli.output.waiting import ended
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
+from pyglue.text.display import visible
 
 _CALL_S: Final = 1800.0
 _SHOWN: Final = 20

@@ -26,9 +26,9 @@ from pyglue.api.operator import AUDIT_EXPORT, AUDIT_VERIFY, STATUS
 from pyglue.cli.output import anchors
 from pyglue.cli.output.anchors import Anchors
 from pyglue.cli.output.spinner import SpinnerClient, spinner
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
+from pyglue.text.display import visible
 
 _TIMEOUT_S: Final = 120.0
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")

@@ -17,9 +17,9 @@ from pyglue.api.manager import AgentParams
 from pyglue.cli.commands.command import agent_argument
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import table
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
+from pyglue.text.display import visible
 
 _THEN: Final = {
     AfterCancel.REQUEUE: "queued again",

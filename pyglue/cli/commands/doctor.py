@@ -9,8 +9,8 @@ from pyglue.api.doctor import CheckState
 from pyglue.cli.commands.exposure import exposure
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import table
-from pyglue.display import visible
 from pyglue.jsonrpc import SyncClient
+from pyglue.text.display import visible
 
 _REPAIR_S: Final = 600.0
 _TEXT_MAX: Final = 2000

@@ -7,8 +7,8 @@ from pyglue.api.common import NoParams
 from pyglue.api.exposure import ExposureResult
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import table
-from pyglue.display import visible
 from pyglue.jsonrpc import SyncClient
+from pyglue.text.display import visible
 
 
 def exposure(client: SyncClient) -> Answer:

@@ -19,9 +19,9 @@ from pyglue.cli.commands.command import agent_argument
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import comparison_text, table
 from pyglue.cli.output.waiting import ended
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
+from pyglue.text.display import visible
 
 
 def certain_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pyglue import manifest_checks, manifest_schema
 from pyglue.config import load
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.models import KNOWN, Catalogue
+from pyglue.manifest import proposal_checks, schema
+from pyglue.models.catalogue import KNOWN, Catalogue
 from pyglue.nix import EvalError, Evaluation, Evaluator
 
 
@@ -47,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     evaluator = Evaluator(nixpkgs_lib=arguments.nixpkgs_lib)
     try:
         found = asyncio.run(evaluator.evaluate(arguments.directory))
-        manifest = manifest_schema.validate(found.manifest)
-        manifest_checks.check(
+        manifest = schema.validate(found.manifest)
+        proposal_checks.check(
             manifest,
             evaluated_at=found.evaluated_at,
             nixos_options=found.nixos_options,
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         problems = error.details.get("problems", [])
         texts = [problem["message"] for problem in problems] or [error.message]
         return _refuse([f"agent.nix: {text}" for text in texts])
-    notes = (*manifest_checks.notes(manifest), *found.said)
+    notes = (*proposal_checks.notes(manifest), *found.said)
     sys.stderr.writelines(f"note: {text}\n" for text in notes)
     _print(found, whole=arguments.json)
     return 0

@@ -8,9 +8,9 @@ from pyglue.api import operator as api
 from pyglue.api.inbox import InboxFilter, InboxParams, MarkParams, OperatorSendParams
 from pyglue.api.messages import Mark, Priority, ShownMessage
 from pyglue.cli.output.answer import Answer
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
+from pyglue.text.display import visible
 
 _TEXT_MAX: Final = 2000
 _NONE: Final = "There are no {} messages in the inbox."

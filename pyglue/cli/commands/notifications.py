@@ -9,9 +9,9 @@ from pyglue.api.push import NotificationsResult, PushRemoveParams
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import table
 from pyglue.cli.output.times import moment
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
+from pyglue.text.display import visible
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

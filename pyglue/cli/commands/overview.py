@@ -12,8 +12,8 @@ from pyglue.cli.output import qr
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import table
 from pyglue.cli.output.times import lasting, moment, within
-from pyglue.display import visible
 from pyglue.jsonrpc import SyncClient
+from pyglue.text.display import visible
 
 
 def metrics_arguments(parser: argparse.ArgumentParser) -> None:

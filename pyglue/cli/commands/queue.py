@@ -9,9 +9,9 @@ from pyglue.api.queue import QueueChangeParams, QueuedMessage, QueueParams
 from pyglue.cli.commands.command import agent_argument
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import table
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
+from pyglue.text.display import visible
 
 _CLIP: Final = 60
 _HEAD: Final = ("ID", "FROM", "AGE", "PRIORITY", "DELIVERIES", "FAILURES", "STATE", "")

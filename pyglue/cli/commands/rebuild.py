@@ -16,9 +16,9 @@ import msgspec
 from pyglue import strict_json
 from pyglue.api.rebuild import Rebuilt
 from pyglue.cli.output.spinner import spinner
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.process import run as run_program
+from pyglue.text.display import visible
 
 _MODULE: Final = "pyglue.host.rebuild.main"
 _TIMEOUT_S: Final = 3600.0

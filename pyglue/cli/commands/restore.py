@@ -20,7 +20,7 @@ from pyglue.archive import Index, Kind, Limits, Places, unpack
 from pyglue.cli.commands.archive import left_out_text, opened
 from pyglue.cli.output.spinner import spinner
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder
+from pyglue.files.directory import Folder
 
 _ENCRYPTED: Final = b"age-encryption.org/"
 _HUGE: Final = 2**50

@@ -8,10 +8,10 @@ from pyglue.api.common import NoParams
 from pyglue.api.workspaces import WorkspaceAddParams, WorkspaceParams
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import table
-from pyglue.display import listed, visible
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files.workspaces import check_name
 from pyglue.jsonrpc import SyncClient
-from pyglue.workspaces import check_name
+from pyglue.text.display import listed, visible
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

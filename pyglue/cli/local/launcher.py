@@ -14,12 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from pyglue import origin
 from pyglue.cli.local.claim import Claim, Room, claim
 from pyglue.cli.local.configure import LocalOptions, Place, configure, group_of
 from pyglue.cli.local.parts import Parts, Program
 from pyglue.cli.local_ids import local_ids, model_user
-from pyglue.config import HiveConfig, WebConfig
+from pyglue.config import HiveConfig, WebConfig, origin
 from pyglue.demo.playbook import KEY_VARIABLE
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.paths import Layout, share

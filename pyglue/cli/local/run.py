@@ -20,9 +20,9 @@ from pyglue.cli.output import follow
 from pyglue.cli.output.times import within
 from pyglue.config import ANTHROPIC, Credential, WebPushConfig
 from pyglue.demo import story
-from pyglue.display import listed
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
+from pyglue.text.display import listed
 
 _CREDENTIALS: Final = {
     "ANTHROPIC_API_KEY": Credential.API_KEY,

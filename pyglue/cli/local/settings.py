@@ -11,7 +11,7 @@ from pyglue import strict_json
 from pyglue.api.common import DEFAULT_ACCOUNT, AccountName
 from pyglue.config import ANTHROPIC, Credential
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.model_config import ModelConfig, catalogue_of
+from pyglue.models.configured import ModelConfig, catalogue_of
 
 _MAX: Final = 1024 * 1024
 

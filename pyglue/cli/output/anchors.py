@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from pyglue.api.audit import AuditAnchor
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.process import find_program, run_sync
+from pyglue.text.display import visible
 
 UNIT: Final = "hived.service"
 _ANCHOR: Final = r"hyperhive-audit head=([0-9a-f]{64}) seq=([0-9]{1,15})"

@@ -5,7 +5,7 @@ import sys
 from typing import Final
 from urllib.parse import urlsplit
 
-from pyglue.origin import is_loopback
+from pyglue.config.origin import is_loopback
 
 _QUIET: Final = 2
 """Modules of margin; readers need less than the standard's four."""

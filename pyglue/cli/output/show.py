@@ -17,7 +17,7 @@ from pyglue.api.secrets import SecretUse
 from pyglue.api.wakeups import ScheduleView, WebhookView
 from pyglue.cli.output.show_system import system_lines
 from pyglue.cli.output.times import moment
-from pyglue.display import listed, named, visible
+from pyglue.text.display import listed, named, visible
 
 KINDS = {
     ApprovalKind.SPAWN: "spawn",

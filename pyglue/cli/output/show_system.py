@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pyglue.api.system import ClosureChange, Fetch, PackageChange, SystemDetail
-from pyglue.display import visible
+from pyglue.text.display import visible
 
 _WHOLE = 2**31
 _LOG_LINES = 20

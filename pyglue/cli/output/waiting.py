@@ -7,9 +7,9 @@ from pyglue.api.events import Event, OperationChanged, SubscribeParams
 from pyglue.api.operations import Operation, OperationParams, OperationState
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.spinner import Label, spinner
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
+from pyglue.text.display import visible
 
 _SILENCE_S: Final = 6 * 3600.0
 """A build may be silent; hived stops what takes too long, which is an event."""

@@ -22,7 +22,6 @@ from pyglue.api.turn_events import (
     TurnResult,
     TurnSaid,
 )
-from pyglue.display import visible
 from pyglue.harness.claude.said import (
     AssistantMessage,
     ContentBlock,
@@ -35,6 +34,7 @@ from pyglue.harness.claude.said import (
     ToolUseBlock,
     UserMessage,
 )
+from pyglue.text.display import visible
 from pyglue.tools import HIVE
 
 TEXT_LIMIT: Final = 16 * 1024

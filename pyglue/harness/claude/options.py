@@ -22,7 +22,7 @@ from pyglue.harness.exposed import Exposed
 from pyglue.harness.gate.gate import GATED, Gate
 from pyglue.harness.load import Loaded, Places, system_prompt
 from pyglue.limits import SERVER_START_S
-from pyglue.manifest_types import Manifest, McpServer
+from pyglue.manifest.types import Manifest, McpServer
 from pyglue.paths import INSIDE
 from pyglue.tools import HIVE
 

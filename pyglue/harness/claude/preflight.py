@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pyglue.api.common import PROBLEM_MAX, ServerStatus
-from pyglue.display import command_line, visible
 from pyglue.harness.claude.cli import Cli
 from pyglue.harness.claude.events import sentence
 from pyglue.harness.claude.options import CliOptions, find_cli
@@ -20,7 +19,8 @@ from pyglue.harness.claude.said import SystemMessage
 from pyglue.harness.claude.stderr import Stderr
 from pyglue.harness.claude.wire import CliError
 from pyglue.limits import PREFLIGHT_S, SERVER_START_S
-from pyglue.manifest_types import Manifest, McpServer
+from pyglue.manifest.types import Manifest, McpServer
+from pyglue.text.display import command_line, visible
 from pyglue.tools import HIVE
 
 _LOCAL_COMMAND: Final = "/usage"

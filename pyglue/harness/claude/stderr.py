@@ -13,8 +13,8 @@ from collections import defaultdict, deque
 from typing import Final
 
 from pyglue import strict_json
-from pyglue.display import visible
 from pyglue.strict_json import JsonError
+from pyglue.text.display import visible
 
 BYTES_MAX: Final = 8 * 1024
 """Most of a server's standard error that is shown: its end."""

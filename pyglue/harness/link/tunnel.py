@@ -14,7 +14,7 @@ from typing import Final
 from pyglue.harness.link.trust import Trust, system_bundle
 from pyglue.jsonrpc import short_path
 from pyglue.limits import EgressLimits
-from pyglue.side import Scratch, Side
+from pyglue.net.forwarding import Scratch, Side
 
 _CHUNK: Final = 256 * 1024
 _LOCAL: Final = "localhost,127.0.0.1,::1"

@@ -12,7 +12,7 @@ from typing import TypeVar
 from pyglue.config import HiveConfig
 from pyglue.host.backends.base import AgentSpec
 from pyglue.host.core.day_limits import lower
-from pyglue.manifest import memory_bytes
+from pyglue.manifest.record import memory_bytes
 
 _N = TypeVar("_N", int, float)
 

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from pyglue.beneath import opened
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder, Owner
+from pyglue.files.directory import Folder, Owner
+from pyglue.files.nofollow import opened
 from pyglue.git.config_repo import copy_config_repo, sweep_staging
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.agents import ports

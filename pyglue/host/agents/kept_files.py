@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pyglue import beneath
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files import nofollow
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.names import is_name
@@ -78,7 +78,7 @@ class KeptFiles:
     def forget_run(self, name: str) -> None:
         """Remove the directory of the agent's sockets. Idempotent."""
         run = self.layout.run(name)
-        beneath.remove(self.layout.runtime, run)
+        nofollow.remove(self.layout.runtime, run)
 
     def places(self, name: str, part: KeptDirectory) -> tuple[Path, ...]:
         """Return the paths of a part of an agent's kept state, existing or not."""
@@ -113,7 +113,7 @@ class KeptFiles:
         ]
         needed.append((layout.runtime, layout.run(name)))
         return tuple(
-            place for top, place in needed if not beneath.is_folder(top, place)
+            place for top, place in needed if not nofollow.is_folder(top, place)
         )
 
     def around(self, names: Iterable[str]) -> Iterator[Path]:
@@ -121,7 +121,7 @@ class KeptFiles:
         state = self.layout.state
         parents = [state / part for part in ("agents", "applied", "private")]
         for parent in (*parents, *(parents[0] / name for name in names)):
-            for name in beneath.names(state, parent):
+            for name in nofollow.names(state, parent):
                 yield parent / name
 
     def remove(
@@ -152,7 +152,7 @@ class KeptFiles:
             HiveError: ``forbidden``; ``unavailable`` with the path that could not be
                 removed.
         """
-        beneath.remove(self.layout.state, place)
+        nofollow.remove(self.layout.state, place)
 
     def forget_strays(self, known: frozenset[str]) -> None:
         """Remove leftovers of proposals during which hived died; at start only.
@@ -164,7 +164,7 @@ class KeptFiles:
             name = applied.name.removesuffix(".git")
             if name in known or not is_name(name) or not (applied / "HEAD").is_file():
                 continue
-            if beneath.exists(self.layout.state, self.layout.agents / name):
+            if nofollow.exists(self.layout.state, self.layout.agents / name):
                 continue
             if not self.has_run(name):
                 self.remove(name, KeptDirectory.APPLIED)

@@ -12,7 +12,6 @@ from typing import Final
 
 from pyglue.api.common import AgentState, HarnessReport
 from pyglue.config import HiveConfig
-from pyglue.display import cited, visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.agents.sockets import AgentSockets
 from pyglue.host.agents.specs import Specs
@@ -22,7 +21,8 @@ from pyglue.host.core.transitions import Transitions
 from pyglue.host.model.egress import EgressHub
 from pyglue.host.model.relay import RelayHub
 from pyglue.jsonrpc import Connection
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
+from pyglue.text.display import cited, visible
 
 TAIL: Final = 20
 """Lines of log that are included in an error."""

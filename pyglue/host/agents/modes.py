@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pyglue.beneath import opened
 from pyglue.config import HiveConfig
 from pyglue.errors import HiveError
-from pyglue.folder import Folder, Owner
+from pyglue.files.directory import Folder, Owner
+from pyglue.files.nofollow import opened
 from pyglue.host.backends.owners import Owners
 
 UNMAPPED_UID: Final = 2147483632

@@ -12,7 +12,7 @@ from pyglue.jsonrpc import Pool, Server, serve
 from pyglue.jsonrpc.listen import Session
 from pyglue.limits import AGENT_RPC, HIVED
 from pyglue.process import open_files
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 
 
 @dataclass(kw_only=True)

@@ -13,7 +13,7 @@ from pyglue.host.backends.base import AgentSpec
 from pyglue.host.core.agent import spec_of
 from pyglue.host.core.workspaces import Workspaces
 from pyglue.host.policy.operator_limits import blocked
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from pyglue.host.core.agent import Agent
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.notifications import NotificationKind, Notifications
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 from pyglue.names import MANAGER, SYSTEM
 from pyglue.store.failures import StoreError
 

@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 
-from pyglue import wall_clock
 from pyglue.api.agent import (
     ACK,
     ANSWER,
@@ -47,6 +46,7 @@ from pyglue.api.turns import (
     TurnStartResult,
     WarmthParams,
 )
+from pyglue.clock import wall_clock
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls

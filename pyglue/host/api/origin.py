@@ -10,8 +10,7 @@ import logging
 import os
 from pathlib import Path
 
-from pyglue import origin
-from pyglue.config import HiveConfig
+from pyglue.config import HiveConfig, origin
 
 _log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from pyglue.api.approvals import ApprovalState
 from pyglue.api.archive import BackupParams
 from pyglue.archive import Entry, Hidden, Kind, LeftOut, Writer, walk
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder
+from pyglue.files.directory import Folder
 from pyglue.git.history import packed_refs
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind

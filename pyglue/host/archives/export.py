@@ -17,13 +17,13 @@ from typing import BinaryIO, Final
 from pyglue import names
 from pyglue.api.archive import ExportParams
 from pyglue.archive import Hidden, Kind, Writer
-from pyglue.beneath import opened
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files.nofollow import opened
 from pyglue.git.history import pack_history
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.archives.transfers import Write
 from pyglue.host.core.audit import Audit
-from pyglue.manifest import decode
+from pyglue.manifest.record import decode
 from pyglue.paths import Layout
 from pyglue.store import agents, kept
 from pyglue.store.database import Reader, Store

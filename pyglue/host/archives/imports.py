@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from pyglue import beneath, names
+from pyglue import names
 from pyglue.api.archive import ImportParams, ImportResult
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.archive import Index, Kind, Limits, Places, unpack
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder
+from pyglue.files import nofollow
+from pyglue.files.directory import Folder
 from pyglue.git.history import HISTORY_LIMITS
 from pyglue.git.quarantine import import_pack
 from pyglue.git.repos import AppliedRepo
@@ -36,7 +37,7 @@ from pyglue.host.changes.proposals import Proposals
 from pyglue.host.core.name_conflicts import check_free
 from pyglue.host.core.operations import Operations
 from pyglue.host.core.registry import Registry
-from pyglue.manifest import MAX_BYTES
+from pyglue.manifest.record import MAX_BYTES
 from pyglue.store import operations as operation_rows
 from pyglue.store.database import Reader, Store, Tx
 
@@ -93,7 +94,7 @@ class Imports:
 
     def _sweep(self, wanted: set[str]) -> None:
         for parent in {directory.parent for directory in self.staged("x").all}:
-            for name in beneath.names(self.config.layout.state, parent):
+            for name in nofollow.names(self.config.layout.state, parent):
                 key = name.removeprefix(_PREFIX)
                 if key != name and key not in wanted:
                     self.kept_files.remove_tree(parent / name)
@@ -159,9 +160,9 @@ class Imports:
         state = self.config.layout.state
         for directory in DIRECTORIES:
             for place in self.kept_files.places(name, directory):
-                left = beneath.exists(state, place) and (
+                left = nofollow.exists(state, place) and (
                     directory is not KeptDirectory.PRIVATE
-                    or set(beneath.names(state, place)) - {"port"}
+                    or set(nofollow.names(state, place)) - {"port"}
                 )
                 if left:
                     raise HiveError(

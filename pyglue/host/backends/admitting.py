@@ -17,16 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pyglue import beneath, paths
-from pyglue.beneath import opened
-from pyglue.display import visible
+from pyglue import paths
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Owner
+from pyglue.files import nofollow
+from pyglue.files.directory import Owner
+from pyglue.files.nofollow import opened
 from pyglue.host.backends.inside import Inside
 from pyglue.names import is_name
 from pyglue.paths import Layout
 from pyglue.process import Child, run_sync
 from pyglue.sandbox import admit, hold
+from pyglue.text.display import visible
 
 Admitted = tuple[str, Owner | None, Owner | None, bool]
 """A mount by ``admit``: path inside, owner, owner shown, whether it is writable."""
@@ -83,7 +84,7 @@ class Admitting:
     def all(self, child: Child) -> None:
         """Make all agents' directories writable. Blocking."""
         layout = self.layout
-        self.admit(child, filter(is_name, beneath.names(layout.state, layout.agents)))
+        self.admit(child, filter(is_name, nofollow.names(layout.state, layout.agents)))
 
     def mount(self, child: Child, plan: Sequence[Admitted]) -> None:
         """Mount other users' files as an agent's own. Blocking.

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pyglue.api.journal import JournalUnit
+from pyglue.files.workspaces import Mount
 from pyglue.host.backends.logs import JournalSource
-from pyglue.redact import Redactor
-from pyglue.workspaces import Mount
+from pyglue.redaction.redactor import Redactor
 
 
 class ContainerEventKind(StrEnum):

@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.nix.hoststore import HostStore
 from pyglue.process import Completed, describe_exit, find_program, run
+from pyglue.text.display import visible
 
 PROGRAMS: Final = ("nixos-container", "systemctl", "machinectl", "nix-env")
 _QUICK_S: Final = 60.0

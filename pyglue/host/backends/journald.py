@@ -14,11 +14,11 @@ from typing import Any, Final, NamedTuple
 
 from pyglue import strict_json
 from pyglue.api.journal import LINES_MAX, JournalPage
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.logs import JournalSource, Lines
 from pyglue.process import Child, find_program
 from pyglue.strict_json import JsonError
+from pyglue.text.display import visible
 
 _FORMAT: Final = (
     *("--output=json", "--output-fields=MESSAGE", "--no-pager", "--quiet"),

@@ -38,7 +38,7 @@ from pyglue.host.backends.logs import JournalSource
 from pyglue.host.backends.owners import user_of
 from pyglue.host.backends.workspace_binds import WorkspaceBinds
 from pyglue.process import Child, LogFile, Rlimits, RunAs, describe_exit
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 from pyglue.sandbox import Support, python_runtime
 
 _TAIL: Final = 20

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from typing import Final, NamedTuple
 
 from pyglue.api.journal import JournalLine, JournalPage
-from pyglue.display import visible
+from pyglue.text.display import visible
 
 LINE_MAX: Final = 4096
 """Maximum characters of one line."""

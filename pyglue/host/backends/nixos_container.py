@@ -41,7 +41,7 @@ from pyglue.host.backends.track import Change, Phase, Track, UnitState
 from pyglue.host.backends.units import UnitWatch
 from pyglue.nix.build import Builder
 from pyglue.process import LogFile
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 
 _READY_S: Final = 20.0
 _KINDS: Final = {

@@ -12,7 +12,8 @@ from typing import Final
 
 from pyglue.config import HiveConfig, NixosConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder
+from pyglue.files.directory import Folder
+from pyglue.files.workspaces import Mount
 from pyglue.host.backends import addresses, dropin, nspawn_conf
 from pyglue.host.backends.base import AgentSpec
 from pyglue.host.backends.files import write_file
@@ -22,7 +23,6 @@ from pyglue.names import is_name
 from pyglue.nix.hoststore import check_path
 from pyglue.paths import INSIDE
 from pyglue.sandbox.sources import open_source
-from pyglue.workspaces import Mount
 
 PREFIX: Final = "h-"
 SYSTEMS_KEPT: Final = 3

@@ -10,7 +10,7 @@ from pyglue.host.backends.journald import Journald
 from pyglue.host.backends.logs import JournalSource
 from pyglue.host.backends.nixos_files import container_of, unit_of
 from pyglue.process import find_program, run_sync
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 
 _HARNESS_UNIT: Final = "hive-agent"
 _TAIL_S: Final = 10.0

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pyglue.beneath import opened
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files.nofollow import opened
 from pyglue.paths import INSIDE, Layout
 from pyglue.process import kill
 

@@ -11,10 +11,10 @@ a hive with one user for all agents) are given to a user of the range. An agent'
 import threading
 from typing import Final
 
-from pyglue.beneath import opened
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder, Owner
+from pyglue.files.directory import Folder, Owner
+from pyglue.files.nofollow import opened
 from pyglue.names import MANAGER, is_name
 
 

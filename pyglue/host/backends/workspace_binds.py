@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder, Owner
+from pyglue.files.directory import Folder, Owner
+from pyglue.files.workspaces import Mount
 from pyglue.host.backends.admitting import Admitted
 from pyglue.process import RunAs
 from pyglue.sandbox import Bind
-from pyglue.workspaces import Mount
 
 _ROOT: Final = Path("/")
 

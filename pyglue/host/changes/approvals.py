@@ -25,7 +25,6 @@ from pyglue.api.events import ApprovalChanged, Event
 from pyglue.api.manager import WithdrawParams
 from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
-from pyglue.display import listed
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
@@ -42,6 +41,7 @@ from pyglue.store import agents, drafts, kept
 from pyglue.store import approvals as rows
 from pyglue.store.approvals import ApprovalRow
 from pyglue.store.database import Store, Tx
+from pyglue.text.display import listed
 
 _CLOSING: Final = {
     ApprovalState.DENIED: TagKind.DENIED,

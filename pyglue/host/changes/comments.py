@@ -14,11 +14,11 @@ from pyglue.api.approvals import (
     LineComment,
     QuotedComment,
 )
-from pyglue.display import quoted, said, visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.lines import lines_of
 from pyglue.git.repos import AppliedRepo
 from pyglue.store.approvals import ApprovalRow
+from pyglue.text.display import quoted, said, visible
 
 _LINE_MAX: Final = 400
 """Maximum characters of a quoted line; comparisons of lines also stop there."""

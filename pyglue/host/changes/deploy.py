@@ -30,7 +30,7 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.turns import end_turn
 from pyglue.host.messages.notifications import NotificationKind, Notifications
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 from pyglue.names import MANAGER
 from pyglue.store import agents as agent_rows
 from pyglue.store import approvals as rows

@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pyglue import manifest_checks, manifest_schema
 from pyglue.config import HiveConfig
-from pyglue.display import listed, visible
 from pyglue.errors import HiveError
 from pyglue.git.export import export_tree
 from pyglue.git.repos import AppliedRepo
@@ -22,9 +20,11 @@ from pyglue.host.changes.systems import Held, Systems
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.workspaces import Workspaces
 from pyglue.host.policy.operator_limits import check_operator_limits
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest import proposal_checks, schema
+from pyglue.manifest.record import PinnedRecord
 from pyglue.names import MANAGER
 from pyglue.nix import Evaluator
+from pyglue.text.display import listed, visible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Evaluation:
         async with self._running, self.evaluator.tree() as tree:
             await asyncio.to_thread(export_tree, repo, commit, tree.directory)
             found = await tree.evaluate(commit=commit)
-            manifest = manifest_schema.validate(found.manifest)
+            manifest = schema.validate(found.manifest)
             self.check_limits(PinnedRecord(manifest, None))
             held = await self._system(tree.directory, manifest, name)
         options = found.nixos_options
@@ -88,7 +88,7 @@ class Evaluation:
         found = await self.evaluate(repo, commit, name)
         try:
             await asyncio.to_thread(
-                manifest_checks.check,
+                proposal_checks.check,
                 found.manifest,
                 evaluated_at=found.evaluated_at,
                 nixos_options=found.nixos_options,

@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyglue import manifest_checks
 from pyglue.api.approvals import ApprovalKind, ApprovalState, Effect, PolicyChange
 from pyglue.api.manager import ProposalResult
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.config import HiveConfig
-from pyglue.display import said
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
@@ -26,11 +24,13 @@ from pyglue.host.core.name_conflicts import check_free
 from pyglue.host.core.operations import Operations
 from pyglue.host.core.registry import Registry
 from pyglue.host.policy import diff as policy
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest import proposal_checks
+from pyglue.manifest.record import PinnedRecord
 from pyglue.store import agents, drafts, kept
 from pyglue.store import approvals as rows
 from pyglue.store.approvals import NewApproval
 from pyglue.store.database import Store, Tx
+from pyglue.text.display import said
 
 OPERATIONS = {
     ApprovalKind.SPAWN: OperationKind.SPAWN,
@@ -200,7 +200,7 @@ class Pinning:
 def _notes(found: Evaluated) -> tuple[str, ...]:
     """Return notes for proposer and operator; none of them refuses the proposal."""
     return (
-        *manifest_checks.notes(found.manifest),
+        *proposal_checks.notes(found.manifest),
         *(
             f"Printed by Nix, in the words of agent.nix or of a NixOS module: {said(x)}"
             for x in dict.fromkeys(found.said)

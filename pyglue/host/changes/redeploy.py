@@ -11,7 +11,7 @@ is built.
 import asyncio
 from dataclasses import dataclass, replace
 
-from pyglue import manifest_schema, names
+from pyglue import names
 from pyglue.api.approvals import ApprovalKind, ApprovalState
 from pyglue.api.manager import ProposalResult, RebuildResult
 from pyglue.api.operations import Operation
@@ -26,7 +26,8 @@ from pyglue.host.changes.proposals import Proposals
 from pyglue.host.changes.systems import Systems
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.registry import Registry
-from pyglue.manifest import PinnedRecord, canonical, decode
+from pyglue.manifest import schema
+from pyglue.manifest.record import PinnedRecord, canonical, decode
 from pyglue.store import approvals as rows
 from pyglue.store import kept as kept_rows
 from pyglue.store.database import Store
@@ -278,7 +279,7 @@ class Redeploy:
             HiveError: ``conflict`` with ``otherwise`` if the manifests differ.
         """
         approved = record.manifest
-        if canonical(manifest_schema.completed(approved)) != canonical(again.manifest):
+        if canonical(schema.completed(approved)) != canonical(again.manifest):
             self.evaluation.drop(again)
             raise HiveError(ErrorCode.CONFLICT, otherwise)
         return replace(again, manifest=approved)

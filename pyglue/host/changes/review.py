@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pyglue import calendar_times, strict_json
+from pyglue import strict_json
 from pyglue.api.approvals import (
     ApprovalDetail,
     ApprovalKind,
@@ -23,6 +23,7 @@ from pyglue.api.approvals import (
     QuotedComment,
 )
 from pyglue.api.diff import DiffLine
+from pyglue.clock import calendar_times
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.context import context
@@ -32,7 +33,7 @@ from pyglue.host.changes import comments
 from pyglue.host.core.secret_uses import SecretUses
 from pyglue.host.messages import schedules
 from pyglue.host.messages.webhooks import Webhooks
-from pyglue.manifest import decode
+from pyglue.manifest.record import decode
 from pyglue.store import approvals as rows
 from pyglue.store import earlier_approvals, systems
 from pyglue.store.approvals import ApprovalRow

@@ -16,13 +16,12 @@ from typing import Any, Final
 
 from pyglue.api.system import ClosureDiff
 from pyglue.config import HiveConfig, NixosConfig
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.export import export_tree
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.messages.notifications import NotificationKind, Notifications
 from pyglue.host.policy.system import SystemChange
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 from pyglue.nix.closure import diff_closures
 from pyglue.nix.flake import HiveFlake
 from pyglue.nix.hoststore import HostStore
@@ -32,6 +31,7 @@ from pyglue.nix.system import SystemEvaluator
 from pyglue.store import systems as rows
 from pyglue.store.database import Reader, Store, Tx
 from pyglue.store.systems import NewSystem, SystemRow
+from pyglue.text.display import visible
 
 _log = logging.getLogger(__name__)
 _DEPLOYED_KEPT: Final = 10

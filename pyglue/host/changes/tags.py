@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
-from pyglue.manifest import PinnedRecord, decode
+from pyglue.manifest.record import PinnedRecord, decode
 from pyglue.paths import Layout
 from pyglue.store.approvals import ApprovalRow
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from pyglue.manifest_schema import Schema
+from pyglue.manifest.schema import Schema
 from pyglue.nix.flake import nix_string
 
 _NONE: Final = b'description = "";'

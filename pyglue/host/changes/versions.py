@@ -16,7 +16,7 @@ from pyglue.git.repos import AppliedRepo
 from pyglue.host.agents.container_limits import defaults_of
 from pyglue.host.changes.review import holds, pretty
 from pyglue.host.policy import diff as policy
-from pyglue.manifest import decode
+from pyglue.manifest.record import decode
 from pyglue.store import approvals as rows
 from pyglue.store.approvals import ApprovalRow
 from pyglue.store.database import Store

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pyglue import wall_clock
 from pyglue.api.accounts import AccountsResult, AccountView, SetAccountParams
 from pyglue.api.relay import RateWindow
+from pyglue.clock import wall_clock
 from pyglue.config import Account, Credential, RelayConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.controls import Controls

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyglue import wall_clock
+from pyglue.clock import wall_clock
 from pyglue.errors import HiveError
 from pyglue.host.messages.broker import Broker
 from pyglue.limits import RESTARTS_S

@@ -13,8 +13,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pyglue import wall_clock
 from pyglue.api.questions import QuestionView
+from pyglue.clock import wall_clock
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.controls import Controls

@@ -15,10 +15,10 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pyglue import wall_clock
 from pyglue.api.agent import BEGIN_SESSION, COMPACT_SESSION, CONTROL, ControlParams
 from pyglue.api.common import NoParams
 from pyglue.api.control import Blocked, BlockReason, PauseParams
+from pyglue.clock import wall_clock
 from pyglue.config import OperatorLimits, RelayConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent
@@ -29,7 +29,7 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.turns import end_turn
 from pyglue.jsonrpc import Connection
-from pyglue.models import Catalogue
+from pyglue.models.catalogue import Catalogue
 from pyglue.store.control import Control
 
 _CALL_S: Final = 10.0

@@ -16,7 +16,6 @@ from typing import Final
 from pyglue.api.common import AgentState
 from pyglue.api.questions import QuestionView
 from pyglue.config import RelayConfig
-from pyglue.display import said, visible
 from pyglue.host.control.controls import Controls
 from pyglue.host.core.accounts import account_of
 from pyglue.host.core.agent import Agent
@@ -25,6 +24,7 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.questions import Questions
 from pyglue.names import SYSTEM
+from pyglue.text.display import said, visible
 
 CREDIT: Final = "credit"
 """The subject of a question about credit, in the hive's control row."""

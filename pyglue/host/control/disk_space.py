@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pyglue import diskspace
 from pyglue.config import DiskConfig
-from pyglue.diskspace import Ballast, Free
 from pyglue.errors import HiveError
+from pyglue.files import disk_space
+from pyglue.files.disk_space import Ballast, Free
 from pyglue.host.control.controls import Controls
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
@@ -40,7 +40,7 @@ class Disk:
 
     def __init__(self, state: Path, config: DiskConfig) -> None:
         self.state = state
-        size = diskspace.free(state).size
+        size = disk_space.free(state).size
         self.reserve = min(config.reserve_mib * _MIB, size // 10)
         self._ballast = Ballast(
             state / "ballast", min(config.ballast_mib * _MIB, size // 20)
@@ -49,7 +49,7 @@ class Disk:
 
     def prepare(self) -> None:
         """Make space for a start: free the previous hived's ballast if none is left."""
-        if diskspace.free(self.state).is_none:
+        if disk_space.free(self.state).is_none:
             self._ballast.give_up()
 
     def listen(self, wake: Callable[[], None]) -> None:
@@ -63,7 +63,7 @@ class Disk:
 
     def free(self) -> Free:
         """Return the free space."""
-        return diskspace.free(self.state)
+        return disk_space.free(self.state)
 
     def is_low(self, *, was: bool) -> bool:
         """Return whether agents must not write.

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pyglue import beneath
 from pyglue.config import Quotas
 from pyglue.errors import HiveError
-from pyglue.folder import Folder
+from pyglue.files import nofollow
+from pyglue.files.directory import Folder
 from pyglue.host.control.controls import Controls
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.registry import Registry
@@ -91,7 +91,7 @@ def measure(
     found = Footprint()
     for place in places:
         unread = found.unread
-        with suppress(HiveError, OSError), beneath.opened(top, place) as folder:
+        with suppress(HiveError, OSError), nofollow.opened(top, place) as folder:
             if folder is not None:
                 _walk(folder, found, quotas)
         if place in left:
@@ -197,7 +197,7 @@ class Footprints:
         layout = self.layout
         if name != MANAGER:
             return places(layout, name), frozenset()
-        homes = frozenset(beneath.names(layout.state, layout.agents))
+        homes = frozenset(nofollow.names(layout.state, layout.agents))
         others = homes - frozenset(agent.name for agent in self.registry.all())
         left = frozenset(place for other in others for place in places(layout, other))
         return places(layout, name, homes, others), left

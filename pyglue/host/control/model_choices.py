@@ -17,7 +17,7 @@ from pyglue.host.core.blocked import model_refused, said_of
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.policy.operator_limits import model_is_allowed
-from pyglue.models import Catalogue
+from pyglue.models.catalogue import Catalogue
 
 
 @dataclass(frozen=True, kw_only=True)

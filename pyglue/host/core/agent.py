@@ -10,17 +10,17 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyglue import exposures
 from pyglue.api.common import AgentState, Role
 from pyglue.api.messages import Message
+from pyglue.clock.wall_clock import Moment
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.base import AgentSpec
 from pyglue.host.core.token_bucket import TokenBucket
 from pyglue.jsonrpc import Connection
-from pyglue.manifest import PinnedRecord, memory_bytes
+from pyglue.manifest import exposed_secrets
+from pyglue.manifest.record import PinnedRecord, memory_bytes
 from pyglue.names import MANAGER
 from pyglue.store.control import Control
-from pyglue.wall_clock import Moment
 
 HIVE: Final = "hive"
 """The name of the control row that applies to all agents."""
@@ -170,7 +170,7 @@ def spec_of(name: str, record: PinnedRecord) -> AgentSpec:
         record=record.encode(),
         network=record.typed.network,
         egress=bool(record.typed.hosts) and not record.typed.network,
-        secrets="file" in exposures.of(record.typed).values(),
+        secrets="file" in exposed_secrets.of(record.typed).values(),
         memory_max=None if memory is None else memory_bytes(memory),
         cpu_quota=limits.cpu_quota,
         system=record.system,

@@ -7,9 +7,9 @@ own, nor carry a code or details that the operator's client would act on.
 from typing import TypeVar
 
 from pyglue.api.common import Method, Params, Result
-from pyglue.display import said
 from pyglue.errors import ErrorCode, HiveError, PeerError
 from pyglue.jsonrpc import Connection
+from pyglue.text.display import said
 
 P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=Result)

@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pyglue.diskspace import FULL, Reserve
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files.disk_space import FULL, Reserve
 from pyglue.host.core.audit_log import Head, mac_of, read_head, read_last
-from pyglue.manifest import canonical
+from pyglue.manifest.record import canonical
 
 MISMATCH: Final = "audit_mismatch"
 """Recorded when the log on disk is not the one that hived left behind."""

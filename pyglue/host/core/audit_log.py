@@ -23,7 +23,7 @@ from pyglue.api.audit import (
     AuditVerdict,
 )
 from pyglue.errors import HiveError
-from pyglue.manifest import canonical
+from pyglue.manifest.record import canonical
 from pyglue.strict_json import JsonError
 
 START: Final = "0" * 64

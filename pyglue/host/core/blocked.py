@@ -10,13 +10,13 @@ from typing import Final
 
 from pyglue.api.common import AgentState
 from pyglue.api.control import Blocked, BlockReason
+from pyglue.clock.wall_clock import Moment
 from pyglue.config import OperatorLimits, RelayConfig
 from pyglue.errors import ErrorCode
 from pyglue.host.core.accounts import account_of
 from pyglue.host.core.agent import Agent, Everyone
 from pyglue.host.policy.operator_limits import model_is_allowed
-from pyglue.models import KNOWN, Catalogue
-from pyglue.wall_clock import Moment
+from pyglue.models.catalogue import KNOWN, Catalogue
 
 _CODES: Final = {
     BlockReason.STOPPED: ErrorCode.AGENT_NOT_RUNNING,

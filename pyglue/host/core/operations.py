@@ -25,13 +25,13 @@ from pyglue.api.operations import (
     Operation,
     OperationKind,
 )
-from pyglue.display import visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.audit import Audit
 from pyglue.names import MANAGER, SYSTEM
 from pyglue.store import operations as rows
 from pyglue.store.database import Store, Tx
 from pyglue.store.failures import StoreError
+from pyglue.text.display import visible
 
 _log = logging.getLogger(__name__)
 _ERROR_MAX: Final = 2000

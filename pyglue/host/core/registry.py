@@ -11,7 +11,7 @@ from pyglue.api.common import Role
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent, Everyone
 from pyglue.host.core.blocked import held_back
-from pyglue.manifest import decode
+from pyglue.manifest.record import decode
 from pyglue.names import MANAGER, OPERATOR
 from pyglue.store.agents import AgentRow
 from pyglue.store.control import Control

@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from pyglue import exposures, injections
 from pyglue.api.egress import HeaderLine, InjectParams, InjectResult
 from pyglue.api.secrets import ExposedResult, ExposedSecret, SecretPlace, SecretUse
 from pyglue.config import HiveConfig
-from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.secrets import Secrets
-from pyglue.injections import Injection
-from pyglue.manifest_types import Manifest
+from pyglue.manifest import exposed_secrets, injected_secrets
+from pyglue.manifest.injected_secrets import Injection
+from pyglue.manifest.types import Manifest
 from pyglue.names import SYSTEM
 from pyglue.paths import INSIDE
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
+from pyglue.text.display import quoted
 
 _PLACES: Final = {
     "env": "In the environment of its programs, as {}",
@@ -71,7 +71,7 @@ class SecretUses:
     async def exposed_to(self, agent: Agent) -> ExposedResult:
         """Return the secrets that an agent may see; skip missing or invalid values."""
         found = []
-        for name, place in exposures.of(agent.policy().typed).items():
+        for name, place in exposed_secrets.of(agent.policy().typed).items():
             try:
                 value = await self._exposed(name)
             except HiveError:
@@ -87,38 +87,38 @@ class SecretUses:
         redactor = Redactor()
         for agent in self.registry.all():
             record = agent.applied or agent.record
-            for name in () if record is None else exposures.of(record.typed):
+            for name in () if record is None else exposed_secrets.of(record.typed):
                 with contextlib.suppress(HiveError):
                     redactor.learn(name, await self.secrets.value(name))
         return {form: b"*" * len(form) for form, _ in redactor.raw}
 
     async def _exposed(self, name: str) -> str:
-        if not exposures.allowed(self.config.limits.secrets, name):
+        if not exposed_secrets.allowed(self.config.limits.secrets, name):
             raise HiveError(
                 ErrorCode.OPERATOR_LIMIT,
                 f"The operator's limits do not let an agent see {name}.",
             )
         value = await self.secrets.value(name)
-        exposures.check_value(name, value)
+        exposed_secrets.check_value(name, value)
         return value
 
     def of(self, manifest: Manifest) -> Iterator[Injection]:
         """Yield the uses in force: none with a network, none beyond the limits."""
-        for one in () if manifest.network else injections.of(manifest):
-            if injections.allowed(self.config.limits.secrets, one):
+        for one in () if manifest.network else injected_secrets.of(manifest):
+            if injected_secrets.allowed(self.config.limits.secrets, one):
                 yield one
 
     async def views(self, manifest: Manifest) -> tuple[SecretUse, ...]:
         """Return an agent's secrets, with any problem that prevents their use."""
-        uses = list(injections.of(manifest))
-        exposed = exposures.of(manifest)
+        uses = list(injected_secrets.of(manifest))
+        exposed = exposed_secrets.of(manifest)
         return tuple(
             [
                 SecretUse(
                     name=name,
                     uses=(
                         *(
-                            f"Requests to {one.host}, {injections.shown(one.use)}"
+                            f"Requests to {one.host}, {injected_secrets.shown(one.use)}"
                             for one in uses
                             if one.secret == name
                         ),
@@ -156,7 +156,7 @@ class SecretUses:
         return HeaderLine(
             name=one.use.header.lower(),
             value=one.line(value),
-            hidden=injections.forms(value),
+            hidden=injected_secrets.forms(value),
         )
 
     def _note(self, agent: str, name: str, how: dict[str, str]) -> None:

@@ -24,7 +24,7 @@ from pyglue.api.secrets import (
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.audit import Audit
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 
 _NEW: Final = ".new"
 

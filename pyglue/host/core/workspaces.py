@@ -23,15 +23,15 @@ from pyglue.api.workspaces import (
     WorkspaceView,
 )
 from pyglue.config import HiveConfig
-from pyglue.display import listed, quoted
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder
+from pyglue.files.directory import Folder
+from pyglue.files.workspaces import Mount, check_path
 from pyglue.host.backends.files import write_file
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
-from pyglue.manifest_types import Manifest
+from pyglue.manifest.types import Manifest
 from pyglue.paths import INSIDE
-from pyglue.workspaces import Mount, check_path
+from pyglue.text.display import listed, quoted
 
 _ROOT: Final = Path("/")
 _MOST: Final = 256

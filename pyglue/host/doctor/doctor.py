@@ -4,11 +4,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyglue import diskspace
 from pyglue.api.common import AgentState
 from pyglue.api.control import Blocked
 from pyglue.api.doctor import Check, CheckState, DoctorResult
 from pyglue.errors import HiveError
+from pyglue.files import disk_space
 from pyglue.host.backends.base import Backend
 from pyglue.host.control.background_tasks import BackgroundTasks
 from pyglue.host.control.controls import Controls
@@ -106,7 +106,7 @@ class Doctor:
 
     def _disk(self) -> list[Check]:
         wrong = [_problem("disk", text) for text in self.space.warnings]
-        free = diskspace.free(Path(self.state_dir)).bytes
+        free = disk_space.free(Path(self.state_dir)).bytes
         text = f"{free // 2**20} MiB are free in the state directory."
         return wrong or [_ok("disk", text)]
 

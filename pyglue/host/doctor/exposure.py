@@ -14,9 +14,8 @@ from typing import Final
 
 import msgspec
 
-from pyglue import origin
 from pyglue.api.exposure import ExposureResult, Listener, ListenerKind
-from pyglue.config import HiveConfig
+from pyglue.config import HiveConfig, origin
 from pyglue.host.agents.ports import LOOPBACK, Ports
 from pyglue.host.backends.base import Backend
 from pyglue.host.core.agent import Agent, spec_of

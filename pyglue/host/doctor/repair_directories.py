@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pyglue import beneath
 from pyglue.api.operations import OperationKind
-from pyglue.beneath import opened
 from pyglue.errors import HiveError
+from pyglue.files import nofollow
+from pyglue.files.nofollow import opened
 from pyglue.git.repos import AppliedRepo
 from pyglue.host.agents.directories import Directories
 from pyglue.host.agents.kept_files import KeptFiles
@@ -186,7 +186,7 @@ class DirectoryRepair:
                     mend=_threaded(lambda it=path: self.kept_files.remove_tree(it)),  # type: ignore[misc]
                 )
         sockets = layout.runtime / "agents"
-        for name in beneath.names(layout.runtime, sockets):
+        for name in nofollow.names(layout.runtime, sockets):
             path = sockets / name
             if is_name(name) and name not in said.agents and name not in said.busy:
                 yield Finding(
@@ -197,10 +197,10 @@ class DirectoryRepair:
                 )
 
     def _is_folder(self, path: Path) -> bool:
-        return beneath.is_folder(self.layout.state, path)
+        return nofollow.is_folder(self.layout.state, path)
 
     def _names_in(self, directory: Path) -> tuple[str, ...]:
-        return beneath.names(self.layout.state, directory)
+        return nofollow.names(self.layout.state, directory)
 
     def _changed_at(self, path: Path) -> float:
         """Return the time of the last change; now, if it is gone."""

@@ -8,12 +8,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from pyglue import beneath
 from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import KeptPart, KeptResult, KeptView
+from pyglue.files import nofollow
 from pyglue.host.agents.kept_files import KeptDirectory, KeptFiles
 from pyglue.host.changes.review import pretty
-from pyglue.manifest import decode
+from pyglue.manifest.record import decode
 from pyglue.store import approvals, inboxes, kept
 from pyglue.store.database import Reader, Store
 from pyglue.store.kept import Kept as KeptRow
@@ -70,9 +70,9 @@ class Kept:
         state = self.kept_files.layout.state
         return tuple(
             KeptPart(
-                what=_WORDS[room], path=str(place), bytes=beneath.size(state, place)
+                what=_WORDS[room], path=str(place), bytes=nofollow.size(state, place)
             )
             for room in KeptDirectory
             for place in self.kept_files.places(name, room)
-            if beneath.exists(state, place)
+            if nofollow.exists(state, place)
         )

@@ -17,8 +17,8 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from pyglue import strict_json
-from pyglue.display import cited, visible
 from pyglue.errors import HiveError
+from pyglue.text.display import cited, visible
 
 SHOWN_MAX: Final = 16 * 1024
 """Characters of a payload that an agent is shown."""

@@ -14,7 +14,6 @@ from typing import Final
 from pyglue.api.messages import Message, MessageKind, RecvParams, RecvResult
 from pyglue.api.turns import STEERED_AT_ONCE, SteerResult, TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits
-from pyglue.display import cited, said
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent, Holder, Parked
 from pyglue.host.core.registry import Registry
@@ -26,6 +25,7 @@ from pyglue.store import messages as rows
 from pyglue.store.database import Store, Tx
 from pyglue.store.leases import DeadLetter, Failure
 from pyglue.store.messages import NewMessage
+from pyglue.text.display import cited, said
 
 _LONG_WAIT_S: Final = 60.0
 _EMPTY_WAITS: Final = 2

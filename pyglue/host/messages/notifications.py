@@ -19,13 +19,13 @@ from typing import Any, Final
 
 from pyglue.api.common import AgentState
 from pyglue.api.events import AgentStateChanged, Event, Notice, ServerDown
-from pyglue.display import said, visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.audit import Audit
 from pyglue.host.messages.broker import Broker
 from pyglue.names import MANAGER, SYSTEM
 from pyglue.store import events as rows
 from pyglue.store.database import Store
+from pyglue.text.display import said, visible
 
 _WHILE_S: Final = 600.0
 _FEW: Final = 10

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pyglue import wall_clock
 from pyglue.api.common import Role
 from pyglue.api.questions import (
     AnswerParams,
@@ -23,6 +22,7 @@ from pyglue.api.questions import (
     QuestionEnd,
     QuestionView,
 )
+from pyglue.clock import wall_clock
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from pyglue import wall_clock
 from pyglue.api.agent import CancelReminderParams, RemindParams, RemindResult
 from pyglue.api.messages import MessageKind
+from pyglue.clock import wall_clock
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.registry import Registry

@@ -19,17 +19,17 @@ from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Final
 
-from pyglue import calendar_times, wall_clock
 from pyglue.api.messages import MessageKind
 from pyglue.api.wakeups import ScheduleView
-from pyglue.calendar_times import Calendar
+from pyglue.clock import calendar_times, wall_clock
+from pyglue.clock.calendar_times import Calendar
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.broker import Broker
-from pyglue.manifest import PinnedRecord
-from pyglue.manifest_types import Manifest
+from pyglue.manifest.record import PinnedRecord
+from pyglue.manifest.types import Manifest
 from pyglue.names import SYSTEM
 from pyglue.store import messages
 from pyglue.store import schedules as rows

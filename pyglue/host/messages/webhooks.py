@@ -23,7 +23,6 @@ from pyglue.api.wakeups import (
     WebhookView,
 )
 from pyglue.config import HiveConfig
-from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.secrets import Secrets
@@ -31,11 +30,12 @@ from pyglue.host.core.token_bucket import TokenBucket
 from pyglue.host.messages import forges
 from pyglue.host.messages.broker import Broker
 from pyglue.limits import WEBHOOK
-from pyglue.manifest_types import Manifest, Webhook
+from pyglue.manifest.types import Manifest, Webhook
 from pyglue.names import SYSTEM
 from pyglue.store import webhooks as rows
 from pyglue.store.database import Tx
 from pyglue.store.messages import NewMessage
+from pyglue.text.display import quoted
 
 _log = logging.getLogger(__name__)
 _EVERY: Final = "*"

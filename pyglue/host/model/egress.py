@@ -32,7 +32,7 @@ from pyglue.host.core.agent import Agent
 from pyglue.host.core.secret_uses import SecretUses
 from pyglue.host.model.hub import Daemon, Hub
 from pyglue.jsonrpc import Handlers
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 from pyglue.store import quotas
 from pyglue.store.database import Tx
 from pyglue.store.quotas import Quota

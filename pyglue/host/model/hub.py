@@ -23,8 +23,8 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.jsonrpc import Connection, Handlers, Server, serve
 from pyglue.limits import RELAY_RPC
-from pyglue.manifest import PinnedRecord
-from pyglue.redact import Redactor
+from pyglue.manifest.record import PinnedRecord
+from pyglue.redaction.redactor import Redactor
 from pyglue.store.database import Store
 
 _MODE: Final = 0o660

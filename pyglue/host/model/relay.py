@@ -12,7 +12,6 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from pyglue import wall_clock
 from pyglue.api.common import Done, Role
 from pyglue.api.relay import (
     ATTACH,
@@ -27,6 +26,7 @@ from pyglue.api.relay import (
     ReserveResult,
     SettleParams,
 )
+from pyglue.clock import wall_clock
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.accounts import account_of
 from pyglue.host.core.agent import Agent
@@ -34,7 +34,7 @@ from pyglue.host.core.day_limits import Limit, Limits, limits_of, start_of_day
 from pyglue.host.model.hub import Daemon, Hub
 from pyglue.host.policy.operator_limits import allowed_models
 from pyglue.jsonrpc import Handlers
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 from pyglue.store import usage, windows
 from pyglue.store.database import Tx
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from pyglue.api.approvals import Effect, PolicyChange
 from pyglue.bash_policy import review
-from pyglue.display import quoted
-from pyglue.manifest_schema import option_path
+from pyglue.text.display import quoted
+from pyglue.text.option_path import option_path
 
 _OPTION: Final = option_path(("bash", "allow"))
 

@@ -11,15 +11,16 @@ from typing import Any, Final
 
 import msgspec
 
-from pyglue import models
 from pyglue.api.approvals import Danger, Effect, PolicyChange
-from pyglue.display import listed, visible
 from pyglue.host.policy.bash import pattern_changes
 from pyglue.host.policy.kinds import compare
 from pyglue.host.policy.system import SystemChange, compare_systems, unexplained
 from pyglue.host.policy.words import Difference, Fallback, Resolve, danger_of, value_at
-from pyglue.manifest import canonical
-from pyglue.manifest_schema import ROOT, Option, Schema, option_path
+from pyglue.manifest.record import canonical
+from pyglue.manifest.schema import Option, Schema
+from pyglue.models import catalogue
+from pyglue.text.display import listed, visible
+from pyglue.text.option_path import ROOT, option_path
 
 _ORDER: Final = tuple(Effect)
 _DANGERS: Final = tuple(Danger)
@@ -32,7 +33,7 @@ def diff_policy(
     nixos_after: Sequence[str],
     *,
     schema: Schema | None = None,
-    resolve: Resolve = models.KNOWN.resolve,
+    resolve: Resolve = catalogue.KNOWN.resolve,
     system: SystemChange | None = None,
     defaults: Mapping[tuple[str, ...], Any] | None = None,
     limits_hold: bool = True,

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from pyglue.api.approvals import Effect, PolicyChange
-from pyglue.display import quoted
 from pyglue.errors import HiveError
 from pyglue.host.policy.env import power
 from pyglue.host.policy.lists import compare_lists
@@ -21,8 +20,9 @@ from pyglue.host.policy.words import (
     exactly,
     value_at,
 )
-from pyglue.manifest import canonical, memory_bytes
-from pyglue.manifest_schema import option_path
+from pyglue.manifest.record import canonical, memory_bytes
+from pyglue.text.display import quoted
+from pyglue.text.option_path import option_path
 
 _SHOWN_MAX: Final = 60
 _NO_LIMIT: Final = "no limit"

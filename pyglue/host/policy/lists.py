@@ -8,8 +8,8 @@ one item that stands for every one.
 from collections.abc import Iterable, Iterator
 
 from pyglue.api.approvals import Effect, PolicyChange
-from pyglue.display import listed, quoted
 from pyglue.host.policy.words import Difference
+from pyglue.text.display import listed, quoted
 
 
 def compare_lists(one: Difference) -> Iterator[PolicyChange]:

@@ -11,15 +11,17 @@ refusing it (memory, CPU, budgets) are in ``agents.container_limits`` and
 from collections.abc import Iterator, Mapping
 from datetime import UTC
 
-from pyglue import calendar_times, exposures, hosts, injections
+from pyglue.clock import calendar_times
 from pyglue.config import OperatorLimits
-from pyglue.display import listed, quoted
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.policy.env import redirects
 from pyglue.host.policy.words import Resolve, capitalised
-from pyglue.manifest import memory_bytes
-from pyglue.manifest_types import Manifest
-from pyglue.models import KNOWN, Catalogue
+from pyglue.manifest import exposed_secrets, injected_secrets
+from pyglue.manifest.record import memory_bytes
+from pyglue.manifest.types import Manifest
+from pyglue.models.catalogue import KNOWN, Catalogue
+from pyglue.net import hosts
+from pyglue.text.display import listed, quoted
 
 
 def check_operator_limits(
@@ -216,7 +218,7 @@ def _schedule_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]
         try:
             least_s = calendar_times.parse(one.at, UTC).least_s
         except HiveError:
-            continue  # said by manifest_checks
+            continue  # said by proposal_checks
         if least_s < limits.schedule_minutes * 60:
             yield (
                 f"The schedule {quoted(name)} ({quoted(one.at)}) has times {least_s} s "
@@ -232,15 +234,15 @@ def _webhook_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
 def _secrets_limit(manifest: Manifest, limits: OperatorLimits) -> Iterator[str]:
     if limits.secrets is None:
         return
-    for one in injections.of(manifest):
-        if not injections.allowed(limits.secrets, one):
+    for one in injected_secrets.of(manifest):
+        if not injected_secrets.allowed(limits.secrets, one):
             names = listed(map(quoted, limits.secrets.get(one.secret, ()))) or "none"
             yield (
                 f"Requests to {one.host} may not carry {one.secret}; hosts that may "
                 f"be sent it: {names}."
             )
-    for name in exposures.of(manifest):
-        if not exposures.allowed(limits.secrets, name):
+    for name in exposed_secrets.of(manifest):
+        if not exposed_secrets.allowed(limits.secrets, name):
             yield (
                 f"{name} may not be exposed to an agent: the operator's limits must "
                 f'let it go anywhere ({name} = [ "*" ]).'

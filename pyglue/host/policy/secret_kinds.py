@@ -5,13 +5,14 @@ The kinds ``inject`` and ``expose`` of the policy diff, called by ``kinds``.
 
 from collections.abc import Iterator
 
-from pyglue import injections, strict_json
+from pyglue import strict_json
 from pyglue.api.approvals import Effect, PolicyChange
-from pyglue.display import quoted, visible
 from pyglue.host.policy.words import Difference
-from pyglue.manifest_types import Inject
+from pyglue.manifest import injected_secrets
+from pyglue.manifest.types import Inject
 from pyglue.paths import INSIDE
 from pyglue.strict_json import JsonError
+from pyglue.text.display import quoted, visible
 
 
 def inject(one: Difference) -> Iterator[PolicyChange]:
@@ -59,11 +60,11 @@ def _uses(value: object) -> list[tuple[str, str]] | None:
         uses = strict_json.convert(value or [], list[Inject])
     except JsonError:
         return None
-    found = [(injections.host_of(use.host), use) for use in uses]
+    found = [(injected_secrets.host_of(use.host), use) for use in uses]
     return [
         (
             quoted(use.host) if host is None else visible(str(host)),
-            injections.shown(use),
+            injected_secrets.shown(use),
         )
         for host, use in found
     ]

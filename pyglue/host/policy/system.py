@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyglue.api.approvals import Effect, PolicyChange
-from pyglue.display import listed, visible
-from pyglue.manifest import canonical
-from pyglue.manifest_schema import ROOT
+from pyglue.manifest.record import canonical
+from pyglue.text.display import listed, visible
+from pyglue.text.option_path import ROOT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from pyglue.api.approvals import Danger, Effect, PolicyChange
-from pyglue.display import COMMAND_LENGTH, command_line, quoted, visible
-from pyglue.manifest import canonical
-from pyglue.manifest_schema import Option, option_path
+from pyglue.manifest.record import canonical
+from pyglue.manifest.schema import Option
+from pyglue.text.display import COMMAND_LENGTH, command_line, quoted, visible
+from pyglue.text.option_path import option_path
 
 _QUOTES: Final = frozenset("“”")
 

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from pyglue import origin, push_endpoints, strict_json
+from pyglue import strict_json
 from pyglue.api.notify import PushOutcome, SendPush, SentPush
 from pyglue.api.push import (
     BrowserView,
@@ -24,12 +24,13 @@ from pyglue.api.push import (
     PushRemoveParams,
     PushSubscribeParams,
 )
-from pyglue.config import HiveConfig
-from pyglue.display import visible
+from pyglue.config import HiveConfig, origin
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.files import write_file
 from pyglue.host.core.audit import Audit
 from pyglue.host.push.seal import Receiver, Sealer, decoded, encoded, seal
+from pyglue.net import push_endpoints
+from pyglue.text.display import visible
 
 MOST: Final = 20
 _BROWSER_MAX: Final = 200

@@ -16,7 +16,7 @@ from pyglue.host.core.store_age import read_lines
 from pyglue.host.policy.diff import diff_policy
 from pyglue.host.rebuild.repositories import LOST, Repository, Tagged, read_all
 from pyglue.host.rebuild.told import Agent, Mark, Proposal, Told, fold
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 from pyglue.paths import Layout
 
 UNDECIDED: Final = (

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyglue import beneath
 from pyglue.api.approvals import ApprovalState
 from pyglue.errors import HiveError
+from pyglue.files import nofollow
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
-from pyglue.manifest import PinnedRecord, decode
+from pyglue.manifest.record import PinnedRecord, decode
 from pyglue.names import is_name
 from pyglue.paths import Layout
 
@@ -55,7 +55,7 @@ def read_all(layout: Layout) -> Mapping[str, Repository]:
         name = path.name.removesuffix(".git")
         if is_name(name) and (path / "HEAD").is_file():
             one = found[name] = _read(name, AppliedRepo(path))
-            one.has_files = beneath.is_folder(layout.agents, layout.agents / name)
+            one.has_files = nofollow.is_folder(layout.agents, layout.agents / name)
     return found
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
-from pyglue import file_names
 from pyglue.api.files import (
     LISTED_MAX,
     READ_MAX,
@@ -24,8 +23,9 @@ from pyglue.api.files import (
     FilesResult,
 )
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.folder import Folder
+from pyglue.files.directory import Folder
 from pyglue.paths import Layout
+from pyglue.text import file_names
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.registry import Registry
 from pyglue.jsonrpc import Connection
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 
 VIEWERS_MAX: Final = 64
 """Maximum number of viewers, of all agents."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from pyglue import origin, strict_json, wall_clock
+from pyglue import strict_json
 from pyglue.api.common import NoParams
 from pyglue.api.events import Event
 from pyglue.api.notify import (
@@ -30,7 +30,8 @@ from pyglue.api.notify import (
 )
 from pyglue.api.push import Note, NotificationsResult
 from pyglue.api.telemetry import HIVE
-from pyglue.config import HiveConfig
+from pyglue.clock import wall_clock
+from pyglue.config import HiveConfig, origin
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.watch.notification_rules import quiet_until, worth_of
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from pyglue.json_depth import is_deep
+from pyglue.strict_json.depth import is_deep
 
 _CONTROLS: Final = bytes(range(0x20))
 

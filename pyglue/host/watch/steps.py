@@ -18,13 +18,13 @@ from pyglue.api.events import AgentChange, AgentChanged
 from pyglue.api.overview import Step
 from pyglue.api.turn_events import ToolCall, ToolDone, TurnEventKind
 from pyglue.api.turns import TurnEventParams
-from pyglue.display import said
 from pyglue.errors import HiveError
 from pyglue.host.core.agent import Agent
 from pyglue.host.messages.broker import Broker
 from pyglue.host.messages.notifications import NotificationKind, Notifications
 from pyglue.names import MANAGER, OPERATOR
 from pyglue.store.database import Store
+from pyglue.text.display import said
 from pyglue.tools import HIVE
 from pyglue.tools.words import CALL_ID_MAX, EVENT_MAX, doing, server_of, words
 

@@ -20,11 +20,11 @@ from pyglue.api.events import Event, MessageSent, TurnEnded, TurnEvent
 from pyglue.api.telemetry import HEADLINES, HIVE, StatsParams, StatsResult
 from pyglue.api.turn_events import ToolName, TurnEventKind
 from pyglue.api.turns import TurnOutcome
-from pyglue.beneath import opened
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files.nofollow import opened
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.registry import Registry
-from pyglue.models import KNOWN, Catalogue
+from pyglue.models.catalogue import KNOWN, Catalogue
 from pyglue.names import MANAGER, OPERATOR, SYSTEM
 from pyglue.paths import Layout
 from pyglue.store import agents, stats

@@ -34,7 +34,6 @@ from pyglue.api.terminal import (
     TerminalStartParams,
 )
 from pyglue.config import HiveConfig
-from pyglue.display import said
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.base import Backend
 from pyglue.host.core.agent import Agent
@@ -43,7 +42,8 @@ from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
 from pyglue.jsonrpc import Connection
 from pyglue.names import SYSTEM
-from pyglue.redact import Redactor, Stream
+from pyglue.redaction.redactor import Redactor, Stream
+from pyglue.text.display import said
 
 _KEPT: Final = 256 * 1024
 _UNSEEN_MAX: Final = 8 * CHUNK

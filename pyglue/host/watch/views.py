@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from pyglue import __version__, calendar_times
+from pyglue import __version__
 from pyglue.api.approvals import ApprovalSummary
 from pyglue.api.common import NoParams
 from pyglue.api.manager import AgentParams
@@ -19,6 +19,7 @@ from pyglue.api.overview import (
 from pyglue.api.secrets import SecretUse
 from pyglue.api.telemetry import MetricsResult, ProcessUsage, Total
 from pyglue.api.wakeups import WebhookView
+from pyglue.clock import calendar_times
 from pyglue.config import Credential, HiveConfig
 from pyglue.git.export import read_file
 from pyglue.git.repos import AppliedRepo
@@ -45,13 +46,12 @@ from pyglue.host.model.relay import RelayHub
 from pyglue.host.watch.spending import Recent, Spending
 from pyglue.host.watch.steps import Steps
 from pyglue.names import OPERATOR
-from pyglue.process.usage import usage_of
+from pyglue.program.usage import usage_of
 from pyglue.store import agents, approvals, inboxes, messages, questions, stats, usage
 from pyglue.store.agents import TurnSummary
 from pyglue.store.database import Reader, Store
 
 _LOG_LINES = 200
-
 
 _PAYS: Final = {
     Credential.API_KEY: "",

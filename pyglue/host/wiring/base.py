@@ -27,7 +27,7 @@ from pyglue.host.core.warnings import Warnings
 from pyglue.host.core.workspaces import Workspaces
 from pyglue.nix import Evaluator
 from pyglue.paths import Layout
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 from pyglue.store import database, leases, sequences
 from pyglue.store.database import Store, open_store
 

@@ -4,8 +4,8 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pyglue import calendar_times
 from pyglue.api.events import NotificationsChanged
+from pyglue.clock import calendar_times
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.agents.ports import Ports
 from pyglue.host.api.services import Services

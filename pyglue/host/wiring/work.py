@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from pyglue import __version__, calendar_times
+from pyglue import __version__
+from pyglue.clock import calendar_times
 from pyglue.host.agents.lifecycle import Lifecycle
 from pyglue.host.agents.sockets import AgentSockets
 from pyglue.host.agents.specs import Specs

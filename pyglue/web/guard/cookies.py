@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 from flask import Request, Response, g, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from pyglue import origin
-from pyglue.config import WebConfig
+from pyglue.config import WebConfig, origin
 from pyglue.web.rpc import web
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_.=+/-]{16,256}")

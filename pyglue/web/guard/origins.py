@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from pyglue import origin
 from pyglue.api.common import NoParams
 from pyglue.api.operator import WEB_ORIGIN
-from pyglue.config import WebConfig
+from pyglue.config import WebConfig, origin
 from pyglue.jsonrpc import SyncClient
 from pyglue.web.live.hub import CLIENT
 

@@ -20,11 +20,10 @@ import socket
 import threading
 from typing import Final
 
-from pyglue import origin
 from pyglue.api.common import PROTOCOL, HelloParams
 from pyglue.api.operator import AGENT_PORTS
 from pyglue.api.telemetry import AgentPort, AgentPortsParams, PortConflict
-from pyglue.config import HiveConfig, WebConfig
+from pyglue.config import HiveConfig, WebConfig, origin
 from pyglue.errors import HiveError
 from pyglue.jsonrpc import Connection, connect
 from pyglue.names import is_name

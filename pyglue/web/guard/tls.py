@@ -5,8 +5,7 @@
 
 import ssl
 
-from pyglue import origin
-from pyglue.config import WebConfig
+from pyglue.config import WebConfig, origin
 from pyglue.errors import ErrorCode, HiveError
 
 

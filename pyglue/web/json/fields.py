@@ -14,10 +14,10 @@ import msgspec
 from msgspec import NODEFAULT, Meta
 from werkzeug.datastructures import MultiDict
 
-from pyglue import names, shape_words, strict_json
+from pyglue import names, strict_json
 from pyglue.api.common import AgentName, Params
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.strict_json import Fault, JsonError
+from pyglue.strict_json import Fault, JsonError, decoder_errors
 
 T = TypeVar("T")
 
@@ -117,10 +117,10 @@ def converted(
 
 
 def _sentence(said: str, values: Mapping[str, Any]) -> str:
-    wrong = shape_words.read(said)
+    wrong = decoder_errors.read(said)
     if wrong is None:
         return f"Invalid request: {said}."
-    if wrong.what == shape_words.UNKNOWN:
+    if wrong.what == decoder_errors.UNKNOWN:
         return f"Unknown field {wrong.where[:_SHOWN]!r}."
     value = values.get(wrong.where.partition("[")[0])
     if not isinstance(value, str):

@@ -14,7 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pyglue.api.common import NoParams
 from pyglue.api.operator import METRICS
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.process.usage import usage_of
+from pyglue.program.usage import usage_of
 from pyglue.web.json.prometheus import HiveCollector
 from pyglue.web.rpc import HiveLink, web
 

@@ -6,7 +6,7 @@ from flask import Blueprint, render_template, request
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from pyglue import hosts, names
+from pyglue import names
 from pyglue.api.common import NoParams
 from pyglue.api.inbox import MessagesParams
 from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
@@ -14,8 +14,9 @@ from pyglue.api.operator import AGENT, MESSAGES, QUESTIONS, SPAWN
 from pyglue.api.overview import AgentDetail, AgentView
 from pyglue.api.questions import QuestionView
 from pyglue.bash_policy import review, suggest
-from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.net import hosts
+from pyglue.text.display import quoted
 from pyglue.web.pages.command import completions
 from pyglue.web.pages.common import Part, done, field, log_units, needed, part, status
 from pyglue.web.pages.highlight import Budget, coloured

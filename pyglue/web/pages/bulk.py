@@ -18,8 +18,8 @@ from pyglue.api.inbox import OperatorSendParams
 from pyglue.api.manager import REBUILD, RESTART, START, STOP, AgentParams
 from pyglue.api.messages import BODY_LIMIT
 from pyglue.api.operator import OPERATOR_SEND
-from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.text.display import quoted
 from pyglue.web.errors import wants_json
 from pyglue.web.pages import needs
 from pyglue.web.pages.command import COMMANDS

@@ -13,7 +13,7 @@ from typing import Final
 from markupsafe import Markup
 
 from pyglue.api.diff import DiffLine, FileDiff, FileStatus, Hunk, LineKind
-from pyglue.display import named
+from pyglue.text.display import named
 from pyglue.web.pages.gaps import Gap, gaps, line_count
 from pyglue.web.pages.highlight import (
     LINE_SHOWN,

@@ -31,9 +31,9 @@ from pyglue.api.operator import (
     OPERATOR_SEND,
     THREAD,
 )
-from pyglue.display import cited, visible
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.names import EVERYONE, MANAGER, OPERATOR
+from pyglue.text.display import cited, visible
 from pyglue.web.pages import diff as diffview
 from pyglue.web.pages.common import done, needed, part
 from pyglue.web.rpc import hive

@@ -12,10 +12,11 @@ from urllib.parse import quote
 from flask import Blueprint, Response, render_template, request, stream_with_context
 from markupsafe import Markup
 
-from pyglue import file_names, names
+from pyglue import names
 from pyglue.api.files import FileChunk, FileKind, FileParams, FilesParams, FilesResult
 from pyglue.api.operator import FILE, FILES
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.text import file_names
 from pyglue.web.pages.common import status
 from pyglue.web.pages.highlight import plain
 from pyglue.web.pages.markdown import WHOLE, markdown

@@ -10,8 +10,8 @@ from markupsafe import Markup, escape
 
 from pyglue import strict_json
 from pyglue.api.approvals import ApprovalState
-from pyglue.display import named
 from pyglue.strict_json import JsonError
+from pyglue.text.display import named
 
 _STEPS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 _NOW_S: Final = 5

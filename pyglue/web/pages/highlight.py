@@ -23,7 +23,7 @@ from pygments.lexers.python import PythonLexer
 from pygments.lexers.shell import BashLexer
 from pygments.token import Token
 
-from pyglue.display import HIDDEN_IN_TEXT, name_of
+from pyglue.text.display import HIDDEN_IN_TEXT, name_of
 from pyglue.web.pages.word_diff import Span
 
 LINE_SHOWN: Final = 2000

@@ -18,7 +18,7 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
-from pyglue.display import named
+from pyglue.text.display import named
 from pyglue.web.pages.text import cut
 
 WHOLE: Final = 10_000

@@ -9,7 +9,7 @@ much it cut.
 
 from markupsafe import Markup
 
-from pyglue.display import named
+from pyglue.text.display import named
 
 
 def finalize(value: object) -> object:

@@ -11,7 +11,7 @@ from checks.kits.nix.evaluator import agent
 from pyglue.cli.commands import manifest
 from pyglue.config import HiveConfig, dump
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.model_config import ModelConfig
+from pyglue.models.configured import ModelConfig
 from pyglue.paths import share
 
 

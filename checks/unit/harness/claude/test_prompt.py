@@ -24,8 +24,8 @@ from pyglue.harness.claude.said import (
     ToolUseBlock,
     UserMessage,
 )
-from pyglue.invisible import HIDDEN
 from pyglue.limits import AGENT_RPC
+from pyglue.text.invisible import HIDDEN
 
 
 def mail(body: str, **changes: Any) -> Message:

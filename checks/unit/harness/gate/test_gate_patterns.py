@@ -6,7 +6,7 @@ import pytest
 
 from pyglue.bash_policy import suggest
 from pyglue.harness.gate.gate import Gate
-from pyglue.manifest_schema import Schema
+from pyglue.manifest.schema import Schema
 
 
 def gate(*patterns: str) -> Gate:

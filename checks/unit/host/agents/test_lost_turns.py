@@ -24,7 +24,7 @@ from pyglue.host.core.agent import Agent
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.wiring.sockets import agent_session
 from pyglue.jsonrpc import Connection, Handlers, connect
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 from pyglue.store import messages
 
 

@@ -19,7 +19,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.api.sessions import Sessions
 from pyglue.host.core.audit import Audit
 from pyglue.jsonrpc import Connection
-from pyglue.manifest import canonical
+from pyglue.manifest.record import canonical
 from pyglue.store import logins
 from pyglue.store.database import Store, open_store
 from pyglue.store.logins import LoginKind

@@ -14,6 +14,7 @@ import pytest
 from checks.kits.manifests import MANIFEST
 from pyglue.config import HiveConfig, Ids, NixosConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files.workspaces import Mount
 from pyglue.host.agents.directories import Directories
 from pyglue.host.backends import dropin, nspawn_conf
 from pyglue.host.backends.addresses import allocate, check_ranges
@@ -21,9 +22,8 @@ from pyglue.host.backends.base import AgentSpec
 from pyglue.host.backends.nixos_files import ContainerFiles, HostPlaces
 from pyglue.host.backends.nspawn_conf import Found, Pair
 from pyglue.host.backends.ownership import Ownership, Seen
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 from pyglue.paths import Layout
-from pyglue.workspaces import Mount
 
 SYSTEM = "/nix/store/00000000000000000000000000000000-nixos-system"
 DRV = f"{SYSTEM}.drv"

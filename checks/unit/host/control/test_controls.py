@@ -15,17 +15,17 @@ from pyglue.api.control import PauseParams
 from pyglue.api.messages import RecvParams
 from pyglue.api.questions import AnswerParams
 from pyglue.api.relay import ReserveParams, SettleParams
+from pyglue.clock.wall_clock import moment
 from pyglue.config import HiveConfig, OperatorLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import HIVE, Holder
 from pyglue.host.core.day_limits import Limit, limits_of, start_of_day
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 from pyglue.store import messages, questions, usage
 from pyglue.store.control import Control
 from pyglue.store.messages import NewMessage
-from pyglue.wall_clock import moment
 
 NOW = RecvParams(max=32)
 

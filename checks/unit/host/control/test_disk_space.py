@@ -12,8 +12,8 @@ from checks.kits.store.disk import MIB, fill, free, small_disk
 from pyglue.api.audit import AuditExportParams
 from pyglue.api.inbox import InboxFilter
 from pyglue.config import DiskConfig
-from pyglue.diskspace import Ballast, Reserve
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files.disk_space import Ballast, Reserve
 from pyglue.host.control.disk_space import Disk, Space
 from pyglue.host.core import audit_log
 from pyglue.host.core.audit import Audit

@@ -8,8 +8,8 @@ import pytest
 
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.processes import open_below
-from pyglue import beneath
 from pyglue.config import Quotas
+from pyglue.files import nofollow
 from pyglue.host.control.footprint import Footprint, Footprints, measure
 from pyglue.names import MANAGER, OPERATOR
 from pyglue.paths import Layout
@@ -94,7 +94,7 @@ def test_what_is_nested_without_end_is_not_followed_without_end(room: Path) -> N
     assert found.unread == 1
     assert "cannot be measured" in (found.problem("bob", Quotas()) or "")
     assert found.problem("bob", FREE) is None
-    beneath.remove(room, room / "state")
+    nofollow.remove(room, room / "state")
 
 
 # --- holding ------------------------------------------------------------------------

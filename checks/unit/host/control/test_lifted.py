@@ -14,6 +14,7 @@ from pyglue.api.common import AgentState
 from pyglue.api.control import Blocked, BlockReason, PauseParams, SetModelParams
 from pyglue.api.questions import QuestionEnd
 from pyglue.api.relay import ReserveParams
+from pyglue.clock.wall_clock import Moment, moment
 from pyglue.config import DiskConfig, HiveConfig, OperatorLimits, Quotas, RelayConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.controls import Controls
@@ -24,11 +25,10 @@ from pyglue.host.control.resuming import Resuming
 from pyglue.host.core.agent import Agent, Holder
 from pyglue.host.core.blocked import blocked
 from pyglue.host.core.day_limits import Limit
-from pyglue.manifest import PinnedRecord
-from pyglue.models import KNOWN
+from pyglue.manifest.record import PinnedRecord
+from pyglue.models.catalogue import KNOWN
 from pyglue.names import OPERATOR
 from pyglue.store import questions, usage
-from pyglue.wall_clock import Moment, moment
 
 NO_LIMITS = OperatorLimits()
 

@@ -16,7 +16,7 @@ from pyglue.host.control.model_choices import ModelChoices
 from pyglue.host.core.agent import Holder
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 from pyglue.store import agents as agent_rows
 from pyglue.store.control import Control
 

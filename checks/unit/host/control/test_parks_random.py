@@ -14,12 +14,12 @@ from checks.kits.host.store import open_kit, put
 from checks.kits.manifests import MANIFEST
 from pyglue.api.control import BlockReason, PauseParams
 from pyglue.api.relay import ReserveParams
+from pyglue.clock.wall_clock import moment
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.day_limits import Limit
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 from pyglue.names import OPERATOR
 from pyglue.store import usage
-from pyglue.wall_clock import moment
 
 LIMITS = ("costPerDayUsd", "cpuQuota", "memoryMax", "tokensPerDay", "turnsPerHour")
 

@@ -23,7 +23,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent, Holder
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 from pyglue.store.messages import NewMessage
 
 PEEK = RecvParams(peek=True, max=32)

@@ -9,7 +9,7 @@ import pytest
 from checks.kits.host.policy import manifest
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.secrets import SecretPlace, SecretSetParams
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 
 SECRETS = {
     "INJECTED": {"inject": [{"host": "a.org"}]},

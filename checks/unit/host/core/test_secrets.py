@@ -12,7 +12,7 @@ from pyglue.api.secrets import SecretParams, SecretSetParams
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.secrets import Secrets
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 
 VALUE = "s3cret-välue"
 

@@ -14,7 +14,7 @@ from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
 from pyglue.host.core import store_age
 from pyglue.host.core.audit import Audit
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 from pyglue.paths import Layout
 from pyglue.store import approvals, sequences
 from pyglue.store.approvals import NewApproval

@@ -15,12 +15,12 @@ from checks.kits.host.counts import uncounted, unsaid
 from checks.kits.host.messages import WAIT
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.patience import PATIENCE_S
-from pyglue import wall_clock
 from pyglue.api import events
 from pyglue.api.agent import RemindParams
 from pyglue.api.events import Event
 from pyglue.api.logins import LoginParams
 from pyglue.api.relay import ReserveParams
+from pyglue.clock import wall_clock
 from pyglue.config import HiveConfig, NotifyConfig
 from pyglue.errors import HiveError
 from pyglue.host.api.sessions import Sessions

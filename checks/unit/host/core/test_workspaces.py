@@ -13,10 +13,10 @@ from pyglue.api.common import AgentState, NoParams
 from pyglue.api.workspaces import WorkspaceAddParams, WorkspaceParams
 from pyglue.config import HiveConfig, WorkspaceConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files.workspaces import Mount
 from pyglue.host.core.workspaces import Workspaces
-from pyglue.manifest import PinnedRecord
-from pyglue.manifest_types import Manifest
-from pyglue.workspaces import Mount
+from pyglue.manifest.record import PinnedRecord
+from pyglue.manifest.types import Manifest
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pyglue.api.common import AgentState
 from pyglue.api.doctor import CheckState
 from pyglue.host.core.agent import Agent
 from pyglue.host.doctor.doctor import agent_check
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 
 
 @pytest.fixture

@@ -15,14 +15,14 @@ from checks.kits.host.counts import uncounted
 from checks.kits.host.store import Kit, open_kit, put
 from checks.kits.manifests import MANIFEST
 from checks.kits.patience import PATIENCE_S
-from pyglue import calendar_times
 from pyglue.api.messages import Message, MessageKind, RecvParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
+from pyglue.clock import calendar_times
 from pyglue.config import Quotas
 from pyglue.host.core.agent import Agent, Holder
 from pyglue.host.core.counts import Counts
 from pyglue.host.messages.schedules import Schedules, views
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 from pyglue.store import schedules as rows
 from pyglue.store import stats
 from pyglue.store.schedules import Schedule

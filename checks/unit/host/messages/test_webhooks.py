@@ -23,7 +23,7 @@ from pyglue.host.core.secrets import Secrets
 from pyglue.host.messages import forges
 from pyglue.host.messages.webhooks import Webhooks
 from pyglue.limits import MIB, WEBHOOK
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 from pyglue.store import stats
 
 KINDS: Final = ("github", "forgejo", "gitlab", "generic")

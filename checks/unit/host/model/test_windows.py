@@ -13,6 +13,7 @@ from pyglue.api.common import DEFAULT_ACCOUNT, AgentState
 from pyglue.api.control import BlockReason
 from pyglue.api.questions import QuestionView
 from pyglue.api.relay import RateWindow, ReserveParams, SettleParams
+from pyglue.clock.wall_clock import moment
 from pyglue.config import Account, Credential, HiveConfig, RelayConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.accounts import Accounts
@@ -21,9 +22,8 @@ from pyglue.host.core.accounts import has_estimates, is_estimate
 from pyglue.host.core.agent import Agent
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 from pyglue.store import questions, usage
-from pyglue.wall_clock import moment
 
 NAMES = ("alice", "bob", "carol")
 TEAM = Account(credential=Credential.SUBSCRIPTION)

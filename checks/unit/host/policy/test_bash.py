@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import pytest
 
-from pyglue import manifest_checks
 from pyglue.api.approvals import Effect
 from pyglue.bash_policy import review
-from pyglue.display import quoted
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.gate.gate import Gate
 from pyglue.host.policy.diff import diff_policy
+from pyglue.manifest import proposal_checks
+from pyglue.text.display import quoted
 
 ROOT: Final = Path(__file__).resolve().parents[4]
 
@@ -22,7 +22,7 @@ def manifest(*patterns: str) -> dict[str, Any]:
 
 
 def check(found: dict[str, Any]) -> None:
-    manifest_checks.check(found, evaluated_at="/hive/agent")
+    proposal_checks.check(found, evaluated_at="/hive/agent")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ from pyglue.config import AgentDefaults, HiveConfig
 from pyglue.host.agents.container_limits import defaults_of
 from pyglue.host.policy.diff import diff_policy
 from pyglue.host.policy.env import power
-from pyglue.manifest_schema import Option, Schema, option_path
+from pyglue.manifest.schema import Option, Schema
+from pyglue.text.option_path import option_path
 
 KINDS = {"none", "behaviour", "change", "add", "enable"} | {
     *("raise", "dearer", "env", "entry", "access", "inject", "expose")

@@ -12,7 +12,7 @@ from pyglue.host.policy.operator_limits import (
     blocked,
     check_operator_limits,
 )
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 
 
 def check(limits: OperatorLimits, **paths: object) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from checks.kits.host.policy import MODELS, SCHEMA, diff, manifest
 from pyglue.api.approvals import Effect
-from pyglue.manifest import memory_bytes
-from pyglue.manifest_schema import option_path
+from pyglue.manifest.record import memory_bytes
+from pyglue.text.option_path import option_path
 
 SAFE = (Effect.NARROWS, Effect.NEUTRAL)
 WORDS = st.sampled_from(["a", "b", "c", "*"])

@@ -14,7 +14,7 @@ from checks.kits.host.policy import (
 from pyglue.api.approvals import Effect, PolicyChange
 from pyglue.host.policy.diff import diff_policy
 from pyglue.host.policy.system import SystemChange
-from pyglue.manifest_schema import Schema
+from pyglue.manifest.schema import Schema
 
 
 # --- options that the code does not know ------------------------------------------

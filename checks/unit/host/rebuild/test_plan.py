@@ -14,7 +14,7 @@ from pyglue.git.tags import TagKind
 from pyglue.host.rebuild import main, repositories, told
 from pyglue.host.rebuild.plan import UNDECIDED, Plan, plan
 from pyglue.host.rebuild.repositories import LOST
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 from pyglue.paths import Layout
 
 RECORD = PinnedRecord(MANIFEST, None)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pyglue import file_names
 from pyglue.api.files import LISTED_MAX, READ_MAX, FileKind, FileParams, FilesParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.watch.files import Files
 from pyglue.paths import Layout
+from pyglue.text import file_names
 
 NAMES = (
     "plain",

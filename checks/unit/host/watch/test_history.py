@@ -18,9 +18,9 @@ from pyglue.config import Retention
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.watch import history as rules
 from pyglue.host.watch.history import History
-from pyglue.json_depth import DEPTH_MAX
 from pyglue.store import events, history
 from pyglue.store.database import Reader, Tx
+from pyglue.strict_json.depth import DEPTH_MAX
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from checks.kits.host.counts import uncounted, unsaid
 from checks.kits.host.store import open_kit
 from checks.kits.patience import PATIENCE_S
 from checks.kits.push import Device
-from pyglue import calendar_times, strict_json
+from pyglue import strict_json
 from pyglue.api import events
 from pyglue.api.common import NoParams
 from pyglue.api.events import Event
@@ -31,6 +31,7 @@ from pyglue.api.notify import (
     SentNotification,
     SentPush,
 )
+from pyglue.clock import calendar_times
 from pyglue.config import HiveConfig, NotifyConfig, WebConfig, WebPushConfig
 from pyglue.errors import HiveError
 from pyglue.host.push.browsers import Browsers

@@ -20,7 +20,7 @@ from pyglue.host.backends.nixos_container import NixosContainerBackend
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
 from pyglue.host.watch.terminals import Terminals
-from pyglue.redact import Redactor
+from pyglue.redaction.redactor import Redactor
 
 ME, OTHER = "session aaaaaaaa", "session bbbbbbbb"
 

@@ -14,7 +14,7 @@ from checks.kits.web.hive import FakeHive
 from pyglue import __version__
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.telemetry import HIVE, MetricsResult, Total, WarmMetrics
-from pyglue.process.usage import usage_of
+from pyglue.program.usage import usage_of
 from pyglue.web.json.prometheus import HiveCollector, is_shown
 
 FIGURES: Final = {

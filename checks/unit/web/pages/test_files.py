@@ -10,7 +10,7 @@ import pytest
 from checks.kits.web.app import Operator
 from checks.kits.web.hostile import CORPUS, file_name
 from pyglue.api.files import READ_MAX
-from pyglue.file_names import encoded
+from pyglue.text.file_names import encoded
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAA"

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from pyglue.display import named
+from pyglue.text.display import named
 from pyglue.web.pages import highlight, text
 
 HIDDEN = [

@@ -4,11 +4,11 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
 from pyglue.api.events import AgentChange
+from pyglue.clock.wall_clock import Moment
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.transitions.writing import Writing
 from pyglue.store import control as control_rows
 from pyglue.store.control import Control
-from pyglue.wall_clock import Moment
 
 
 @dataclass(kw_only=True)

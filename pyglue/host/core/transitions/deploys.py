@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.transitions.writing import Writing
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 from pyglue.store import agents as rows
 from pyglue.store import control as control_rows
 from pyglue.store.database import Tx

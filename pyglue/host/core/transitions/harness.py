@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pyglue.api.common import AgentState
-from pyglue.display import said
 from pyglue.host.core.agent import Agent, Report
 from pyglue.host.core.transitions.turns import TurnTransitions
 from pyglue.jsonrpc import Connection
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 from pyglue.store import agents as rows
 from pyglue.store import leases
 from pyglue.store.database import Tx
+from pyglue.text.display import said
 
 _REPORTED: Final = frozenset(
     {

@@ -28,7 +28,7 @@ from pyglue.api.messages import Message
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent, Holder, Parked, Report
-from pyglue.manifest import PinnedRecord
+from pyglue.manifest.record import PinnedRecord
 from pyglue.store import agents, control
 from pyglue.store.database import Reader, Tx
 from pyglue.store.writer import Writer

@@ -1,0 +1,1 @@
+"""Models that agents may use: those of the ``catalogue``, and ``configured`` ones."""

@@ -1,0 +1,1 @@
+"""Hides secrets: ``redactor`` in what agents write, ``response_mask`` in responses."""
