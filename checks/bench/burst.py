@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Final
 
 from checks.bench.measure import Figure, progress, room, since
-from checks.kits.hive import Hive, running_hive, script
+from checks.kits.host.hive import Hive, running_hive, script
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.config import WarmConfig

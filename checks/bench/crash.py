@@ -12,7 +12,7 @@ import time
 from typing import Final
 
 from checks.bench.measure import Figure, progress
-from checks.kits.hive import AGENTS
+from checks.kits.host.hive import AGENTS
 from checks.systemd.hive import SystemHive, connected, install
 from checks.systemd.machine import booted, why_not
 from checks.systemd.tree import disk, tree

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from checks.bench.measure import Figure, progress, room
-from checks.kits.hive import Hive, running_hive
+from checks.kits.host.hive import Hive, running_hive
 from checks.kits.processes import family
 from pyglue.api.manager import REQUEST_SPAWN, SpawnParams
 from pyglue.api.operations import OperationState

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from checks.bench.measure import Figure, progress, room, since
-from checks.kits.hive import Hive, running_hive
+from checks.kits.host.hive import Hive, running_hive
 from pyglue.paths import share
 
 NAME: Final = "proposal_render"

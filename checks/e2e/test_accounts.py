@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from checks.kits.hive import Hive, running_hive, script
+from checks.kits.host.hive import Hive, running_hive, script
 from pyglue.api import operator as api
 from pyglue.api.accounts import SetAccountParams
 from pyglue.api.common import NoParams

@@ -27,7 +27,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from checks.kits.hive import Hive, running_hive
+from checks.kits.host.hive import Hive, running_hive
 from checks.kits.processes import command, family
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import pytest
 
-from checks.kits.hive import Hive, script
-from checks.kits.shared_hive import shared_hive
+from checks.kits.host.hive import Hive, script
+from checks.kits.host.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalParams, Danger
 from pyglue.api.manager import RESTART, AgentParams

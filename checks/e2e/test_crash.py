@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from checks.kits.api.events import data
-from checks.kits.hive import Hive, script
+from checks.kits.host.hive import Hive, script
+from checks.kits.host.shared_hive import shared_hive
 from checks.kits.processes import command, family, mounts
-from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApprovalSummary, ApproveParams
 from pyglue.api.common import AgentState

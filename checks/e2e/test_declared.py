@@ -8,7 +8,7 @@ import msgspec.structs
 import pytest
 import pytest_asyncio
 
-from checks.kits.hive import Hive, running_hive
+from checks.kits.host.hive import Hive, running_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApproveParams, DenyParams
 from pyglue.api.common import NoParams

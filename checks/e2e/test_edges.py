@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from checks.kits.cli.run import HIVE, python, typed
-from checks.kits.hive import Hive
+from checks.kits.host.hive import Hive
+from checks.kits.host.shared_hive import shared_hive
 from checks.kits.net import free_port
 from checks.kits.patience import PATIENCE_S
-from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState
 from pyglue.api.common import PROTOCOL, NoParams

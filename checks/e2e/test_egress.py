@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from checks.kits.egress.bench import make_certificate
 from checks.kits.git.forge import Setting, forging
-from checks.kits.hive import running_hive
+from checks.kits.host.hive import running_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalParams, Effect
 from pyglue.api.operations import OperationState

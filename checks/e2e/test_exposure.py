@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from checks.kits.cli.run import HIVE, python
-from checks.kits.hive import Hive
-from checks.kits.shared_hive import shared_hive
+from checks.kits.host.hive import Hive
+from checks.kits.host.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.exposure import ExposureResult

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from checks.kits.hive import Hive, running_hive
+from checks.kits.host.hive import Hive, running_hive
 from checks.kits.jsonrpc import flood
 from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from checks.kits.cli.run import HIVE, Said, python
-from checks.kits.hive import Hive, running_hive, script
+from checks.kits.host.hive import Hive, running_hive, script
 from checks.kits.store.disk import fill, filling, small_disk
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState, NoParams

@@ -6,8 +6,8 @@ import pytest
 
 from checks.kits.api.events import data
 from checks.kits.cli.run import HIVE, python
-from checks.kits.hive import Hive, script
-from checks.kits.shared_hive import shared_hive
+from checks.kits.host.hive import Hive, script
+from checks.kits.host.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.doctor import CheckState

@@ -20,7 +20,7 @@ import pytest
 import pytest_asyncio
 
 from checks.e2e.kit.isolation import FOREIGN_KEY, PROBES, REFUSED, probes, request
-from checks.kits.hive import API_KEY, Hive, running_hive, script
+from checks.kits.host.hive import API_KEY, Hive, running_hive, script
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApproveParams, RequestChangesParams
 from pyglue.api.common import (

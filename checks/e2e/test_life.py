@@ -16,9 +16,9 @@ import pytest_asyncio
 from msgspec.structs import replace
 
 from checks.kits.cli.run import HIVE, python
-from checks.kits.hive import Hive, script
+from checks.kits.host.hive import Hive, script
+from checks.kits.host.shared_hive import shared_hive
 from checks.kits.patience import PATIENCE_S
-from checks.kits.shared_hive import shared_hive
 from pyglue.api import agent as agent_api
 from pyglue.api import operator as api
 from pyglue.api.approvals import (

@@ -20,7 +20,7 @@ import pytest_asyncio
 
 from checks.e2e.kit.deaths import MENDING, Deaths, Story, dying
 from checks.kits.api import events
-from checks.kits.hive import Hive, running_hive
+from checks.kits.host.hive import Hive, running_hive
 from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApproveParams

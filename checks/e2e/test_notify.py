@@ -13,8 +13,8 @@ import pytest
 
 from checks.kits.cli.run import HIVE, python
 from checks.kits.egress.bench import make_certificate
-from checks.kits.hive import running_hive
-from checks.kits.push import Device, claims, push_service
+from checks.kits.host.hive import running_hive
+from checks.kits.host.push import Device, claims, push_service
 from pyglue.api import operator as api
 from pyglue.api.agent import ASK
 from pyglue.api.common import NoParams

@@ -16,7 +16,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from checks.kits.hive import Hive, running_hive
+from checks.kits.host.hive import Hive, running_hive
 from pyglue.config import HiveConfig, Ids
 from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo

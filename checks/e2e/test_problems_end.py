@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from checks.kits.cli.run import HIVE, python
-from checks.kits.hive import Hive, running_hive, script
+from checks.kits.host.hive import Hive, running_hive, script
 from checks.kits.store.disk import filling, small_disk
 from checks.kits.web.visitor import ask, log_in
 from pyglue.api import operator as api

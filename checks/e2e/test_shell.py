@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.hive import running_hive, script
+from checks.kits.host.hive import running_hive, script
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalParams, Effect
 from pyglue.api.operations import OperationState

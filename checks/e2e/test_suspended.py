@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from checks.kits.hive import Hive, script
-from checks.kits.hived import A_DAY
+from checks.kits.host.hive import Hive, script
+from checks.kits.host.hived import A_DAY
+from checks.kits.host.shared_hive import shared_hive
 from checks.kits.processes import family, state
-from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.doctor import CheckState

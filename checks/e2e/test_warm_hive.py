@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from checks.kits.hive import Hive, script
+from checks.kits.host.hive import Hive, script
+from checks.kits.host.shared_hive import shared_hive
 from checks.kits.processes import command, family
-from checks.kits.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.control import PauseParams

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.hive import Hive, running_hive
+from checks.kits.host.hive import Hive, running_hive
 from checks.kits.web.visitor import ask, log_in
 from pyglue.api.operator import METRICS_TOKEN
 from pyglue.api.telemetry import MetricsTokenParams

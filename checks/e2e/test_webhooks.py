@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from checks.kits.hive import Hive
 from checks.kits.host import forges
 from checks.kits.host.forges import Sent
-from checks.kits.shared_hive import shared_hive
+from checks.kits.host.hive import Hive
+from checks.kits.host.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalParams
 from pyglue.api.common import NoParams

@@ -13,7 +13,7 @@ from typing import Final
 
 from checks.fuzz.kit import Case, Trial
 from checks.fuzz.sockets import call, hello
-from checks.kits.hive import Hive
+from checks.kits.host.hive import Hive
 from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams

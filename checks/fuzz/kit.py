@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
-from checks.kits.hive import Hive, running_hive
+from checks.kits.host.hive import Hive, running_hive
 from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams

@@ -22,7 +22,7 @@ from checks.fuzz.http import Site, exchange
 from checks.fuzz.kit import Trial
 from checks.fuzz.sockets import call, hello, wire
 from checks.kits.cli.run import HIVE, python
-from checks.kits.hive import API_KEY, Hive, script
+from checks.kits.host.hive import API_KEY, Hive, script
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.logins import LoginParams

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from checks.fuzz.kit import Trial
-from checks.kits.hive import API_KEY, Hive, script
+from checks.kits.host.hive import API_KEY, Hive, script
 from pyglue.api.operations import OperationState
 
 PROGRAM: Final = Path(__file__).with_name("inside.py")

@@ -12,8 +12,8 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
+from checks.kits.host.way import Way, opened
 from checks.kits.nix.system import SystemKit
-from checks.kits.way import Way, opened
 from pyglue.api.approvals import Effect
 from pyglue.errors import HiveError
 from pyglue.nix.evaluator import Evaluator

@@ -1,15 +1,15 @@
 """Operator's limits that are lowered hold for agents that were approved before.
 
-A whole hived (``checks.kits.way``) is started again with other limits.
+A whole hived (``checks.kits.host.way``) is started again with other limits.
 """
 
 from pathlib import Path
 
 import pytest
 
+from checks.kits.host.way import Way, opened
 from checks.kits.nix.system import SystemKit
 from checks.kits.patience import PATIENCE_S
-from checks.kits.way import Way, opened
 from pyglue.api.common import AgentState
 from pyglue.api.operations import OperationKind
 from pyglue.config import OperatorLimits

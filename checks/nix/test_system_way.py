@@ -1,6 +1,6 @@
 """The way of a system through hived: proposed, compared, approved, built, proved.
 
-``checks.kits.way`` runs hived; only the container is played.
+``checks.kits.host.way`` runs hived; only the container is played.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import pytest
 
+from checks.kits.host.way import Way, opened
 from checks.kits.nix.standin import make_nixpkgs
 from checks.kits.nix.system import REVISION, SystemKit, environment
 from checks.kits.patience import PATIENCE_S
-from checks.kits.way import Way, opened
 from pyglue.api.approvals import ApprovalState, ApproveParams, Effect, critical
 from pyglue.api.common import NoParams
 from pyglue.api.lifecycle import PurgeParams

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from checks.kits.hive import AGENTS
+from checks.kits.host.hive import AGENTS
 from checks.systemd.hive import SystemHive, connected, install
 from checks.systemd.machine import Machine, booted, tail
 from checks.systemd.tree import disk, tree

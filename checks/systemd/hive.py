@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from checks.kits.egress.bench import make_certificate
-from checks.kits.hive import Hive, open_operator
+from checks.kits.host.hive import Hive, open_operator
 from checks.kits.nix.standin import NIX_CONF, make_nixpkgs
 from checks.kits.patience import PATIENCE_S
 from checks.nix.host import record, units

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from checks.kits.hive import script
+from checks.kits.host.hive import script
 from checks.systemd.hive import IDS, STATE, SystemHive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, DenyParams

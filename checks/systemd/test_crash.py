@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from checks.kits.hive import script
+from checks.kits.host.hive import script
 from checks.systemd.hive import SystemHive
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from checks.kits.hive import AGENTS
+from checks.kits.host.hive import AGENTS
 from checks.systemd.hive import PORT, STATE, connected, install
 from checks.systemd.machine import Machine
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from checks.kits.hive import AGENTS, script
+from checks.kits.host.hive import AGENTS, script
 from checks.systemd.hive import STATE, SystemHive, connected, install
 from checks.systemd.machine import Machine
 from pyglue.api import operator as api

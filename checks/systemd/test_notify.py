@@ -2,7 +2,7 @@
 
 import pytest
 
-from checks.kits.push import Device
+from checks.kits.host.push import Device
 from checks.systemd.hive import IDS, RUNTIME, STATE, SystemHive
 from checks.systemd.notify_sink import GOT, PUSH_PORT, PUSHED
 from pyglue.api import operator as api

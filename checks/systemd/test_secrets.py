@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from checks.kits.egress.bench import make_certificate
-from checks.kits.hive import script
+from checks.kits.host.hive import script
 from checks.systemd.hive import STATE, SystemHive
 from checks.systemd.neighbours import namespace
 from pyglue.api import operator as api

@@ -2,7 +2,7 @@
 
 import pytest
 
-from checks.kits.hive import script
+from checks.kits.host.hive import script
 from checks.systemd.hive import SystemHive
 from pyglue.api import operator as api
 from pyglue.api.operations import OperationState

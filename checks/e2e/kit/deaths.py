@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from checks.kits.hive import Hive, open_operator
+from checks.kits.host.hive import Hive, open_operator
 from checks.kits.patience import PATIENCE_S
 from checks.kits.processes import children
 from pyglue.api.operations import OperationKind

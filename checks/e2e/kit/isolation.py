@@ -6,7 +6,7 @@ tests of isolation read what it found.
 
 from typing import Any, Final
 
-from checks.kits.hive import Hive
+from checks.kits.host.hive import Hive
 from pyglue.api.common import PROTOCOL
 
 FOREIGN_KEY: Final = "sk-not-the-hives"

@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from checks.kits.hived import play
+from checks.kits.host.hived import play
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host import main as hived

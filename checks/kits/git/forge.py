@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from checks.kits.hive import Hive, script
+from checks.kits.host.hive import Hive, script
 from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.manager import AgentParams

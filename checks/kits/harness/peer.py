@@ -8,7 +8,7 @@ A start takes a tenth of the real one's processor time, and so does a turn.
 
 For tests of what hived does with agents. Where the sandbox's inside, the CLI, the gate
 or the model are in question, the real harness runs. hived passes the text of this file
-to the interpreter (``checks.kits.hived``), so it imports the product only.
+to the interpreter (``checks.kits.host.hived``), so it imports the product only.
 """
 
 import asyncio

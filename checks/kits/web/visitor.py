@@ -6,7 +6,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from checks.kits.hive import Hive
+from checks.kits.host.hive import Hive
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.common import NoParams
 from pyglue.api.operator import LOGIN_CODE

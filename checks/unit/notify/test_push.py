@@ -11,7 +11,7 @@ import pytest
 from aiohttp.resolver import ThreadedResolver
 
 from checks.kits.egress.bench import make_certificate
-from checks.kits.push import PushService, push_service
+from checks.kits.host.push import PushService, push_service
 from pyglue.api.notify import PushOutcome, SendPush, SentPush
 from pyglue.config import WebPushConfig
 from pyglue.notify import push as module

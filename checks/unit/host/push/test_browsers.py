@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from checks.kits.host.push import Device, claims
 from checks.kits.host.store import Kit, open_kit
-from checks.kits.push import Device, claims
 from pyglue.api.events import NotificationsChanged
 from pyglue.api.notify import PushOutcome, SentPush
 from pyglue.api.push import Note, PushRemoveParams

@@ -7,7 +7,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from checks.kits.push import Device, b64, claims, unb64
+from checks.kits.host.push import Device, b64, claims, unb64
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.push.seal import TEXT_MAX, Receiver, Sealer, encrypt, seal
 

@@ -15,9 +15,9 @@ import pytest
 
 from checks.kits.api.events import raw
 from checks.kits.host.counts import uncounted, unsaid
+from checks.kits.host.push import Device
 from checks.kits.host.store import open_kit
 from checks.kits.patience import PATIENCE_S
-from checks.kits.push import Device
 from pyglue import strict_json
 from pyglue.api import events
 from pyglue.api.common import NoParams

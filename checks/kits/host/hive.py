@@ -53,7 +53,7 @@ from pyglue.tools.submit import ApplyCommit, submit
 
 T = TypeVar("T")
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 AGENTS = ("manager", "alice")
 API_KEY = "the-hives-own-key"
 BUSY = Quotas(proposals_per_hour=None, operations_per_hour=None)
@@ -70,7 +70,7 @@ def script(*steps: dict[str, Any]) -> str:
 class PeerHive(LocalHive):
     """A local hive whose agents are peers."""
 
-    hived = ("checks.kits.hived", {"PYTHONPATH": str(CHECKOUT)})
+    hived = ("checks.kits.host.hived", {"PYTHONPATH": str(CHECKOUT)})
 
 
 @dataclass(repr=False)

@@ -1,8 +1,8 @@
 """hived whose agents are peers of tests (``checks.kits.harness.peer``), not the CLI.
 
-``python -m checks.kits.hived --config FILE``. The product has no option for this: what
-the local backend starts in the sandbox is given as it is made. For this hived a day
-passes at once when it gets ``A_DAY``, a signal.
+``python -m checks.kits.host.hived --config FILE``. The product has no option for this:
+what the local backend starts in the sandbox is given as it is made. For this hived a
+day passes at once when it gets ``A_DAY``, a signal.
 """
 
 import signal
@@ -17,7 +17,8 @@ from pyglue.host.wiring import base
 
 A_DAY: Final = signal.SIGUSR1
 _DAY_S: Final = 24 * 60 * 60
-_PEER: Final = ("-c", (Path(__file__).parent / "harness" / "peer.py").read_text())
+_KITS: Final = Path(__file__).parents[1]
+_PEER: Final = ("-c", (_KITS / "harness" / "peer.py").read_text())
 
 
 class _Peers(LocalBackend):
