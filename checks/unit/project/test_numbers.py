@@ -153,7 +153,7 @@ SENTENCES: Final = [
 def test_a_number_in_the_docs_is_the_one_in_the_code(
     document: str, sentence: str, value: float | None
 ) -> None:
-    text = (ROOT / document).read_text(encoding="utf-8")
+    text = " ".join((ROOT / document).read_text(encoding="utf-8").split())
     found = re.findall(sentence, text)
     assert found, f"{document} does not say this any more: {sentence}"
     assert {float(one.replace(",", "")) for one in found} == {value}
