@@ -15,9 +15,8 @@ from checks.bench.mail_agents import PARKED, SENDER, parked
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult
 from pyglue.config import MessageLimits
-from pyglue.host.api.agent import AgentApi
+from pyglue.host.api.agent import agent_handlers
 from pyglue.host.core.agent import Agent
-from pyglue.host.messages.reminders import Reminders
 from pyglue.jsonrpc import Connection, Handlers, serve
 from pyglue.jsonrpc.listen import Session
 from pyglue.limits import AGENT_RPC, CLIENT_RPC
@@ -31,33 +30,10 @@ def session(kit: Kit, agent: Agent, *, harness: bool = False) -> Session:
     def answer(
         connection: Connection, hello: HelloParams
     ) -> tuple[HelloResult, Handlers]:
-        api = AgentApi(
-            agent=agent,
-            connection=connection,
-            store=kit.store,
-            registry=kit.registry,
-            transitions=kit.transitions,
-            broker=kit.broker,
-            questions=kit.questions,
-            reminders=Reminders(
-                store=kit.store, registry=kit.registry, broker=kit.broker
-            ),
-            terminals=kit.terminals,
-            budgets=kit.budgets,
-            credit=kit.credit,
-            controls=kit.controls,
-            model_choices=kit.model_choices,
-            warmth=kit.warmth,
-            secret_uses=kit.secret_uses,
-            history=kit.history,
-            steps=kit.steps,
-            live_texts=kit.live_texts,
-            harness=harness,
-        )
         result = HelloResult(
             protocol=PROTOCOL, role=agent.role, server="bench", agent=agent.name
         )
-        return result, api.handlers()
+        return result, agent_handlers(kit, agent, connection, harness=harness)
 
     return answer
 

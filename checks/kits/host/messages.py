@@ -5,9 +5,10 @@ from typing import Any
 
 from checks.kits.host.store import Kit
 from checks.kits.patience import BEYOND_S
-from pyglue.api.messages import RecvParams, RecvResult, SendParams
+from pyglue.api.messages import AckParams, RecvParams, RecvResult, SendParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.host.core.agent import Holder
+from pyglue.host.messages.mailbox import Mailbox
 
 WAIT = RecvParams(wait_seconds=BEYOND_S, max=32)
 NOW = RecvParams(max=32)
@@ -24,6 +25,13 @@ async def send(kit: Kit, sender: str, to: str, body: str = "hi", **more: Any) ->
 
 async def end(kit: Kit, who: Holder, turn: int, outcome: TurnOutcome) -> None:
     await kit.broker.mailbox.turn_end(who, TurnEndParams(turn=turn, outcome=outcome))
+
+
+async def acked(
+    mailbox: Mailbox, who: Holder, numbers: tuple[int, ...] | None = None
+) -> int:
+    """Acknowledge messages, these or all, and return how many were."""
+    return (await mailbox.ack(who, AckParams(messages=numbers))).acknowledged
 
 
 async def parks(kit: Kit, who: Holder) -> "asyncio.Task[RecvResult]":

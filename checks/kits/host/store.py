@@ -12,10 +12,12 @@ from pyglue.api.audit import AuditExportParams
 from pyglue.api.common import AgentState, Role
 from pyglue.api.events import Event
 from pyglue.config import HiveConfig, MessageLimits, Timeouts, WarmConfig
+from pyglue.host.api.services import AgentServices
 from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.credit import Credit
 from pyglue.host.control.model_choices import ModelChoices
+from pyglue.host.control.turns import Turns
 from pyglue.host.control.warmth import Warmth
 from pyglue.host.core import audit_log
 from pyglue.host.core.agent import Agent, Everyone, Holder
@@ -30,10 +32,13 @@ from pyglue.host.doctor.repair_rows import RowRepair
 from pyglue.host.messages.broker import Broker
 from pyglue.host.messages.notifications import Notifications
 from pyglue.host.messages.questions import Questions
+from pyglue.host.messages.reminders import Reminders
+from pyglue.host.watch.agent_views import AgentViews
 from pyglue.host.watch.history import History
 from pyglue.host.watch.live_text import LiveTexts
 from pyglue.host.watch.steps import LONG_S, Steps
 from pyglue.host.watch.terminals import Terminals
+from pyglue.host.watch.turn_events import TurnEvents
 from pyglue.manifest.record import PinnedRecord
 from pyglue.redaction.redactor import Redactor
 from pyglue.store import agents
@@ -41,26 +46,16 @@ from pyglue.store.agents import AgentRow
 from pyglue.store.database import Store, Tx, open_store
 
 
-@dataclass(repr=False)
-class Kit:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Kit(AgentServices):
     """The parts, and every event that was published."""
 
-    store: Store
-    registry: Registry
-    transitions: Transitions
-    broker: Broker
-    questions: Questions
-    terminals: Terminals
-    controls: Controls
     model_choices: ModelChoices
     budgets: Budgets
     credit: Credit
     bus: EventBus
     history: History
     steps: Steps
-    live_texts: LiveTexts
-    warmth: Warmth
-    secret_uses: SecretUses
     audit: Audit
     events: list[Event]
 
@@ -156,33 +151,47 @@ async def open_kit(
     history = History(
         store=store, registry=registry, bus=bus, retention=config.retention
     )
+    model_choices = ModelChoices(
+        registry=registry,
+        transitions=transitions,
+        controls=controls,
+        audit=audit,
+        limits=config.limits,
+        models=config.catalogue,
+    )
+    warmth = Warmth(
+        registry=registry, transitions=transitions, config=WarmConfig(memory=1 << 30)
+    )
+    steps = steps_of(store, broker, audit)
     return Kit(
         store=store,
         registry=registry,
         transitions=transitions,
         broker=broker,
         questions=questions,
+        reminders=Reminders(store=store, registry=registry, broker=broker),
         terminals=terminals,
         controls=controls,
-        model_choices=ModelChoices(
-            registry=registry,
-            transitions=transitions,
+        model_choices=model_choices,
+        turns=Turns(
+            mailbox=broker.mailbox,
+            budgets=budgets,
+            credit=credit,
             controls=controls,
-            audit=audit,
-            limits=config.limits,
-            models=config.catalogue,
+            model_choices=model_choices,
+            warmth=warmth,
         ),
+        turn_events=TurnEvents(
+            store=store, registry=registry, history=history, steps=steps
+        ),
+        agent_views=AgentViews(store=store, registry=registry),
         budgets=budgets,
         credit=credit,
         bus=bus,
         history=history,
-        steps=steps_of(store, broker, audit),
+        steps=steps,
         live_texts=LiveTexts(registry=registry, redactor=Redactor()),
-        warmth=Warmth(
-            registry=registry,
-            transitions=transitions,
-            config=WarmConfig(memory=1 << 30),
-        ),
+        warmth=warmth,
         secret_uses=SecretUses(
             config=config,
             registry=registry,

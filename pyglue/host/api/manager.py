@@ -7,7 +7,7 @@ changes are operations.
 from dataclasses import dataclass, field
 from functools import partial
 
-from pyglue.api.common import NoParams, OperationRef
+from pyglue.api.common import OperationRef
 from pyglue.api.manager import (
     AGENT_LOGS,
     LIST_AGENTS,
@@ -21,9 +21,7 @@ from pyglue.api.manager import (
     SUBMIT_CHUNK,
     SUBMIT_COMMIT,
     WITHDRAW,
-    AgentInfo,
     AgentParams,
-    AgentsResult,
     ProposalResult,
     RebuildResult,
     SpawnParams,
@@ -41,6 +39,7 @@ from pyglue.host.changes.redeploy import Redeploy
 from pyglue.host.core.operations import Operations, queued
 from pyglue.host.core.registry import Registry, with_room
 from pyglue.host.life.drafts import Drafts
+from pyglue.host.watch.agent_views import AgentViews
 from pyglue.host.watch.journal import Journal
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.names import MANAGER
@@ -61,6 +60,7 @@ class ManagerApi:
     approvals: Approvals
     operations: Operations
     journal: Journal
+    agent_views: AgentViews
     drafts: Drafts
     redeploy: Redeploy
     quotas: Quotas
@@ -73,7 +73,7 @@ class ManagerApi:
         """Add the manager's handlers."""
         registry, me = self.registry, self.registry.get(MANAGER)
         on, done = handlers.on, handlers.on_done
-        on(LIST_AGENTS, self._list)
+        on(LIST_AGENTS, self.agent_views.all)
         on(REQUEST_SPAWN, with_room(registry, me, self._spawn))
         on(
             REQUEST_SPAWN_DRAFT,
@@ -96,27 +96,6 @@ class ManagerApi:
         on(RESTART, with_room(registry, me, restart))
         on(REBUILD, with_room(registry, me, self._rebuild))
         on(AGENT_LOGS, self.journal.for_model)
-
-    async def _list(self, _params: NoParams) -> AgentsResult:
-        pending = {
-            row.agent: row.id for row in await self.store.read(approval_rows.pending)
-        }
-        found = await self.drafts.all(_params)
-        return AgentsResult(
-            drafts=tuple(draft.name for draft in found.drafts),
-            agents=tuple(
-                AgentInfo(
-                    name=agent.name,
-                    state=agent.state,
-                    description="" if record is None else record.typed.description,
-                    model="" if record is None else record.typed.model,
-                    main=agent.commit,
-                    pending_approval=pending.get(agent.name),
-                )
-                for agent in self.registry.all()
-                for record in [agent.record]
-            ),
-        )
 
     async def _spawn(self, params: SpawnParams) -> ProposalResult:
         await self._take_proposal(0)

@@ -14,11 +14,10 @@ from pyglue.host.changes.approvals import Approvals
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.changes.versions import Versions
 from pyglue.host.control.accounts import Accounts
-from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
-from pyglue.host.control.credit import Credit
 from pyglue.host.control.model_choices import ModelChoices
 from pyglue.host.control.resuming import Resuming
+from pyglue.host.control.turns import Turns
 from pyglue.host.control.warmth import Warmth
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.events import EventBus
@@ -37,33 +36,47 @@ from pyglue.host.messages.questions import Questions
 from pyglue.host.messages.queue import Queue
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.messages.webhooks import Webhooks
+from pyglue.host.watch.agent_views import AgentViews
 from pyglue.host.watch.files import Files
 from pyglue.host.watch.history import History
 from pyglue.host.watch.journal import Journal
 from pyglue.host.watch.live_text import LiveTexts
 from pyglue.host.watch.notifier import Notifier
-from pyglue.host.watch.steps import Steps
 from pyglue.host.watch.telemetry import Telemetry
 from pyglue.host.watch.terminals import Terminals
+from pyglue.host.watch.turn_events import TurnEvents
 from pyglue.host.watch.views import Views
 from pyglue.store.database import Store
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Services:
-    """The services that answer calls; ``ports`` only if agents have ports."""
+class AgentServices:
+    """The services that answer an agent's calls."""
 
-    config: HiveConfig
     store: Store
     registry: Registry
     transitions: Transitions
     broker: Broker
     questions: Questions
-    queue: Queue
     reminders: Reminders
+    terminals: Terminals
+    controls: Controls
+    turns: Turns
+    turn_events: TurnEvents
+    live_texts: LiveTexts
+    warmth: Warmth
+    agent_views: AgentViews
+    secret_uses: SecretUses
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Services(AgentServices):
+    """The services that answer any call; ``ports`` only if agents have ports."""
+
+    config: HiveConfig
+    queue: Queue
     audit: Audit
     secrets: Secrets
-    secret_uses: SecretUses
     workspaces: Workspaces
     webhooks: Webhooks
     notifier: Notifier
@@ -77,19 +90,12 @@ class Services:
     doctor: Doctor
     exposure: Exposure
     views: Views
-    terminals: Terminals
     journal: Journal
     files: Files
-    controls: Controls
     model_choices: ModelChoices
     accounts: Accounts
-    budgets: Budgets
-    credit: Credit
-    warmth: Warmth
     resuming: Resuming
     history: History
-    steps: Steps
-    live_texts: LiveTexts
     telemetry: Telemetry
     ports: Ports | None
     archives: Archives

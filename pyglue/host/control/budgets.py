@@ -3,7 +3,7 @@
 Limits are the lower of the manifest's and the operator's, plus the operator's additions
 for today. Money and tokens are checked at each request (``model.relay``), turns at
 their start. At a limit the agent is parked, and the operator is asked once whether it
-may continue: each yes adds the limit once more, until midnight (UTC). ``api.agent`` and
+may continue: each yes adds the limit once more, until midnight (UTC). ``turns`` and
 ``model.relay`` call this.
 """
 

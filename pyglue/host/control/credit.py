@@ -5,7 +5,7 @@ about the account that pays for it. The question is stored with the hive's contr
 survives restarts. Agents keep their messages and retry automatically; as soon as the
 relay sees a request answered, the question is withdrawn and the other agents retry
 immediately. A harness's report about its turns is only a claim: it is quoted as such,
-and accepted at limited intervals. ``api.agent`` and ``model.relay`` call this.
+and accepted at limited intervals. ``turns`` and ``model.relay`` call this.
 """
 
 import time

@@ -12,6 +12,7 @@ from typing import Final
 
 from pyglue.api.common import AgentState, Role
 from pyglue.api.messages import Message
+from pyglue.api.turns import StateParams
 from pyglue.clock.wall_clock import Moment
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.base import AgentSpec
@@ -31,15 +32,6 @@ TURNS: Final = (60.0, 2.0)
 """Rate of turn starts: burst, then turns per second. Real turns take longer."""
 READS: Final = 2
 """Concurrent store reads per agent."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """A state that a harness reported."""
-
-    state: AgentState
-    detail: str | None
-    since: float | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,7 +86,7 @@ class Agent:
     """Memory in bytes of the CLI kept for its next turn; 0 if none is kept."""
     warm_at: float = 0.0
     """Since when it has been kept, on the monotonic clock."""
-    late: Report | None = None
+    late: StateParams | None = None
     """The latest of the states reported too fast to be published immediately."""
     reports: TokenBucket = field(default_factory=lambda: TokenBucket(*REPORTS))
     turns: TokenBucket = field(default_factory=lambda: TokenBucket(*TURNS))
@@ -129,11 +121,19 @@ class Holder:
     agent: Agent
     harness: bool = False
     """Whether it is the harness's; no other connection may block its ``recv``."""
+    connection: Connection | None = None
+    killed: int = 0
+    """Processes of the agent that its memory limit had killed when its turn began."""
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
     empty_waits: int = 0
     took: bool = False
     """Whether it ever received a message; if not, there is nothing to requeue."""
     gone: bool = False
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is the connection of the agent's present harness."""
+        return self.agent.harness is self.connection is not None
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,25 +7,27 @@ if either fails.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from pyglue.api.messages import Message, MessageKind, RecvParams, RecvResult
+from pyglue.api.messages import (
+    AckParams,
+    AckResult,
+    Message,
+    RecvParams,
+    RecvResult,
+)
 from pyglue.api.turns import STEERED_AT_ONCE, SteerResult, TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent, Holder, Parked
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
+from pyglue.host.messages.dead_letters import give_up
 from pyglue.host.messages.delivery import Delivery, takes_news
-from pyglue.names import OPERATOR, SYSTEM
 from pyglue.store import leases
 from pyglue.store import messages as rows
 from pyglue.store.database import Store, Tx
-from pyglue.store.leases import DeadLetter, Failure
-from pyglue.store.messages import NewMessage
-from pyglue.text.display import cited, said
 
 _LONG_WAIT_S: Final = 60.0
 _EMPTY_WAITS: Final = 2
@@ -49,16 +51,13 @@ class Mailbox:
         """Hand out pending messages, or wait for one.
 
         Raises:
-            HiveError: ``conflict`` if this agent already has a pending ``recv``;
-                ``paused``.
+            HiveError: ``conflict`` if this agent already has a pending ``recv``, or a
+                harness and ``holder`` is another client; ``paused``.
         """
-        name = holder.agent.name
-        self._check_halted(holder.agent)
         if params.peek:
-            found = await self.store.read(
-                lambda reader: rows.peek(reader, name, params.max)
-            )
-            return RecvResult(messages=found)
+            return await self._peek(holder.agent, params.max)
+        self._check_receiver(holder)
+        self._check_halted(holder.agent)
         try:
             messages = await self._next(holder, params)
         except asyncio.CancelledError:
@@ -74,6 +73,25 @@ class Mailbox:
         resting = holder.empty_waits >= _EMPTY_WAITS and holder.agent.turn is not None
         return RecvResult(messages=(), hint=_REST_HINT if resting else None)
 
+    async def _peek(self, agent: Agent, most: int) -> RecvResult:
+        async with agent.reading:
+            self._check_halted(agent)
+            found = await self.store.read(
+                lambda reader: rows.peek(reader, agent.name, most)
+            )
+        return RecvResult(messages=found)
+
+    @staticmethod
+    def _check_receiver(holder: Holder) -> None:
+        name = holder.agent.name
+        if not holder.harness and holder.agent.harness is not None:
+            raise HiveError(
+                ErrorCode.CONFLICT,
+                f"{name} is running and receives its own messages. Here you can send, "
+                "ask, and view pending messages with 'peek'. To receive here, ask the "
+                f"operator to stop it: hive stop {name}.",
+            )
+
     async def _next(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
         messages = await self._take(holder, params)
         if not messages and params.wait_seconds > 0:
@@ -86,15 +104,17 @@ class Mailbox:
         if why is not None:
             raise HiveError(ErrorCode.PAUSED, why)
 
-    async def ack(self, holder: Holder, numbers: tuple[int, ...] | None) -> int:
-        """Finish messages that ``holder`` took outside a turn; None: all of them."""
+    async def ack(self, holder: Holder, params: AckParams) -> AckResult:
+        """Finish messages that ``holder`` took outside a turn."""
         agent = holder.agent
         done = await self.store.write(
-            lambda tx: leases.finish_taken(tx, agent.name, holder.token, numbers)
+            lambda tx: leases.finish_taken(
+                tx, agent.name, holder.token, params.messages
+            )
         )
         if done:
             self.transitions.messages_done(agent)
-        return done
+        return AckResult(acknowledged=done)
 
     async def _take(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
         name = holder.agent.name
@@ -129,14 +149,7 @@ class Mailbox:
             if params.had:
                 leases.finish_taken(tx, name, holder.token, params.had)
             leases.release_unseen(tx, name, holder.token, ())
-        for dead in leases.bury(tx, name, self.limits.deliveries_max):
-            letter = NewMessage(
-                sender=SYSTEM,
-                recipient=OPERATOR,
-                body=_dead_letter(dead),
-                kind=MessageKind.EVENT,
-            )
-            rows.insert(tx, letter)
+        give_up(tx, name, self.limits.deliveries_max)
         return rows.take(tx, name, most=params.max, holder=holder.token, turn=turn)
 
     async def _wait(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
@@ -261,26 +274,6 @@ class Mailbox:
             self.transitions.recv_over(parked)
             parked.future.cancel()
         self.delivery.release(holder)
-
-
-def _dead_letter(dead: DeadLetter) -> str:
-    """Describe a dead letter: how often it failed, and why each time."""
-    message = dead.message
-    many = "1 turn" if dead.failures == 1 else f"{dead.failures} turns"
-    times = "once" if dead.deliveries == 1 else f"{dead.deliveries} times"
-    lines = "\n".join(_failure(failure) for failure in dead.why)
-    return (
-        f"Message {message.id} from {message.sender} to {message.recipient} was "
-        f"dropped: {many} over it failed. It was delivered {times}.\n"
-        f"{lines}\n\n{message.sender} wrote:\n\n{cited(message.body)}"
-    )
-
-
-def _failure(failure: Failure) -> str:
-    at = datetime.fromtimestamp(failure.at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    turn = "" if failure.turn is None else f", turn {failure.turn}"
-    others = "" if failure.counted else " (not counted: it may have another cause)"
-    return f"- {at}{turn}{others}: {said(failure.reason)}"
 
 
 def _has_result(future: asyncio.Future[tuple[Message, ...]]) -> bool:

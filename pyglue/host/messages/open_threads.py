@@ -13,15 +13,21 @@ from pyglue.api.agent import (
 )
 from pyglue.api.messages import Message
 from pyglue.api.questions import QuestionView
+from pyglue.host.core.agent import Agent
 from pyglue.store import inboxes, questions, reminders
-from pyglue.store.database import Reader
+from pyglue.store.database import Reader, Store
 
 _DAY_S: Final = 86400.0
 _BEGINS: Final = 200
 
 
-def open_threads(reader: Reader, name: str) -> OpenThreadsResult:
-    """Return what ``name`` has not answered, and what it is waiting for."""
+async def open_threads(store: Store, agent: Agent) -> OpenThreadsResult:
+    """Return what ``agent`` has not answered, and what it is waiting for."""
+    async with agent.reading:
+        return await store.read(lambda reader: _read(reader, agent.name))
+
+
+def _read(reader: Reader, name: str) -> OpenThreadsResult:
     since = time.time() - OPEN_DAYS * _DAY_S
     received = inboxes.unanswered(
         reader, sender=None, recipient=name, since=since, most=OPEN_MOST

@@ -11,6 +11,7 @@ from pyglue.host.control.footprint import Footprints
 from pyglue.host.control.logins import Logins
 from pyglue.host.control.model_choices import ModelChoices
 from pyglue.host.control.resuming import Resuming
+from pyglue.host.control.turns import Turns
 from pyglue.host.control.warmth import Warmth
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.wiring.base import Base
@@ -24,7 +25,7 @@ class Control:
     controls: Controls
     model_choices: ModelChoices
     budgets: Budgets
-    credit: Credit
+    turns: Turns
     warmth: Warmth
     space: Space
     footprints: Footprints
@@ -37,15 +38,7 @@ def open_control(base: Base, work: Work) -> Control:
     """Construct the parts and connect them; nothing starts yet."""
     config, store, registry, audit = base.config, base.store, base.registry, base.audit
     transitions, relay = base.transitions, work.relay
-    controls = Controls(
-        registry=registry,
-        transitions=transitions,
-        audit=audit,
-        limits=config.limits,
-        models=config.catalogue,
-        grace_s=config.timeouts.drain_s,
-        relay=config.relay,
-    )
+    controls = _controls(base)
     budgets = Budgets(
         store=store,
         registry=registry,
@@ -64,14 +57,24 @@ def open_control(base: Base, work: Work) -> Control:
         config=config.relay,
     )
     relay.listen(credit.works)
+    model_choices = _model_choices(base, controls)
+    warmth = Warmth(registry=registry, transitions=transitions, config=config.warm)
     footprints = _footprints(base, work, controls)
     space = _space(base, work, controls)
     return Control(
         controls=controls,
-        model_choices=_model_choices(base, controls),
+        model_choices=model_choices,
         budgets=budgets,
-        credit=credit,
-        warmth=Warmth(registry=registry, transitions=transitions, config=config.warm),
+        turns=Turns(
+            mailbox=work.broker.mailbox,
+            budgets=budgets,
+            credit=credit,
+            controls=controls,
+            model_choices=model_choices,
+            warmth=warmth,
+            memory_kills=base.backend.memory_kills,
+        ),
+        warmth=warmth,
         space=space,
         footprints=footprints,
         logins=Logins(
@@ -88,6 +91,18 @@ def open_control(base: Base, work: Work) -> Control:
             footprints=footprints,
         ),
         accounts=_accounts(base, relay, controls),
+    )
+
+
+def _controls(base: Base) -> Controls:
+    return Controls(
+        registry=base.registry,
+        transitions=base.transitions,
+        audit=base.audit,
+        limits=base.config.limits,
+        models=base.config.catalogue,
+        grace_s=base.config.timeouts.drain_s,
+        relay=base.config.relay,
     )
 
 

@@ -18,6 +18,7 @@ from pyglue.host.core.counts import Counts
 from pyglue.host.life.kept import Kept
 from pyglue.host.life.life import Life
 from pyglue.host.messages.queue import Queue
+from pyglue.host.watch.agent_views import AgentViews
 from pyglue.host.watch.files import Files
 from pyglue.host.watch.history import History
 from pyglue.host.watch.journal import Journal
@@ -27,6 +28,7 @@ from pyglue.host.watch.spending import Spending
 from pyglue.host.watch.steps import Steps
 from pyglue.host.watch.telemetry import Telemetry
 from pyglue.host.watch.terminals import Terminals
+from pyglue.host.watch.turn_events import TurnEvents
 from pyglue.host.watch.views import Views
 from pyglue.host.wiring.base import Base
 from pyglue.host.wiring.changes import Changes
@@ -51,7 +53,7 @@ async def open_services(
     base.bus.listen(journal.heard)
     repair = open_repair(base, work, changes)
     notifier = await _notifier(base)
-    steps = _steps(base, work)
+    steps, history = _steps(base, work), _history(base)
     return Services(
         config=config,
         store=store,
@@ -75,8 +77,7 @@ async def open_services(
         controls=control.controls,
         model_choices=control.model_choices,
         accounts=control.accounts,
-        budgets=control.budgets,
-        credit=control.credit,
+        turns=control.turns,
         warmth=control.warmth,
         resuming=control.resuming,
         queue=_queue(base, work),
@@ -87,8 +88,11 @@ async def open_services(
         journal=journal,
         files=Files(known=registry.get, layout=config.layout),
         terminals=_terminals(base),
-        history=_history(base),
-        steps=steps,
+        history=history,
+        turn_events=TurnEvents(
+            store=store, registry=registry, history=history, steps=steps
+        ),
+        agent_views=AgentViews(store=store, registry=registry),
         live_texts=LiveTexts(registry=registry, redactor=base.redactor),
         archives=_archives(base, work, changes),
         repair=repair,

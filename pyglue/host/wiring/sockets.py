@@ -4,7 +4,7 @@ from pyglue import __version__
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Role
 from pyglue.config import HiveConfig
 from pyglue.host.agents.lifecycle import Lifecycle
-from pyglue.host.api.agent import AgentApi
+from pyglue.host.api.agent import agent_handlers
 from pyglue.host.api.manager import ManagerApi
 from pyglue.host.api.operator import operator_session
 from pyglue.host.api.services import Services
@@ -42,28 +42,9 @@ def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Ses
     ) -> tuple[HelloResult, Handlers]:
         if hello.harness is not None:
             lifecycle.hello(agent, connection, hello.harness)
-        handlers = AgentApi(
-            agent=agent,
-            connection=connection,
-            store=services.store,
-            registry=services.registry,
-            transitions=services.transitions,
-            broker=services.broker,
-            questions=services.questions,
-            reminders=services.reminders,
-            terminals=services.terminals,
-            history=services.history,
-            steps=services.steps,
-            live_texts=services.live_texts,
-            budgets=services.budgets,
-            credit=services.credit,
-            controls=services.controls,
-            model_choices=services.model_choices,
-            warmth=services.warmth,
-            secret_uses=services.secret_uses,
-            harness=hello.harness is not None,
-            memory_kills=services.backend.memory_kills,
-        ).handlers()
+        handlers = agent_handlers(
+            services, agent, connection, harness=hello.harness is not None
+        )
         if agent.role is Role.MANAGER:
             ManagerApi(
                 connection=connection,
@@ -73,6 +54,7 @@ def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Ses
                 approvals=services.approvals,
                 operations=services.operations,
                 journal=services.journal,
+                agent_views=services.agent_views,
                 drafts=services.life.drafts,
                 redeploy=services.life.redeploy,
                 quotas=services.config.quotas,

@@ -21,7 +21,6 @@ from pyglue.host.agents.lifecycle import Lifecycle
 from pyglue.host.agents.sockets import AgentSockets
 from pyglue.host.agents.specs import Specs
 from pyglue.host.core.agent import Agent
-from pyglue.host.messages.reminders import Reminders
 from pyglue.host.wiring.sockets import agent_session
 from pyglue.jsonrpc import Connection, Handlers, connect
 from pyglue.redaction.redactor import Redactor
@@ -59,25 +58,7 @@ async def lifecycle(kit: Kit, tmp_path: Path) -> AsyncIterator[Lifecycle]:
         config=config,
         specs=Specs(config=config, workspaces=part()),
     )
-    services = part(
-        store=kit.store,
-        registry=kit.registry,
-        transitions=kit.transitions,
-        broker=kit.broker,
-        questions=kit.questions,
-        reminders=Reminders(store=kit.store, registry=kit.registry, broker=kit.broker),
-        terminals=kit.terminals,
-        history=kit.history,
-        steps=kit.steps,
-        live_texts=kit.live_texts,
-        budgets=kit.budgets,
-        credit=kit.credit,
-        controls=kit.controls,
-        model_choices=kit.model_choices,
-        warmth=kit.warmth,
-        secret_uses=kit.secret_uses,
-        backend=part(memory_kills=lambda _name: 0),
-    )
+    services: Any = kit  # without those for other roles
     found.sockets.connect(lambda agent: agent_session(services, found, agent))
     yield found
     found.sockets.close()

@@ -17,6 +17,7 @@ import pytest
 
 from checks.kits.host.agreement import Witness
 from checks.kits.host.deploys import Deploys, open_deploys, quick_refs
+from checks.kits.host.messages import acked
 from checks.kits.host.store import open_kit
 from checks.kits.patience import PATIENCE_S
 from checks.kits.store.faults import FOR_A_WHILE, ONCE, Fault, Faults
@@ -66,7 +67,7 @@ class Scene:
         mailbox = self.deploys.kit.broker.mailbox
         holder = Holder(agent=self.deploys.kit.registry.get("manager"))
         got = (await mailbox.recv(holder, RecvParams(max=32))).messages
-        await mailbox.ack(holder, None)
+        await acked(mailbox, holder)
         return [message.body for message in got]
 
     async def ends(

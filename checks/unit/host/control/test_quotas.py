@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from checks.kits.host.messages import parks, send
+from checks.kits.host.messages import acked, parks, send
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.agent import RemindParams
@@ -193,7 +193,7 @@ async def test_an_inbox_holds_so_many_bytes(kit: Kit) -> None:
     bob = await kit.holder(kit.registry.get("bob"))
     await kit.broker.mailbox.recv(bob, RecvParams(wait_seconds=0, max=2))
     await refused(ErrorCode.TOO_MANY, send(kit, "alice", "bob", LARGE))
-    await kit.broker.mailbox.ack(bob, None)
+    await acked(kit.broker.mailbox, bob)
     await send(kit, "alice", "bob", LARGE)
 
 
@@ -221,7 +221,7 @@ async def test_the_bytes_of_an_inbox_follow_every_change_of_a_message(
     kit.broker.delivery.release_loose(bob)
     await agrees()
     await kit.broker.mailbox.recv(bob, RecvParams(wait_seconds=0, max=1))
-    await kit.broker.mailbox.ack(bob, None)
+    await acked(kit.broker.mailbox, bob)
     assert await agrees() == 12
     await kit.store.write(lambda tx: messages.let_go(tx, "bob"))
     assert await agrees() == 0
@@ -317,6 +317,7 @@ def manager(kit: Kit, made: Made, **values: int) -> ManagerApi:
         approvals=part,
         operations=part,
         journal=part,
+        agent_views=part,
         drafts=part,
         redeploy=part,
         quotas=Quotas(**values),

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.host.messages import NOW, WAIT, crossing, end, holder, parks, send
+from checks.kits.host.messages import (
+    NOW,
+    WAIT,
+    acked,
+    crossing,
+    end,
+    holder,
+    parks,
+    send,
+)
 from checks.kits.host.store import Kit, open_kit, settled
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.events import TurnStarted
@@ -244,14 +253,14 @@ async def test_mail_outside_a_turn_is_acknowledged_by_its_holder_alone(
     numbers = [await send(kit, "alice", "bob", str(n)) for n in range(3)]
     bob, other = holder(kit, "bob"), holder(kit, "bob")
     await kit.broker.mailbox.recv(bob, NOW)
-    assert await kit.broker.mailbox.ack(other, None) == 0
-    assert await kit.broker.mailbox.ack(bob, (numbers[0], 99)) == 1
+    assert await acked(kit.broker.mailbox, other) == 0
+    assert await acked(kit.broker.mailbox, bob, (numbers[0], 99)) == 1
     turn = await kit.broker.mailbox.turn_start(bob, "haiku")
-    assert await kit.broker.mailbox.ack(bob, None) == 0  # a turn's mail is the turn's
+    assert await acked(kit.broker.mailbox, bob) == 0  # a turn's mail is the turn's
     await end(kit, bob, turn, TurnOutcome.CANCELLED)
     again = (await kit.broker.mailbox.recv(bob, NOW)).messages
     assert [m.body for m in again] == ["1", "2"]
-    assert await kit.broker.mailbox.ack(bob, None) == 2
+    assert await acked(kit.broker.mailbox, bob) == 2
     kit.broker.mailbox.hang_up(bob)
     assert (await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)).messages == ()
 

@@ -13,8 +13,8 @@ from checks.kits.host.store import Kit, open_kit, put, settled
 from pyglue.api.common import AgentState
 from pyglue.api.events import Notice, ServerDown
 from pyglue.api.messages import RecvParams
+from pyglue.api.turns import StateParams
 from pyglue.config import MessageLimits
-from pyglue.host.core.agent import Report
 from pyglue.host.core.audit import Audit
 from pyglue.host.messages.notifications import (
     NotificationKind,
@@ -126,7 +126,7 @@ async def test_an_agent_that_needs_a_login_is_told_of_once(room: Room) -> None:
     harness: Any = object()
     put(alice, harness=harness)
     for detail in (None, "still"):
-        report = Report(AgentState.NEEDS_LOGIN, detail, None)
+        report = StateParams(state=AgentState.NEEDS_LOGIN, detail=detail)
         room.kit.transitions.state_reported(alice, report)
     await told(room)
     (text,) = await room.mail()
@@ -140,7 +140,7 @@ async def test_a_full_disk_is_told_of_once(room: Room) -> None:
     harness: Any = object()
     put(alice, harness=harness)
     for detail in ("The disk is full\x1b[2J.", "The disk is full, still."):
-        report = Report(AgentState.DISK_FULL, detail, None)
+        report = StateParams(state=AgentState.DISK_FULL, detail=detail)
         room.kit.transitions.state_reported(alice, report)
     await told(room)
     (text,) = await room.mail()

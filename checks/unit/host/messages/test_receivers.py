@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
+from checks.kits.host.calls import Calls
 from checks.kits.host.messages import NOW, WAIT, holder, parks, send
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.patience import PATIENCE_S
+from pyglue.api.agent import RECV
 from pyglue.api.messages import BODY_LIMIT, RecvParams
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.api.agent import AgentApi
+from pyglue.host.api.agent import agent_handlers
 from pyglue.host.core.agent import Holder
-from pyglue.host.messages.reminders import Reminders
 from pyglue.jsonrpc.wire import result_line
 from pyglue.limits import CLIENT_RPC
 
@@ -43,33 +44,13 @@ class Line:
         """Nobody reads it."""
 
 
-def client(kit: Kit, *, harness: bool) -> AgentApi:
+def client(kit: Kit, *, harness: bool) -> Calls:
     """Connect to bob's socket, as his harness or as another client."""
     bob = kit.registry.get("bob")
     connection: Any = Line()
     if harness:
         kit.transitions.harness_connected(bob, connection, None)
-    return AgentApi(
-        agent=bob,
-        connection=connection,
-        store=kit.store,
-        registry=kit.registry,
-        transitions=kit.transitions,
-        broker=kit.broker,
-        questions=kit.questions,
-        reminders=Reminders(store=kit.store, registry=kit.registry, broker=kit.broker),
-        terminals=kit.terminals,
-        history=kit.history,
-        steps=kit.steps,
-        live_texts=kit.live_texts,
-        budgets=kit.budgets,
-        credit=kit.credit,
-        controls=kit.controls,
-        model_choices=kit.model_choices,
-        warmth=kit.warmth,
-        secret_uses=kit.secret_uses,
-        harness=harness,
-    )
+    return Calls(agent_handlers(kit, bob, connection, harness=harness))
 
 
 async def test_a_running_agents_harness_alone_receives(kit: Kit) -> None:
@@ -77,17 +58,17 @@ async def test_a_running_agents_harness_alone_receives(kit: Kit) -> None:
     await send(kit, "alice", "bob", "for the harness")
     for params in (NOW, RecvParams(wait_seconds=1)):
         with pytest.raises(HiveError, match=r"peek.*hive stop bob") as refused:
-            await other._recv(params)
+            await other.call(RECV, params)
         assert refused.value.code is ErrorCode.CONFLICT
-    (seen,) = (await other._recv(PEEK)).messages
-    (got,) = (await harness._recv(NOW)).messages
+    (seen,) = (await other.call(RECV, PEEK)).messages
+    (got,) = (await harness.call(RECV, NOW)).messages
     assert got.body == seen.body == "for the harness"
 
 
 async def test_another_client_receives_while_the_agent_is_stopped(kit: Kit) -> None:
     other = client(kit, harness=False)
     await send(kit, "alice", "bob", "for whoever is there")
-    (got,) = (await other._recv(NOW)).messages
+    (got,) = (await other.call(RECV, NOW)).messages
     assert got.body == "for whoever is there"
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from checks.kits.host.messages import NOW, send
+from checks.kits.host.messages import NOW, acked, send
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.agent import CancelReminderParams
 from pyglue.api.messages import Mark, MessageKind
@@ -85,9 +85,9 @@ async def test_an_acknowledgement_counts_only_what_is_its_own(kit: Kit) -> None:
     mine = await send(kit, "alice", "bob")
     other = await send(kit, "alice", "carol")
     await kit.broker.mailbox.recv(bob, NOW)
-    assert await kit.broker.mailbox.ack(bob, (other, NOTHING)) == 0
-    assert await kit.broker.mailbox.ack(bob, (mine,)) == 1
-    assert await kit.broker.mailbox.ack(bob, (mine,)) == 0  # again is no error
+    assert await acked(kit.broker.mailbox, bob, (other, NOTHING)) == 0
+    assert await acked(kit.broker.mailbox, bob, (mine,)) == 1
+    assert await acked(kit.broker.mailbox, bob, (mine,)) == 0  # again is no error
 
 
 REFERENCES: Final[dict[str, tuple[Callable[[Kit], Any], str]]] = {

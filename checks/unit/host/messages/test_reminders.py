@@ -177,12 +177,12 @@ async def test_open_threads(kit: Kit) -> None:
     asked = await kit.questions.ask(alice, AskParams(question="Red?", to="bob"))
     await clock(kit).remind(bob, RemindParams(text="later", in_seconds=3600))
     await kit.broker.send(bob, SendParams(to="alice", body="x", reply_to=first.id))
-    mine = await kit.store.read(lambda reader: open_threads(reader, "bob"))
+    mine = await open_threads(kit.store, kit.registry.get("bob"))
     assert [m.id for m in mine.to_answer] == [second.id]
     assert len(mine.to_answer[0].begins) == 200
     assert [q.id for q in mine.questions_to_me] == [asked.question]
     assert [r.text for r in mine.reminders] == ["later"]
-    theirs = await kit.store.read(lambda reader: open_threads(reader, "alice"))
+    theirs = await open_threads(kit.store, kit.registry.get("alice"))
     assert [m.id for m in theirs.unanswered] == [second.id]
     assert [q.to for q in theirs.my_questions] == ["bob"]
     assert [m.sender for m in theirs.to_answer] == ["bob"]

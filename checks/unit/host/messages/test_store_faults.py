@@ -19,7 +19,7 @@ import pytest
 
 from checks.kits.host.agreement import Witness
 from checks.kits.host.harness import Harness
-from checks.kits.host.messages import NOW, parks, send
+from checks.kits.host.messages import NOW, acked, parks, send
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.store.faults import FOR_A_WHILE, ONCE, SAID, Fault, Faults
 from pyglue.api.control import PauseParams
@@ -160,9 +160,9 @@ async def acknowledging(scene: Scene, text: str) -> AsyncGenerator[None, None]:
     await mailbox.recv(scene.carol, NOW)
     yield
     with scene.faults.may_be_refused():
-        assert await mailbox.ack(scene.carol, None) == 1
+        assert await acked(mailbox, scene.carol) == 1
     yield
-    assert await mailbox.ack(scene.carol, None) == scene.faults.refused
+    assert await acked(mailbox, scene.carol) == scene.faults.refused
 
 
 async def losing_a_connection_that_holds(
@@ -177,7 +177,7 @@ async def losing_a_connection_that_holds(
     scene.carol_connects()
     (again,) = (await mailbox.recv(scene.carol, NOW)).messages
     assert (again.body, again.redelivered) == (text, True)
-    await mailbox.ack(scene.carol, None)
+    await acked(mailbox, scene.carol)
 
 
 async def giving_up_a_recv(scene: Scene, text: str) -> AsyncGenerator[None, None]:
@@ -192,7 +192,7 @@ async def giving_up_a_recv(scene: Scene, text: str) -> AsyncGenerator[None, None
     yield
     (again,) = (await mailbox.recv(scene.carol, NOW)).messages
     assert again.body == text
-    await mailbox.ack(scene.carol, None)
+    await acked(mailbox, scene.carol)
 
 
 # --- turns ----------------------------------------------------------------------------

@@ -210,7 +210,7 @@ async def test_small_events_count_too(
 
 
 async def test_a_history_has_a_size(kit: Kit) -> None:
-    kit.history = History(
+    limited = History(
         store=kit.store,
         registry=kit.registry,
         bus=kit.bus,
@@ -218,9 +218,9 @@ async def test_a_history_has_a_size(kit: Kit) -> None:
         size_max=50_000,
     )
     for number in range(100):
-        kit.history.add("alice", live(f"{number} " + "x" * 1000))
-    kit.history.add("bob", live("small"))
-    await kit.history.prune()
+        limited.add("alice", live(f"{number} " + "x" * 1000))
+    limited.add("bob", live("small"))
+    await limited.prune()
     sizes = await kit.store.read(history.sizes)
     assert sizes["alice"] <= 50_000 and sizes["bob"] > 0
     found, page = await read(kit, after=1)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pyglue.api.common import AgentState
-from pyglue.host.core.agent import Agent, Report
+from pyglue.api.turns import StateParams
+from pyglue.host.core.agent import Agent
 from pyglue.host.core.transitions.turns import TurnTransitions
 from pyglue.jsonrpc import Connection
 from pyglue.manifest.record import PinnedRecord
@@ -89,7 +90,7 @@ class HarnessTransitions(TurnTransitions):
 
         self.store.post(write)
 
-    def state_reported(self, agent: Agent, report: Report) -> None:
+    def state_reported(self, agent: Agent, report: StateParams) -> None:
         """Its harness reports its state; it cannot claim states that only hived sets.
 
         Nor can it claim to be paused or over budget unless hived agrees; the reason is
@@ -109,7 +110,7 @@ class HarnessTransitions(TurnTransitions):
         elif state is AgentState.OVER_BUDGET:
             shown = agent.over_budget
         if agent.reports.take(1, time.monotonic()):
-            self._state(agent, state, shown, report.since)
+            self._state(agent, state, shown, report.since_at)
             return
         if agent.late is None:
             loop = asyncio.get_running_loop()

@@ -25,9 +25,9 @@ from checks.kits.manifests import MANIFEST
 from pyglue.api.common import AgentState
 from pyglue.api.events import Event
 from pyglue.api.messages import Message
-from pyglue.api.turns import TurnEndParams, TurnOutcome
+from pyglue.api.turns import StateParams, TurnEndParams, TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.agent import Agent, Holder, Parked, Report
+from pyglue.host.core.agent import Agent, Holder, Parked
 from pyglue.manifest.record import PinnedRecord
 from pyglue.store import agents, control
 from pyglue.store.database import Reader, Tx
@@ -197,7 +197,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(state=st.sampled_from(list(AgentState)), detail=MAYBE)
     def a_state_is_reported(self, state: AgentState, detail: str | None) -> None:
-        report = Report(state, detail, None)
+        report = StateParams(state=state, detail=detail)
         self.do(lambda: self.kit.transitions.state_reported(self.alice, report))
 
     @rule(name=st.sampled_from(["stopping", "stopped", "failed", "harness_expected"]))
