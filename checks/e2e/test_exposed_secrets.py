@@ -90,7 +90,7 @@ async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
         assert env.sentence == (
             "The value of API_TOKEN is in the environment of the agent's programs and "
             "MCP servers: the agent sees it. It can use the value for anything, and "
-            "send it wherever it may reach."
+            "send it to any host that it can reach."
         )
         file = changes["hyperhive.secrets.DEPLOY_KEY.expose"]
         assert "in the file /run/hive/secrets/DEPLOY_KEY of the agent" in file.sentence

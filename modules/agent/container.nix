@@ -1,9 +1,9 @@
-# What every agent's container gets, beside what its agent.nix sets. `manifest` is what
-# ./manifest.nix gives; `uid` the number that agents have on the host and in containers.
+# The NixOS module of every agent's container, besides its agent.nix. `manifest` is the result of
+# ./manifest.nix, `uid` the user ID of agents on the host and in containers.
 #
 # The backend binds /run/hive (sockets and pinned record, read-only), /state, /session,
 # /shared, the agent's workspaces in /work and, for the manager, /agents and /applied;
-# nothing else of the host is there.
+# nothing else of the host is visible.
 {
   manifest,
   name,
@@ -21,7 +21,7 @@ let
   cfg = config.hive;
   inherit (lib) mkDefault mkIf mkOption types;
 
-  # Where pyglue/paths.py (INSIDE) has them.
+  # The paths in pyglue/paths.py (INSIDE).
   own = [
     "/state"
     "/session"
@@ -56,16 +56,16 @@ in
     system.stateVersion = mkDefault "26.05";
     nixpkgs.config.allowUnfreePredicate = package: lib.getName package == "claude-code";
 
-    # The host's Nix daemon is nobody's business here.
+    # Containers do not use the host's Nix daemon.
     nix.enable = mkDefault false;
     documentation.enable = mkDefault false;
 
     networking = {
       hostName = mkDefault name;
       useDHCP = mkDefault false;
-      # nixpkgs sets it for every container; mkForce still undoes this.
+      # nixpkgs sets it for every container; mkForce can still override this.
       useHostResolvConf = lib.mkOverride 90 false;
-      # The backend's rules are on the host, where the container does not reach.
+      # The backend's rules are on the host, out of the container's reach.
       firewall.enable = mkDefault manifest.network;
       nameservers = mkIf manifest.network cfg.nameservers;
     };
@@ -98,16 +98,17 @@ in
       };
       environment = {
         HOME = "/state";
-        # Repositories in /agents belong to the same number on the host.
+        # Repositories in /agents belong to the same user ID on the host.
         GIT_CONFIG_COUNT = "2";
         GIT_CONFIG_KEY_0 = "safe.directory";
         GIT_CONFIG_VALUE_0 = "*";
-        # Files put side by side are no repository: their config would run programs.
+        # Do not treat a directory with the files of a repository as one: its config could run
+        # programs.
         GIT_CONFIG_KEY_1 = "safe.bareRepository";
         GIT_CONFIG_VALUE_1 = "explicit";
-        # There is no store to open here, which `nix-instantiate --parse` would do.
+        # There is no store here, and `nix-instantiate --parse` would try to open one.
         NIX_REMOTE = "dummy://";
-        # What agent.nix puts into environment.systemPackages is found here.
+        # Programs from environment.systemPackages of agent.nix are here.
         PATH = lib.mkForce "/run/current-system/sw/bin";
       };
       serviceConfig = {
@@ -136,9 +137,9 @@ in
         ProtectKernelModules = true;
         ProtectKernelTunables = true;
         ProtectSystem = "strict";
-        # The harness writes secrets there, which nobody else in the container reads.
+        # The harness writes secrets there; no other user in the container can read them.
         TemporaryFileSystem = "/run/hive/secrets:mode=0700,uid=${toString uid},gid=${toString uid},size=2M,nosuid,nodev,noexec";
-        # What of the last two is bound, and for reading only, is the backend's to say.
+        # The backend decides what is bound below the last two, and what is read-only.
         ReadWritePaths =
           own
           ++ lib.optional manager "/agents"

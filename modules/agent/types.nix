@@ -1,7 +1,7 @@
-# Value types that know their JSON Schema. Each is { type; schema; }: `type` is
-# an ordinary lib.types type with the bounds checked (so that a bad value fails
-# with its option's path), `schema` says the same for the check outside Nix.
-# Patterns are written in what POSIX extended and ECMAScript regexes share.
+# Value types with their JSON Schema. Each is { type; schema; }: `type` is an ordinary lib.types
+# type that checks the bounds (so that a bad value fails with its option's path), `schema` is
+# equivalent, for the check outside Nix. Patterns only use syntax common to POSIX extended and
+# ECMAScript regexes.
 { lib }:
 let
   inherit (lib) types;
@@ -9,8 +9,7 @@ let
   # `$` alone lets Python's `re` accept a trailing newline.
   anchored = pattern: "^(?:${pattern})$(?!\\n)";
 
-  # nixpkgs rebuilds a type that holds a submodule by substSubModules, and would
-  # lose the check on the way.
+  # nixpkgs rebuilds a type that contains a submodule by substSubModules, and would lose the check.
   refine =
     type: description: check:
     types.addCheck type check
@@ -74,8 +73,8 @@ let
       };
     };
 
-  # Exactly these options. Functions, paths and `_module` are refused, because a
-  # module as value could redeclare the options that check it.
+  # Exactly these options. Functions, paths and `_module` are refused, because a module as a value
+  # could redeclare the options that check it.
   group = options: {
     type = refine (types.submodule { inherit options; }) "set of options" (
       value: builtins.isAttrs value && !(value ? _module)
@@ -84,9 +83,9 @@ let
   };
 in
 {
-  # mkOption with `widens`, `danger` and `words` (how a change of this option widens an
-  # agent's power, how dangerous that is, and how it is said; all listed in options.nix)
-  # and the schema of its type.
+  # mkOption with `widens`, `danger` and `words` (how a change of this option affects an agent's
+  # permissions, how dangerous that is, and its wording; all listed in options.nix) and the schema
+  # of its type.
   option =
     { type, widens, ... }@args:
     let
@@ -108,7 +107,7 @@ in
     schema.type = "boolean";
   };
 
-  # Several definitions must agree; `max` counts bytes.
+  # Several definitions must be equal; `max` is in bytes.
   text =
     { what, max, pattern ? null }:
     {
@@ -168,7 +167,7 @@ in
     };
   };
 
-  # The length is checked on the merged value, so only by the schema.
+  # Only the schema checks the length, on the merged value.
   list =
     { of, max }:
     {
@@ -191,8 +190,8 @@ in
     // (if of.schema ? enum then { enum = of.schema.enum ++ [ null ]; } else { });
   };
 
-  # `true`, `false`, or a set with the option `inner`, whose value the manifest has under
-  # the name `beside` (../eval/report.nix), so that the option itself is always a flag.
+  # `true`, `false`, or a set with the option `inner`, whose value is named `beside` in the manifest
+  # (../eval/report.nix), so that the option itself is always a flag.
   flagOr =
     { inner, beside }:
     {

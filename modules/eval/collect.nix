@@ -1,5 +1,5 @@
-# All modules of an agent: agent.nix and what it imports inside its directory, each
-# once and in the order of nixpkgs' evalModules, as { file; config; options; key; }.
+# All modules of an agent: agent.nix and its imports inside its directory, each once and in the
+# order of nixpkgs' evalModules, as { file; config; options; key; }.
 {
   lib,
   root,

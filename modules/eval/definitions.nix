@@ -1,10 +1,9 @@
-# What an agent's modules define, as plain { file; config; } with no condition read,
-# what they declare, and the names of all of it outside `hyperhive`.
+# The definitions of an agent's modules, as plain { file; config; } with no condition evaluated,
+# their declarations, and the names of both outside `hyperhive`.
 #
-# Both evaluations use this, each for itself: the manifest's (./report.nix) and the
-# system's (../hive/system.nix). In each, the very values that are named here are the
-# only ones that evalModules gets: a module cannot show one set of options and set
-# another, whatever it finds out about where it is evaluated.
+# Both evaluations use this: the manifest's (./report.nix) and the system's (../hive/system.nix). In
+# each, evalModules gets only the values that are named here: a module cannot show one set of
+# options and set another, even if it detects where it is evaluated.
 {
   lib,
   root,
@@ -23,7 +22,7 @@ let
 
   modules = import ./collect.nix { inherit lib root arguments; };
 
-  # mkIf and mkMerge at the top of a module are pushed down, no condition is read.
+  # mkIf and mkMerge at the top of a module are pushed down; no condition is evaluated.
   definitions = concatMap (
     module:
     map (

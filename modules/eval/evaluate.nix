@@ -1,4 +1,4 @@
-# What pyglue/nix/evaluator.py runs: ./report.nix, on no particular day.
+# Run by pyglue/nix/evaluator.py: ./report.nix with a constant clock.
 {
   agent, # string with an absolute path
   lib ? null, # the same, of nixpkgs' lib; null: the built-in subset

@@ -1,10 +1,10 @@
-# `import` for an evaluation that gives the same on every day: whatever is imported
-# with it, and what that imports in turn, sees a clock that stands at 0 and no search
-# path. Otherwise an agent.nix could be another agent after a date.
+# `import` for an evaluation that does not depend on the date: everything imported with it, directly
+# or indirectly, sees a clock that is always 0 and no search path. Otherwise an agent.nix could
+# define another agent after some date.
 #
-# Both names of each builtin are replaced, and what could lead back to the real ones.
-# Variables of the environment are empty under restrict-eval. What is left differs by
-# machine only (currentSystem, storeDir, nixVersion), not by time.
+# Both names of each builtin are replaced, and everything through which the real ones could be
+# reached. Environment variables are empty under restrict-eval. The rest depends only on the machine
+# (currentSystem, storeDir, nixVersion), not on time.
 let
   fixed = builtins // {
     builtins = fixed;

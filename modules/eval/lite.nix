@@ -1,7 +1,7 @@
-# The part of nixpkgs' lib that hyperhive's options and agents' files need, for
-# where no nixpkgs is. Small, because its parsing is most of an evaluation's time.
-# Whatever nixpkgs has and this has not (names.nix lists it) fails with its name
-# and the way out, rather than with "attribute missing".
+# The part of nixpkgs' lib that hyperhive's options and agents' files need, for hosts without
+# nixpkgs. It is small, because most of an evaluation's time is spent parsing it. A function of
+# nixpkgs that it lacks (names.nix lists them) fails with its name and what to do, rather than with
+# "attribute missing".
 let
   names = import ./lite/names.nix;
 
@@ -9,7 +9,7 @@ let
     name:
     throw "lib.${name} is not in hyperhive's own subset of nixpkgs' lib. Evaluate with all of it: `hive manifest DIR --nixpkgs-lib PATH`, or set the hive's nixpkgs lib path.";
 
-  # A set with every name that nixpkgs has there, from `have` where it has it.
+  # A set with every name that nixpkgs has there, with values from `have` if present.
   namespace =
     prefix: have: all:
     builtins.listToAttrs (
@@ -23,7 +23,7 @@ let
 
   types = part ./lite/types-simple.nix // part ./lite/types.nix;
 
-  # Everything, also helpers that nixpkgs does not show; what lite itself uses.
+  # Everything, including helpers that nixpkgs does not export; used by lite itself.
   lib =
     part ./lite/functions.nix
     // part ./lite/attrsets.nix
@@ -35,7 +35,7 @@ let
       inherit types;
     };
 
-  # Names that mean something else in their part of lib than in lib itself.
+  # Names with another meaning in their part of lib than in lib itself.
   other = {
     lists = [
       "hasPrefix"

@@ -1,10 +1,10 @@
-# What an agent's directory says: its manifest, and which NixOS options it sets.
+# The report on an agent's directory: its manifest, and the NixOS options that it sets.
 #
-# The agent's modules are collected here, not by evalModules, and only what they
-# define under `hyperhive` meets the trusted options: a module beside those could
-# disable or redeclare them. Nothing outside `hyperhive` is evaluated further than
-# to its names, so no nixpkgs is needed. The result is still checked outside Nix, and
-# where agents are NixOS systems the names come from the system's own evaluation.
+# The agent's modules are collected here, not by evalModules, and only their definitions under
+# `hyperhive` are combined with the trusted options: a module beside those could disable or
+# redeclare them. Outside `hyperhive` only names are evaluated, so no nixpkgs is needed. The result
+# is still checked outside Nix, and if agents are NixOS systems the names come from the system's own
+# evaluation.
 {
   agent, # directory with agent.nix: a path, or a string with an absolute one
   lib ? import ./lite.nix,
@@ -34,7 +34,7 @@ let
     pkgs = throw "`pkgs' cannot be used in hyperhive.* or to decide what is set: agent.nix is read without nixpkgs. Name a program (or its absolute path inside the container) and install its package with environment.systemPackages.";
   };
 
-  # Throws, so that the names of options are found although a value reads these.
+  # Throws, so that the names of options are found even if a value uses these.
   unknownConfig = lib.genAttrs (nixosNames ++ concatMap (m: attrNames m.options) own.declarations) (
     name:
     throw "`config.${name}' is not known here: agent.nix is read without NixOS, and only config.hyperhive has a value."

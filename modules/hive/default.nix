@@ -1,5 +1,5 @@
-# The systems of a hive's agents, for its generated flake: h-NAME for each directory
-# in agents/. `directory` is what pyglue/nix/flake.py wrote; hive.json its settings.
+# The systems of a hive's agents, for its generated flake: h-NAME for each directory in agents/.
+# pyglue/nix/flake.py writes `directory`, with the settings in hive.json.
 { nixpkgs, directory }:
 let
   hive = builtins.fromJSON (builtins.readFile (directory + "/hive.json"));

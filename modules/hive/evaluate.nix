@@ -1,4 +1,4 @@
-# What pyglue/nix/system.py runs: ./system.nix, on no particular day, as plain data.
+# Run by pyglue/nix/system.py: ./system.nix with a constant clock, as plain data.
 {
   nixpkgs,
   agent,

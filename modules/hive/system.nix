@@ -1,12 +1,11 @@
-# The NixOS system of one agent's container: its derivation (toplevel), which NixOS
-# options the agent's own modules set in it (nixosOptions), and on which of its
-# manifest's options it depends (manifestOptions).
+# The NixOS system of one agent's container: its derivation (toplevel), the NixOS options that the
+# agent's own modules set (nixosOptions), and the options of the manifest that it depends on
+# (manifestOptions).
 #
-# Evaluated by pyglue/nix/system.py (through ./evaluate.nix) in the restricted sandbox
-# at submit, by the hive's flake (./default.nix) for whoever looks at it by hand, and by
-# the virtual machine's test. All paths are strings with absolute paths, or paths. The
-# manifest is a value, never a file: the file could be one that has to be built first,
-# and machines may forbid an evaluation that builds.
+# Evaluated by pyglue/nix/system.py (through ./evaluate.nix) in the restricted sandbox at submit, by
+# the hive's flake (./default.nix) for manual inspection, and by the virtual machine's test. All
+# paths are paths or strings with absolute paths. The manifest is a value, never a file: a file
+# might have to be built first, and machines may forbid import from derivation.
 {
   nixpkgs,
   agent,
@@ -18,7 +17,7 @@
   modules ? [ ],
 }:
 let
-  # A path would be copied into the store, whole, where a string is wanted.
+  # Without toString, interpolation would copy the whole path into the store.
   inherit (builtins) toString;
 
   lib = import (toString nixpkgs + "/lib");
@@ -30,8 +29,9 @@ let
     framework = ../..;
   };
 
-  # The agent's modules are not given to NixOS as files: what they set is collected
-  # first, so that what is named is what is set, and what could undo that is refused.
+  # The agent's modules are not passed to NixOS as files: their definitions are collected first, so
+  # that the reported options are exactly those that are set, and anything that could undo that is
+  # refused.
   own = import ../eval/definitions.nix {
     inherit lib;
     root = /. + toString agent;

@@ -1,5 +1,5 @@
-# Accounts that pay for agents: more than the one of apiKeyFile and the like.
-# pyglue/config (RelayConfig) reads them; relay.nix hands the credentials over.
+# Accounts that pay for agents, besides that of apiKeyFile and the like. pyglue/config (RelayConfig)
+# reads them; LoadCredential passes the credentials to hive-relay.
 { config, lib, ... }:
 let
   inherit (lib) literalExpression mkOption types;
@@ -33,7 +33,7 @@ let
   isSet = path: path != null && toString path != "";
   filesOf = one: lib.filter (name: isSet one.${name}) (lib.attrNames kinds);
   names = lib.attrNames cfg.accounts;
-  # Those of the options that name no account are the account "default".
+  # The options outside `accounts` are the account "default".
   plain = filesOf cfg;
   all = lib.optionalAttrs (plain != [ ]) { default = cfg; } // cfg.accounts;
   main =
@@ -85,9 +85,9 @@ in
         }
       '';
       description = ''
-        Accounts that pay for agents, by name, beside that of `apiKeyFile`, `oauthTokenFile`
-        or `authTokenFile`, which is called `default`. The operator chooses one for an agent
-        with `hive account`.
+        Accounts that pay for agents, by name, besides that of `apiKeyFile`, `oauthTokenFile` or
+        `authTokenFile`, which is called `default`. The operator chooses an agent's account with
+        `hive account`.
       '';
     };
     defaultAccount = mkOption {

@@ -1,4 +1,4 @@
-# Agents that the configuration names, and what their containers have in common.
+# Agents declared in the configuration, and settings common to all containers.
 { lib, ... }:
 let
   inherit (lib) mkOption types;

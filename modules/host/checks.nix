@@ -1,4 +1,4 @@
-# What the types of the options cannot say: each wrong setting with what to do.
+# Rules that the types of the options cannot express; each error says what to do.
 { config, lib, ... }:
 let
   cfg = config.services.hyperhive;
@@ -53,7 +53,7 @@ let
       limit == null || default == null || amount default <= amount limit
     ) "${option "defaults.${name}"} (${shown default}) exceeds ${option "limits.${name}"} (${shown limit}). Lower the default or raise the limit.";
 
-  # Below the range with the number that agents/ belongs to (state.nix), as nobody's.
+  # Below the range that contains the unmapped owner of agents/ (state.nix).
   lastUsers = 32766 * 65536;
   ownUsers =
     cfg.privateUsers == "pick"
@@ -62,19 +62,19 @@ let
   # HEALTH_LEAST_S of pyglue/limits.py: an MCP server, the preflight, then this one.
   healthLeast = 60;
 
-  # What is older knows no boot.isNspawnContainer (../agent/container.nix), and hived would
-  # say so only after the switch. A nixpkgs without the file is somebody's own.
+  # Older releases have no boot.isNspawnContainer (../agent/container.nix), and hived would report
+  # that only after the switch. A nixpkgs without the file is custom and accepted.
   oldest = "26.05";
   versionFile = toString cfg.nixpkgs + "/lib/.version";
   release = if builtins.pathExists versionFile then lib.fileContents versionFile else oldest;
 
-  # Of /run, which is a tmpfs, containers get parts with users of their own.
+  # Directories in /run, a tmpfs, are mounted in containers with their own users.
   oldestKernel = "6.3";
   kernel = config.boot.kernelPackages.kernel.version;
 
   strangers = lib.filter (name: !(config.users.users ? ${name})) cfg.operators;
 
-  # hived's unit has /tmp of its own and no home; /run does not outlast a boot.
+  # hived's unit has its own /tmp and no home; /run does not survive a reboot.
   hidden = lib.filter (place: cfg.stateDir == place || lib.hasPrefix "${place}/" cfg.stateDir) [
     "/home"
     "/nix"
@@ -84,7 +84,7 @@ let
     "/var/tmp"
   ];
 
-  # The rules of pyglue/files/workspaces.py, which says them again at hived's start.
+  # The rules of pyglue/files/workspaces.py, which hived checks again at its start.
   below = top: path: path == top || lib.hasPrefix "${top}/" path;
   system = [
     "/bin"
@@ -121,19 +121,19 @@ let
       ) "${where}: invalid name. Use lowercase letters, digits, - and _, such as site.")
       (require (
         !lib.any (top: below top path) system
-      ) "${where}.path is ${path}, a directory of the system. Name a directory with work, such as /srv/site.")
+      ) "${where}.path is ${path}, a directory of the system. Use the directory of a project, such as /srv/site.")
       (require (
         !lib.elem path shared && builtins.match "/home/[^/]*" path == null
-      ) "${where}.path is ${path}, which holds more than one piece of work, and perhaps keys. Name a directory in it.")
+      ) "${where}.path is ${path}, which contains more than one project, and perhaps keys. Use a directory inside it.")
       (require (
         !below cfg.stateDir path && !below path cfg.stateDir
-      ) "${where}.path is ${path}: the hive's own directory is ${cfg.stateDir}. Name a directory apart from it.")
+      ) "${where}.path is ${path}: the hive's own directory is ${cfg.stateDir}. Use a directory outside it.")
     ];
 
   ids = lib.attrValues cfg.ids;
   loopback = lib.hasPrefix "127." web.listenAddress || web.listenAddress == "::1";
   cleartext = web.externalUrl != null && lib.hasPrefix "http://" web.externalUrl;
-  # As pyglue/config/origin.py has it: the hive then has a secret name of its own.
+  # As in pyglue/config/origin.py: the hive then has a secret name.
   local =
     web.externalUrl == null
     ||

@@ -1,5 +1,5 @@
-# The ONE file that the daemons read. Field by field what pyglue/config declares; a
-# test decodes it with that. Secrets are not in it, only where systemd puts them.
+# The ONE file that the daemons read, with the fields that pyglue/config declares; a test decodes it
+# with that. It contains no secrets, only the paths at which systemd provides them.
 { config, lib, pkgs, ... }:
 let
   inherit (lib) mkOption types;
@@ -25,10 +25,9 @@ in
       default = { };
       example = lib.literalExpression "{ timeouts.stop_s = 10; disk.reserve_mib = lib.mkForce 512; }";
       description = ''
-        Contents of the daemons' configuration file, which the other options write. What has
-        no option of its own can be added here, under the names of `pyglue/config`;
-        `lib.mkForce` replaces a value that an option writes. The daemons do not start with a
-        name that they do not know.
+        Contents of the daemons' configuration file, which the other options write. Add settings
+        without an option here, under their names in `pyglue/config`; `lib.mkForce` replaces a value
+        that an option writes. The daemons do not start with unknown names.
       '';
     };
     configFile = mkOption {

@@ -1,4 +1,4 @@
-# The dashboard: where it listens, what it is called, and who may come between.
+# The dashboard: its address, its names, and the proxies in front of it.
 { config, lib, ... }:
 let
   inherit (lib) literalExpression mkOption types;
@@ -98,9 +98,9 @@ in
       default = 7;
       example = 1;
       description = ''
-        How many days a session lasts in a browser that its operator chooses to trust when
-        logging in; other sessions last 12 hours. `0` offers no such choice. A lower number
-        also shortens sessions that exist.
+        Days that a session lasts in a browser that the operator chooses to trust at login; other
+        sessions last 12 hours. `0` removes the choice. A lower number also shortens existing
+        sessions.
       '';
     };
     terminal = mkOption {

@@ -1,4 +1,4 @@
-# What docs/host-options.md says of each option, for tools/generate_host_options.py.
+# The description of each option, for tools/generate_host_options.py.
 let
   lib = import ../eval/lite.nix;
 
@@ -17,7 +17,7 @@ let
     ];
   };
 
-  # A literal expression is shown as it stands, anything else as the value that it is.
+  # A literal expression is shown as text, anything else as its value.
   shown = value: if value._type or "" == "literalExpression" then { inherit (value) text; } else { inherit value; };
 
   describe =

@@ -1,5 +1,5 @@
-# hive-egress: connects agents without a network to the hosts that they may reach. It has a
-# network, and of the hive nothing but two sockets and what hived hands over on them.
+# hive-egress: connects agents without a network to the hosts that they may reach. It has a network;
+# its only access to the hive is through two sockets on which hived passes it what it needs.
 { config, lib, ... }:
 let
   cfg = config.services.hyperhive;
@@ -9,7 +9,7 @@ in
   config = lib.mkIf (cfg.enable && needed) {
     users.users.hive-egress = {
       uid = cfg.ids.egress;
-      description = "hyperhive's way to the hosts that agents may reach";
+      description = "hyperhive egress proxy";
       group = "hive-egress";
       isSystemUser = true;
     };
@@ -18,14 +18,14 @@ in
     systemd.services.hive-egress = import ./networked-daemon.nix {
       inherit cfg;
       name = "hive-egress";
-      description = "hyperhive: the way to hosts";
+      description = "hyperhive egress proxy";
       fences = [
         "/run/hyperhive/operator.sock"
         "/run/hyperhive/relay.sock"
         "/run/hyperhive/relay-fds.sock"
       ];
       more = {
-        # Ready once hived knows it; not for ever, as nixos-rebuild waits for it.
+        # Ready once connected to hived; limited, because nixos-rebuild waits for it.
         TimeoutStartSec = 300;
         LimitNOFILE = 65536;
       };

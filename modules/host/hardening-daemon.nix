@@ -1,4 +1,4 @@
-# For hive-web and the daemons with a network, which start no program and touch no file of anybody's.
+# For hive-web and the daemons with a network, which start no programs and access no user's files.
 import ./hardening.nix
 // {
   AmbientCapabilities = "";

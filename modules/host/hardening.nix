@@ -1,4 +1,4 @@
-# What all three units have; each unit adds, and says why where it takes less.
+# Common to all units; each unit adds to it, and explains what it relaxes.
 {
   LockPersonality = true;
   NoNewPrivileges = true;

@@ -1,5 +1,5 @@
-# hived: root, without a network. It starts containers through systemd (over D-Bus),
-# builds through the nix daemon, and evaluates with bubblewrap as nobody.
+# hived: runs as root, without a network. It starts containers through systemd (over D-Bus), builds
+# through the Nix daemon, and evaluates in bubblewrap as nobody.
 { config, lib, pkgs, ... }:
 let
   cfg = config.services.hyperhive;
@@ -11,11 +11,11 @@ let
 in
 {
   config = lib.mkIf cfg.enable {
-    # By default it is on only for who declares containers, and hived's are not declared.
+    # By default NixOS enables it only for declared containers, and hived's are not declared.
     boot.enableContainers = lib.mkDefault true;
 
     systemd.services.hived = {
-      description = "hyperhive: approvals, messages and containers";
+      description = "hyperhive daemon (approvals, messages and containers)";
       documentation = [ "man:hyperhive.nix(5)" ];
       wantedBy = [ "multi-user.target" ];
       after = [
@@ -36,7 +36,7 @@ in
         pkgs.util-linux
       ];
       environment = {
-        # The store is the daemon's: hived writes nothing in it.
+        # Only the daemon writes to the store, never hived.
         NIX_REMOTE = "daemon";
         HOME = "/var/cache/hyperhive";
       };
@@ -45,7 +45,7 @@ in
           "${cfg.stateDir}/agents"
           "${cfg.stateDir}/shared"
         ];
-        # What keeps it from starting may pass, such as a full disk: it is tried again.
+        # A failed start is retried, because its cause, such as a full disk, may be temporary.
         StartLimitIntervalSec = 0;
       };
       serviceConfig = import ./hardening.nix // {
@@ -57,8 +57,8 @@ in
         TimeoutStopSec = 60;
         Restart = "always";
         RestartSec = 1;
-        # Containers are units of their own, so no stop of this one reaches them; what
-        # else runs here (an evaluation) ends with hived.
+        # Containers are units of their own, so stopping this one does not affect them; everything
+        # else in it (an evaluation) ends with hived.
         KillMode = "mixed";
 
         LoadCredential = lib.mapAttrsToList (
@@ -67,15 +67,14 @@ in
 
         RuntimeDirectory = "hyperhive";
         RuntimeDirectoryMode = "0755";
-        # Containers have the sockets' directories bound: made anew, they would see
-        # nothing of them.
+        # Containers have the sockets' directories bound and would not see new ones.
         RuntimeDirectoryPreserve = true;
         CacheDirectory = "hyperhive";
         CacheDirectoryMode = "0700";
         ReadWritePaths = [
           cfg.stateDir
           "/etc/nixos-containers"
-          "/nix/var/nix/gcroots/hyperhive" # keeps what waits for approval
+          "/nix/var/nix/gcroots/hyperhive" # keeps pending proposals
           "/nix/var/nix/gcroots/per-container"
           "/nix/var/nix/profiles/per-container"
           "/run/lock" # nixos-container's own lock
@@ -83,9 +82,9 @@ in
           "/var/lib/nixos-containers"
         ];
 
-        # Root, because containers, their files and the system profile are root's.
+        # Root, because containers, their files and the system profile belong to root.
         # CHOWN, FOWNER, FSETID: directories belong to agents and to nobody.
-        # DAC_OVERRIDE: reads and removes what agents wrote.
+        # DAC_OVERRIDE: reads and removes agents' files.
         # SETUID, SETGID: checks and evaluations run as nobody. KILL: ends them.
         CapabilityBoundingSet = [
           "CAP_CHOWN"
@@ -103,7 +102,7 @@ in
           "AF_NETLINK"
         ];
         IPAddressDeny = "any";
-        # Not closed: bubblewrap makes each of these around an evaluation.
+        # Allowed: bubblewrap creates each of these around an evaluation.
         RestrictNamespaces = [
           "user"
           "mnt"
@@ -119,12 +118,12 @@ in
           "@mount"
         ];
         # Off: ProtectKernelTunables, ProtectKernelLogs, ProtectProc and ProcSubset mount
-        # over parts of /proc, and the kernel then lets nobody mount a new one, which
-        # bubblewrap needs. CAP_SYS_ADMIN and CAP_SYSLOG, which they are about, are not
-        # in the set above.
-        # Off: MemoryDenyWriteExecute, because libffi may make pages for libgit2's
-        # callbacks that are written and then run.
-        # Off: PrivateUsers, because the owners of files must be what they are.
+        # over parts of /proc, and the kernel then refuses to mount a new one, which bubblewrap
+        # needs. The capabilities that they guard against, CAP_SYS_ADMIN and CAP_SYSLOG, are not in
+        # the set above.
+        # Off: MemoryDenyWriteExecute, because libffi may create pages for libgit2's callbacks that
+        # are first written, then executed.
+        # Off: PrivateUsers, because hived must see the real owners of files.
       };
     };
   };

@@ -1,4 +1,4 @@
-# limits: what no agent.nix can exceed. defaults: for agents that set nothing.
+# limits: no agent.nix can exceed them. defaults: values for agents that set none.
 { lib, ... }:
 let
   inherit (lib) mkOption types;
@@ -46,8 +46,7 @@ in
       default = "write";
       example = "read";
       description = ''
-        The most that an agent may do with directories of this host
-        (`hyperhive.workspaces`): nothing, read, or write.
+        Maximum access to directories of this host (`hyperhive.workspaces`): none, read, or write.
       '';
     };
     shared = mkOption {
@@ -57,7 +56,7 @@ in
       ];
       default = "write";
       example = "read";
-      description = "The most that an agent may do in `/shared` (`hyperhive.shared`).";
+      description = "Maximum access to `/shared` (`hyperhive.shared`).";
     };
     secrets = mkOption {
       type = types.nullOr (types.attrsOf (types.listOf (types.either (types.enum [ "*" ]) t.host)));
@@ -69,10 +68,10 @@ in
         ];
       };
       description = ''
-        Secrets that agents may use (`hyperhive.secrets`), each with the hosts whose requests
-        may carry it. No approval lets a value go elsewhere. `[ "*" ]`: anywhere, and an agent
-        may see it (`expose`), which the others never do. `{ }`: none; `null`: whatever you
-        approve.
+        Secrets that agents may use (`hyperhive.secrets`), each with the hosts whose requests may
+        carry it. No approval can send a value elsewhere. `[ "*" ]`: any host, and agents may see
+        the value (`expose`), which a list of hosts forbids. `{ }`: no secrets; `null`: anything
+        that you approve.
       '';
     };
     webhooks = mkOption {
@@ -80,8 +79,8 @@ in
       default = true;
       example = false;
       description = ''
-        Whether agents may have webhooks (`hyperhive.webhooks`), by which others can send
-        them messages.
+        Whether agents may have webhooks (`hyperhive.webhooks`), through which others can send them
+        messages.
       '';
     };
     scheduleMinutes = mkOption {
@@ -89,8 +88,8 @@ in
       default = 5;
       example = 60;
       description = ''
-        The least number of minutes between two times of one schedule of an agent
-        (`hyperhive.schedule`). More frequent ones are refused.
+        Minimum interval of an agent's schedule in minutes (`hyperhive.schedule`). More frequent
+        schedules are refused.
       '';
     };
     network = mkOption {
@@ -104,8 +103,8 @@ in
         Whether agents may have network access (`hyperhive.network = true`), hosts that they
         may reach (`hyperhive.network.allow`) or tools that reach the internet. If `true`,
         this host provides NAT for containers and uses nftables: containers reach the
-        internet, but not this host, private networks or each other. A list: no agent has a
-        network of its own, and none may reach a host that no entry covers.
+        internet, but not this host, private networks or each other. A list: no agent has a network
+        of its own, and agents may only reach hosts that an entry covers.
       '';
     };
   };

@@ -17,7 +17,7 @@ let
       // {
         type = types.nullOr (types.numbers.between 0 10000);
         default = null;
-        description = "US dollars per million tokens ${what}; `null`: as other input.";
+        description = "US dollars per million tokens ${what}; `null`: the price of other input.";
       }
     );
 
@@ -26,7 +26,7 @@ let
       type = types.strMatching "[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}";
       defaultText = literalExpression "must be set";
       example = "zai/glm-4.6";
-      description = "The gateway's own name of the model.";
+      description = "The gateway's name for the model.";
     };
     inputPerMTok = needed "of input";
     outputPerMTok = needed "of output";
@@ -37,8 +37,8 @@ let
       default = 200000;
       example = 128000;
       description = ''
-        Tokens that the model can read at once. Claude Code compacts the session before; it
-        assumes at most 200000 for a model that it does not know.
+        Context window in tokens. Claude Code compacts the session before it is full; for models
+        that it does not know, it assumes at most 200000.
       '';
     };
   };
@@ -83,10 +83,9 @@ in
       }
     '';
     description = ''
-      Models that a gateway offers beside those that the hive knows, by the alias that
-      agents, `hive model` and `limits.models` use. What agents spend is counted with these prices. An
-      alias of Claude Code's own, such as `haiku`, stands for this model then, also for the
-      CLI's own small requests.
+      Additional models, offered by a gateway, by the alias that agents, `hive model` and
+      `limits.models` use. Agents' costs are calculated from these prices. A Claude Code alias such
+      as `haiku` then refers to this model, also in the CLI's background requests.
     '';
   };
 

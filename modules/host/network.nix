@@ -1,6 +1,5 @@
-# For agents with a network: addresses are translated, and packets from a container go
-# to the internet and nowhere else. The table stands before NixOS's own firewall, which
-# can refuse more but not allow what is dropped here.
+# For agents with a network: NAT, and rules by which a container reaches only the internet. The
+# table comes before NixOS's own firewall, which can refuse more but not allow what is dropped here.
 { config, lib, ... }:
 let
   cfg = config.services.hyperhive;
@@ -32,8 +31,8 @@ in
       enable = true;
       internalIPs = cfg.networkRanges;
     };
-    # The containers' units give these their addresses; networkd, where it runs, would
-    # take them for its own kind of container and give others.
+    # The containers' units assign the addresses; networkd, if it runs, would treat these interfaces
+    # as those of its own containers and assign others.
     systemd.network.networks."05-hyperhive" = {
       matchConfig.Name = "ve-h-*";
       linkConfig.Unmanaged = true;
@@ -44,17 +43,17 @@ in
       content = ''
         chain input {
           type filter hook input priority filter - 10; policy accept;
-          # Nothing on this host is an agent's to call. Answers to what the host began pass.
+          # No service of this host is for agents. Replies to the host's own connections pass.
           iifname ${interfaces} ct state != { established, related } drop
         }
         chain forward {
           type filter hook forward priority filter - 10; policy accept;
-          # Nobody calls into a container, other containers least.
+          # No connections into a container, least of all from other containers.
           oifname ${interfaces} ct state != { established, related } drop
           iifname ${interfaces} oifname "ve-*" drop
           iifname ${interfaces} oifname "vb-*" drop
-          # Containers have no IPv6 address: what comes is made up, and leads to
-          # link-local and unique-local neighbours at best.
+          # Containers have no IPv6 address: such packets are forged, and could reach only
+          # link-local and unique-local neighbours.
           iifname ${interfaces} meta nfproto ipv6 drop
           # Only under their own addresses.
           iifname ${interfaces} ip saddr != { ${ranges} } drop

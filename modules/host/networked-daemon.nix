@@ -1,5 +1,5 @@
 # The service of a daemon that has a network and serves hived: hive-relay, hive-egress and
-# hive-notify. `fences` closes what of the hive it does not need; `more` is what differs.
+# hive-notify. `fences` are parts of the hive that it does not need, `more` its own settings.
 {
   cfg,
   name,
@@ -33,9 +33,8 @@
       Restart = "always";
       RestartSec = 1;
       TimeoutStopSec = 10;
-      # Names are looked up, at a resolver that may be on loopback, so which addresses it
-      # calls is not known here: IPAddressDeny stays off. NETLINK: the C library asks which
-      # kinds of address this host has.
+      # IPAddressDeny stays off, because names are resolved at run time, perhaps by a resolver on
+      # loopback. NETLINK: the C library asks for this host's address families.
       RestrictAddressFamilies = [
         "AF_UNIX"
         "AF_INET"

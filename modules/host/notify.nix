@@ -1,6 +1,6 @@
-# hive-notify: sends notifications where the operator reads them. It has a network, and
-# of the hive nothing but the socket on which hived tells it titles and links, or what
-# only a browser can read: the keys of Web Push are hived's.
+# hive-notify: sends notifications to external services. It has a network; its only link to the hive
+# is a socket on which hived passes it titles and links, and messages encrypted for browsers: hived
+# keeps the keys of Web Push.
 { config, lib, ... }:
 let
   inherit (lib) mkOption types;
@@ -15,8 +15,8 @@ in
       default = null;
       example = "/run/secrets/hive-notify-urls";
       description = ''
-        File with one Apprise URL a line (ntfy, Matrix, Telegram, mail and many more),
-        outside the world-readable Nix store, because URLs hold passwords. `null`: none.
+        File with one Apprise URL per line (ntfy, Matrix, Telegram, e-mail and many more), outside
+        the world-readable Nix store, because URLs contain passwords. `null`: none.
       '';
     };
     events = mkOption {
@@ -38,9 +38,9 @@ in
       ];
       example = [ "approvals" "questions" ];
       description = ''
-        What is sent: pending approvals, questions and messages to the operator, agents in
-        trouble, used-up budgets. Each is a title and, if `dashboard.externalUrl` is set, a
-        link.
+        Notifications to send: pending approvals, questions and messages to the operator, agents
+        with problems (`trouble`), used-up budgets. Each consists of a title and, if
+        `dashboard.externalUrl` is set, a link.
       '';
     };
     quietHours = mkOption {
@@ -50,8 +50,7 @@ in
       default = null;
       example = "22:00-07:00";
       description = ''
-        Daily hours, in `timeZone`, in which nothing is sent; it is sent afterwards. `null`:
-        none.
+        Daily hours, in `timeZone`, during which notifications are delayed. `null`: none.
       '';
     };
     webPush = {
@@ -60,10 +59,10 @@ in
         default = false;
         example = true;
         description = ''
-          Whether browsers can subscribe to notifications on the dashboard (Web Push). The
-          services that their makers run for that (of Google, Mozilla, Apple or Microsoft) are
-          then called over HTTPS; they cannot read the notifications. Browsers subscribe only
-          where the dashboard has https, or on localhost.
+          Whether browsers can subscribe to notifications on the dashboard (Web Push). They are sent
+          over HTTPS through the push services of the browsers' makers (Google, Mozilla, Apple or
+          Microsoft), which cannot read them. Browsers can only subscribe if the dashboard uses
+          https, or on localhost.
         '';
       };
       contact = mkOption {
@@ -71,8 +70,8 @@ in
         default = null;
         example = "mailto:hive@example.org";
         description = ''
-          Address at which the operators of push services can reach you; Apple's needs one.
-          `null`: `dashboard.externalUrl` if that has https, else none.
+          Address at which the operators of push services can reach you; Apple's requires one.
+          `null`: `dashboard.externalUrl` if it uses https, else none.
         '';
       };
       privateHosts = mkOption {
@@ -80,8 +79,8 @@ in
         default = [ ];
         example = [ "push.lan:8443" ];
         description = ''
-          Push services of your own that have private addresses. All others must have
-          addresses on the public internet, because browsers say where they are.
+          Your own push services with private addresses. Others must have public addresses, because
+          browsers supply them.
         '';
       };
     };
@@ -90,7 +89,7 @@ in
   config = lib.mkIf (cfg.enable && (notify.urlFile != null || notify.webPush.enable)) {
     users.users.hive-notify = {
       uid = cfg.ids.notify;
-      description = "hyperhive's notifications";
+      description = "hyperhive notifications";
       group = "hive-notify";
       isSystemUser = true;
     };
@@ -99,7 +98,7 @@ in
     systemd.services.hive-notify = import ./networked-daemon.nix {
       inherit cfg;
       name = "hive-notify";
-      description = "hyperhive: notifications";
+      description = "hyperhive notifications";
       fences = [
         "/run/hyperhive/operator.sock"
         "/run/hyperhive/relay.sock"
@@ -107,7 +106,7 @@ in
       ];
       more = {
         LoadCredential = lib.optional (notify.urlFile != null) "urls:${toString notify.urlFile}";
-        # Its own socket lies in a directory that hived makes for it.
+        # Its own socket is in a directory that hived creates for it.
         ReadWritePaths = [ "/run/hyperhive/notify" ];
       };
     };

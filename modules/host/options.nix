@@ -1,11 +1,11 @@
-# The hive itself: where it lives, what it is made of, whom it asks and for how long.
+# The hive itself: directories, sources, operators, credentials and timeouts.
 { lib, pkgs, ... }:
 let
   inherit (lib) literalExpression mkOption types;
   t = import ./types.nix { inherit lib; };
 
-  # A whole tree in the store; "source" is what a flake's own tree is called there, so
-  # that the same files are not stored twice.
+  # A whole tree in the store; a flake's own tree is called "source" there, so that the same files
+  # are not stored twice.
   stored =
     path:
     builtins.path {
@@ -13,8 +13,8 @@ let
       name = "source";
     };
 
-  # Without .hive, a local hive's state, since everybody reads the store; and without .git,
-  # since the path would change at each fetch.
+  # Without .hive, a local hive's state, because the store is world-readable; and without .git,
+  # because the path would change at each fetch.
   checkout =
     path:
     builtins.path {
@@ -28,7 +28,7 @@ let
         builtins.substring 0 1 name != "." && !builtins.elem name [ "__pycache__" "node_modules" "result" ];
     };
 
-  # Without flakes, for who imports this file from a checkout.
+  # Without flakes, if this file is imported from a checkout.
   found = builtins.tryEval (
     assert lib ? commitIdFromGitRepo && builtins.pathExists ../../.git;
     lib.commitIdFromGitRepo ../../.git
@@ -166,9 +166,9 @@ in
             defaultText = literalExpression "must be set";
             example = "/run/secrets/github-token";
             description = ''
-              File with the value, outside the world-readable Nix store, as sops-nix and
-              agenix make it. systemd passes it to `hived` only, when that starts: restart
-              `hived.service` when the value changes.
+              File with the value, outside the world-readable Nix store, such as one from sops-nix
+              or agenix. systemd passes it only to `hived`, at its start: restart `hived.service`
+              when the value changes.
             '';
           };
         }
@@ -176,8 +176,8 @@ in
       default = { };
       example = literalExpression ''{ HOOK_SECRET.file = "/run/secrets/hook-secret"; }'';
       description = ''
-        Values of secrets that agents name, by their names in capitals. Others are set with
-        `hive secret set NAME`.
+        Values of secrets that agents refer to by name. Names are in capitals. Set other secrets
+        with `hive secret set NAME`.
       '';
     };
     workspaces = mkOption {
@@ -188,8 +188,8 @@ in
             defaultText = literalExpression "must be set";
             example = "/home/alice/site";
             description = ''
-              An existing directory of this host, by a path without links. Agents act there
-              as its owner; one of root's is only read. System directories, home
+              An existing directory of this host, by a path without symbolic links. Agents act there
+              as its owner; directories owned by root are read-only. System directories, home
               directories themselves, hidden directories and the hive's own are refused.
             '';
           };
@@ -198,9 +198,8 @@ in
       default = { };
       example = literalExpression ''{ site.path = "/home/alice/site"; }'';
       description = ''
-        Directories of this host that agents may be given by name
-        (`hyperhive.workspaces.NAME`), at `/work/NAME`. Without an agent that names it,
-        nobody gets one.
+        Directories of this host that agents can use by name (`hyperhive.workspaces.NAME`), at
+        `/work/NAME`. A workspace is available only to agents that name it.
       '';
     };
     timeZone = mkOption {
@@ -208,8 +207,8 @@ in
       default = null;
       example = "Europe/Berlin";
       description = ''
-        Time zone of the agents' schedules (`hyperhive.schedule`) that name none; `null`:
-        the host's.
+        Time zone of agents' schedules (`hyperhive.schedule`) without one of their own; `null`: the
+        host's.
       '';
     };
     evaluationTimeout = seconds 120 300 "Time limit in seconds for evaluating an agent's system.";

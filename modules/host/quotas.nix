@@ -1,5 +1,5 @@
-# quotas: how much of everything an agent may make grow. disk: what is kept free. warm:
-# what Claude Code may hold between turns.
+# quotas: bounds for everything that an agent can grow. disk: free space. warm: memory of Claude
+# Code between turns.
 { lib, ... }:
 let
   inherit (lib) mkOption types;
@@ -32,7 +32,7 @@ in
       proposalsMiBPerDay = quota 256 "MiB of commits and manifests that the manager may propose per day";
       operationsPerHour = quota 120 "Starts, stops, restarts and rebuilds that the manager may request per hour";
       drafts = quota 16 "Drafts that may exist at the same time";
-      egressMiBPerDay = quota 51200 "MiB that an agent may move per day, both ways together, to the hosts in its `hyperhive.network.allow`; above it, its connections are cut and new ones refused until midnight (UTC)";
+      egressMiBPerDay = quota 51200 "MiB that an agent may transfer per day, in both directions together, with the hosts in its `hyperhive.network.allow`; above it, its connections are cut and new ones refused until midnight (UTC)";
       historyMiB = mkOption {
         type = types.ints.positive;
         default = 64;
@@ -57,11 +57,10 @@ in
       default = null;
       example = "4G";
       description = ''
-        Memory, in powers of 1024, that all agents' Claude Code processes may hold between
-        turns (`hyperhive.keepWarm` of an agent), about 200 MiB each. When it is used up,
-        those that were used least recently end, and all of them when the machine's memory
-        runs short; the next turn of such an agent starts a process. `null`: a quarter of
-        the machine's memory; `"0"`: none.
+        Memory, in powers of 1024, that all agents' Claude Code processes together may use between
+        turns (`hyperhive.keepWarm` of an agent), about 200 MiB each. When it is used up, the least
+        recently used ones end, and all of them when the machine runs short of memory; the next turn
+        of such an agent starts a process. `null`: a quarter of the machine's memory; `"0"`: none.
       '';
     };
   };

@@ -1,4 +1,4 @@
-# hive-relay: the one process that has the API keys (accounts.nix), and a way out to use them.
+# hive-relay: the only process that has the API keys (accounts.nix) and connects to the model.
 { config, lib, ... }:
 let
   cfg = config.services.hyperhive;
@@ -8,12 +8,12 @@ in
     systemd.services.hive-relay = import ./networked-daemon.nix {
       inherit cfg;
       name = "hive-relay";
-      description = "hyperhive: the way to the model";
-      # Of the hive: its two sockets, and model.sock of each agent, which hived hands over
-      # as descriptors.
+      description = "hyperhive model relay";
+      # Its access to the hive: its two sockets, and each agent's model.sock, which hived passes as
+      # descriptors.
       fences = [ ];
       more = {
-        # Ready once hived knows it; not for ever, as nixos-rebuild waits for it.
+        # Ready once connected to hived; limited, because nixos-rebuild waits for it.
         TimeoutStartSec = 300;
       };
     };

@@ -1,6 +1,6 @@
-# Directories that must be there before hived is, and mounts without devices or
-# set-user-id: of agents/ and shared/ onto themselves, because containers write there, and
-# of workspaces to where only root finds them, for containers to get them from.
+# Directories that must exist before hived starts, and mounts with nosuid and nodev: of agents/ and
+# shared/ onto themselves, because containers write there, and of workspaces below a directory that
+# only root can enter, from which containers bind them.
 { config, lib, ... }:
 let
   cfg = config.services.hyperhive;
@@ -11,7 +11,7 @@ let
   agentId = toString cfg.ids.agent;
   workspaces = "/run/hyperhive-workspaces";
 
-  # A path and all above it, but not /.
+  # A path and all directories above it except /.
   parts =
     path:
     let
@@ -23,8 +23,8 @@ let
     inherit description what where;
     type = "none";
     options = "bind,nosuid,nodev";
-    # The defaults put every mount before local-fs.target, which the making of
-    # directories comes after: a circle that systemd breaks by leaving jobs out.
+    # By default every mount comes before local-fs.target, and tmpfiles after it: a cycle, which
+    # systemd breaks by dropping jobs.
     unitConfig.DefaultDependencies = false;
     after = [
       "local-fs.target"
@@ -42,7 +42,7 @@ in
       "d ${agents} 0755 ${unmapped} ${unmapped} -"
       "d ${shared} 0755 ${agentId} ${agentId} -"
       "d ${workspaces} 0700 root root -"
-      # hived may write in these, and could not make them in a read-only /etc and /nix.
+      # hived may write in these, but could not create them in a read-only /etc and /nix.
       "d /etc/nixos-containers 0755 root root -"
       "d /var/lib/nixos-containers 0700 root root -"
       "d /nix/var/nix/profiles/per-container 0755 root root -"
@@ -50,13 +50,13 @@ in
       "d /nix/var/nix/gcroots/per-container 0755 root root -"
     ];
     systemd.mounts = [
-      (bind "What hyperhive's agents may write, without devices or set-user-id" agents agents)
-      (bind "What hyperhive's agents share, without devices or set-user-id" shared shared)
+      (bind "hyperhive agents' directories (nosuid, nodev)" agents agents)
+      (bind "hyperhive shared directory (nosuid, nodev)" shared shared)
     ]
     ++ lib.mapAttrsToList (
       name: workspace:
       let
-        mount = bind "Workspace ${name} of hyperhive" workspace.path "${workspaces}/${name}";
+        mount = bind "hyperhive workspace ${name}" workspace.path "${workspaces}/${name}";
       in
       mount
       // {

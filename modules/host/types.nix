@@ -19,13 +19,13 @@ in
     lib.toInt (builtins.substring 0 (builtins.stringLength size - 1) size)
     * factor.${builtins.substring (builtins.stringLength size - 1) 1 size};
 
-  # systemd, nspawn and a shell read such a path as nothing but itself; no part of it
-  # begins with a dot or is empty, so that it has one spelling.
+  # systemd, nspawn and a shell take such a path literally; no part of it begins with a dot or is
+  # empty, so that it has only one spelling.
   directory = types.strMatching "(/[A-Za-z0-9_+-][A-Za-z0-9_.+-]*)+";
   word = types.strMatching "[A-Za-z0-9_.+-]+";
-  # A program by one spelling of its path, as an agent.nix may name it.
+  # A program by the only spelling of its path, as in an agent.nix.
   program = types.strMatching "(/[A-Za-z0-9_+-][A-Za-z0-9@%+=:,._-]*)+";
-  # A host as hyperhive.network.allow has it (pyglue/net/hosts.py).
+  # A host as in hyperhive.network.allow (pyglue/net/hosts.py).
   host =
     types.strMatching "([*][.])?[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?|\\[[0-9a-f:.]+](:[1-9][0-9]{0,4})?"
     // {
@@ -40,7 +40,7 @@ in
 
   range = types.strMatching "(0|[1-9][0-9]{0,2})(\\.(0|[1-9][0-9]{0,2})){3}/(0|[1-9][0-9]?)";
 
-  # Whether a range begins where its prefix says and holds one container at least.
+  # Whether a range starts at a multiple of its size and has space for at least one container.
   isWhole =
     range:
     let

@@ -1,5 +1,5 @@
-# Fixed users: agents have the same id on the host and in every container, and hived
-# knows its callers by theirs.
+# Fixed users: agents have the same ID on the host and in every container, and hived identifies its
+# callers by user ID.
 { config, lib, ... }:
 let
   cfg = config.services.hyperhive;
@@ -16,12 +16,12 @@ in
 {
   config = lib.mkIf cfg.enable (
     lib.mkMerge [
-      (user cfg.ids.agent "hive-agent" "hyperhive's agents, in their containers")
-      (user cfg.ids.web "hive-web" "hyperhive's dashboard")
-      (user cfg.ids.relay "hive-relay" "hyperhive's way to the model")
+      (user cfg.ids.agent "hive-agent" "hyperhive agents, in their containers")
+      (user cfg.ids.web "hive-web" "hyperhive dashboard")
+      (user cfg.ids.relay "hive-relay" "hyperhive model relay")
       {
-        # operator.sock is this group's. hive-web needs it too; hived tells it by its
-        # uid, and answers it nothing without a live session.
+        # operator.sock belongs to this group. hive-web needs it too; hived recognizes it by its
+        # uid, and refuses its calls without a live session.
         users.groups.hive-operators = {
           gid = cfg.ids.operators;
           members = cfg.operators ++ [ "hive-web" ];

@@ -1,16 +1,17 @@
-# hive-web: the dashboard. No privilege, no state, no program; it may call one socket.
+# hive-web: the dashboard. It has no privileges and no state, starts no program, and may connect to
+# one socket.
 { config, lib, ... }:
 let
   cfg = config.services.hyperhive;
   web = cfg.dashboard;
   loopback = lib.hasPrefix "127." web.listenAddress || web.listenAddress == "::1";
   fences = lib.optionalAttrs loopback {
-    # Nobody else can call, and it can call nobody. On another address browsers
-    # come from anywhere, and the firewall decides.
+    # No connections from or to other hosts. On another address, browsers connect from anywhere, and
+    # the firewall decides.
     IPAddressDeny = "any";
     IPAddressAllow = "localhost";
   };
-  # As pyglue/config/origin.py has it: of loopback both, since browsers try both.
+  # As in pyglue/config/origin.py: both loopback addresses, because browsers try both.
   addresses = lib.unique (
     [ web.listenAddress ]
     ++ lib.optionals loopback (
@@ -22,10 +23,10 @@ in
 {
   config = lib.mkIf cfg.enable {
     networking.firewall.allowedTCPPorts = lib.mkIf web.openFirewall [ web.port ];
-    # The port stays ours while hive-web restarts: whoever took it would be sent what
-    # the operator's open tabs hold.
+    # systemd keeps the port while hive-web restarts: another program that took it would receive
+    # what the operator's open tabs send.
     systemd.sockets.hive-web = {
-      description = "hyperhive: the dashboard's port";
+      description = "hyperhive dashboard port";
       documentation = [ "man:hyperhive.nix(5)" ];
       wantedBy = [ "sockets.target" ];
       socketConfig = {
@@ -37,7 +38,7 @@ in
       // fences;
     };
     systemd.services.hive-web = {
-      description = "hyperhive: dashboard";
+      description = "hyperhive dashboard";
       documentation = [ "man:hyperhive.nix(5)" ];
       wantedBy = [ "multi-user.target" ];
       requires = [ "hive-web.socket" ];
@@ -57,12 +58,12 @@ in
           NotifyAccess = "main";
           User = "hive-web";
           Group = "hive-web";
-          # operator.sock is the operators'.
+          # operator.sock belongs to the operators.
           SupplementaryGroups = [ "hive-operators" ];
           Restart = "always";
           RestartSec = 1;
           TimeoutStopSec = 10;
-          # Of the hive it needs operator.sock only.
+          # The only part of the hive that it needs is operator.sock.
           InaccessiblePaths = [
             "-/run/hyperhive/agents"
             "-${cfg.stateDir}"

@@ -17,8 +17,8 @@ in
       words.name = "hourly turn limit";
       default = null;
       description = ''
-        Turns that may start in any 60 minutes; `null`: no limit. It only paces a
-        well-behaved agent; cost and token limits also stop a hostile one.
+        Turns that may start in any 60 minutes; `null`: no limit. It only paces a well-behaved
+        agent; cost and token limits also stop a hostile one.
       '';
       example = 60;
     };

@@ -1,4 +1,4 @@
-# Whom the agent may send messages to, and what sends it some: schedules.
+# Allowed recipients of the agent's messages, and schedules, which send it messages.
 { t }:
 let
   inherit (t) option;
@@ -6,7 +6,7 @@ let
   wakeUp = t.group {
     at = option {
       type = t.text {
-        what = "calendar expression of systemd's";
+        what = "systemd calendar expression";
         max = 100;
         pattern = "[A-Za-z0-9*][A-Za-z0-9*,./:~+_ -]*";
       };
@@ -14,9 +14,8 @@ let
       danger = "medium";
       words.name = "time";
       description = ''
-        When the message is sent: a calendar expression of systemd's (`man
-        systemd.time`), with or without a time zone at its end. Without one it is the
-        host's `services.hyperhive.timeZone`.
+        When the message is sent: a systemd calendar expression (`man systemd.time`), optionally
+        with a time zone at its end; the default is the host's `services.hyperhive.timeZone`.
       '';
       example = "Mon..Fri 08:00 Europe/Berlin";
     };
@@ -24,7 +23,7 @@ let
       type = t.paragraphs { max = 8192; };
       widens = "behaviour";
       words.name = "message";
-      description = "The message that the agent gets.";
+      description = "The message that the agent receives.";
       example = "Report what changed in /work/site since yesterday.";
     };
   };
@@ -70,13 +69,13 @@ in
     danger = "medium";
     words = {
       name = "schedule";
-      also = "It wakes the agent without anybody's doing, and each message may cost a turn.";
+      also = "It wakes the agent automatically, and each message may cost a turn.";
     };
     default = { };
     description = ''
-      Messages that the hive sends to the agent at set times, by name. One that was
-      missed while the hive was down is sent once afterwards, and says so; none is
-      sent while the last of the same schedule is unread.
+      Messages that the hive sends to the agent at set times, by name. Times missed while the hive
+      was down cause one message afterwards, which says so; no further one is sent while the last
+      message of a schedule is unread.
     '';
     example.morning = {
       at = "Mon..Fri 08:00";

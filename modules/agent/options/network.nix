@@ -1,4 +1,4 @@
-# The network of the container, or the hosts that are reached without one.
+# The container's network access, or the hosts that it reaches without any.
 { t }:
 let
   inherit (t) option;
@@ -22,10 +22,10 @@ let
     };
     default = [ ];
     description = ''
-      Hosts that the agent may reach although its container has no network: by name
-      (`github.com`), every name below one (`*.example.org`), or by address (`192.0.2.7`,
-      `[2001:db8::7]`), each with a port (`db.example.org:5432`) if it is not 80 or 443.
-      `hive-egress` makes the connections and refuses every address that is not public.
+      Hosts that the agent may reach although its container has no network: a name (`github.com`),
+      all names below one (`*.example.org`), or an address (`192.0.2.7`, `[2001:db8::7]`), each with
+      a port (`db.example.org:5432`) if it is not 80 or 443. `hive-egress` makes the connections and
+      refuses addresses that are not public.
     '';
     example = [
       "github.com"

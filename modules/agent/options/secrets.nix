@@ -1,4 +1,4 @@
-# Secrets of the operator: requests that carry them, or where the agent sees them.
+# The operator's secrets: requests that carry them, and how they are exposed to the agent.
 { t }:
 let
   inherit (t) option;
@@ -14,8 +14,8 @@ let
       danger = "critical";
       words.name = "host";
       description = ''
-        The one host whose requests carry the secret, over HTTPS, with a port if it is not
-        443. `hyperhive.network.allow` must allow it.
+        The host whose HTTPS requests carry the secret, with a port if it is not 443.
+        `hyperhive.network.allow` must allow it.
       '';
       example = "api.github.com";
     };
@@ -27,8 +27,8 @@ let
       default = null;
       description = ''
         `"git"`: as the password of Git over HTTPS (`Authorization: Basic …` with the user
-        name `x-access-token`), which GitHub, Forgejo, Gitea and GitLab take for tokens.
-        `header` and `format` keep their defaults then.
+        name `x-access-token`), which GitHub, Forgejo, Gitea and GitLab accept for tokens. Do not
+        set `header` or `format` with it.
       '';
       example = "git";
     };
@@ -42,7 +42,7 @@ let
       danger = "critical";
       words.name = "header";
       default = "Authorization";
-      description = "The header that carries it. Whatever the agent sends in it is replaced.";
+      description = "The header that carries the secret; replaces the agent's own value of this header.";
       example = "PRIVATE-TOKEN";
     };
     format = option {
@@ -55,7 +55,7 @@ let
       danger = "critical";
       words.name = "format";
       default = "Bearer {}";
-      description = "The header's value, with `{}` for the secret's.";
+      description = "The header's value, with `{}` in place of the secret.";
       example = "token {}";
     };
   };
@@ -71,10 +71,10 @@ let
       words.name = "uses";
       default = [ ];
       description = ''
-        Hosts whose requests carry the value. `hive-egress` puts it in on the way out, so
-        that the agent never has it: it ends the TLS of these hosts, and of no other, with a
-        certificate that only this agent's programs are told to trust, and makes a verified
-        connection to the host. Requests there are HTTP/1.1.
+        Hosts whose requests carry the value. `hive-egress` inserts it into outgoing requests, so
+        that the agent never has it: for these hosts only, it terminates TLS with a certificate that
+        only agents with secrets trust, and makes a verified connection to the host. Requests to
+        them use HTTP/1.1.
       '';
       example = [
         {
@@ -95,16 +95,16 @@ let
       danger = "critical";
       words = {
         name = "exposure";
-        also = "It can use the value for anything, and send it wherever it may reach.";
+        also = "It can use the value for anything, and send it to any host that it can reach.";
       };
       default = null;
       description = ''
-        For programs that cannot do with `inject`: the agent gets the value. `"env"`: as a
-        variable of this name in the environment of the CLI, its tools and MCP servers,
-        and the operator's terminals; `"file"`: in `/run/hive/secrets/NAME`, in memory,
-        readable only by the agent's user. The value is that of the beginning of a turn,
-        and is hidden in everything that the hive shows of the agent. It must have 8 bytes
-        at least, and 8 KiB at most. Not together with `inject`.
+        For programs that cannot use `inject`: exposes the value to the agent. `"env"`: as a
+        variable of this name in the environment of the CLI, its tools and MCP servers, and the
+        operator's terminals; `"file"`: in `/run/hive/secrets/NAME`, in memory, readable only by the
+        agent's user. The value is read at the start of each turn, and redacted in everything that
+        the hive shows of the agent. It must have 8 bytes to 8 KiB. Cannot be combined with
+        `inject`.
       '';
       example = "env";
     };
@@ -122,13 +122,12 @@ in
     danger = "critical";
     words = {
       name = "secret";
-      also = "What the agent does with it is done with the rights that its value gives.";
+      also = "The agent acts with the rights that the value gives.";
     };
     default = { };
     description = ''
-      Values that the operator holds (`hive secret set NAME`,
-      `services.hyperhive.secrets`) and that the agent uses, without seeing them unless
-      `expose` says so.
+      Values that the operator stores (`hive secret set NAME`, `services.hyperhive.secrets`) and
+      that the agent can use; it sees them only with `expose`.
     '';
     example.GITHUB_TOKEN.inject = [ { host = "api.github.com"; } ];
   };

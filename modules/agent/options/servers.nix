@@ -62,9 +62,9 @@ let
       };
       default = null;
       description = ''
-        Seconds after which a call of one of this server's tools is ended and its failure
-        reported to the model. `null`: the CLI's own limit, which is half an hour without
-        a result or a sign of progress.
+        Seconds after which a call of one of this server's tools ends and the model is notified of
+        its failure. `null`: the CLI's own limit, half an hour without a result or a sign of
+        progress.
       '';
       example = 120;
     };

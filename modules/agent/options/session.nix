@@ -1,4 +1,4 @@
-# What the model is, what it is told, and how its session lives between turns.
+# The model, its prompt, and its session between turns.
 { t }:
 let
   inherit (t) option;
@@ -95,10 +95,9 @@ in
     };
     default = 300;
     description = ''
-      Seconds for which Claude Code stays alive after a turn, so that the next turn
-      begins at once instead of after half a second; `0`: it ends with each turn.
-      Meanwhile it is stopped and uses memory only, within the host's
-      `services.hyperhive.warm.memory`.
+      Seconds for which Claude Code stays alive after a turn, so that the next turn starts
+      immediately instead of after half a second; `0`: it ends with each turn. In the meantime it is
+      stopped and uses only memory, within the host's `services.hyperhive.warm.memory`.
     '';
     example = 0;
   };
@@ -112,10 +111,9 @@ in
     words.name = "time at which messages reach a running turn";
     default = "boundary";
     description = ''
-      When messages reach a turn that is already running. `"boundary"`: when its
-      current tool calls have ended. What the operator sends and what has high
-      priority is then delivered whole; of everything else the agent is told once that
-      it is waiting. `"turn"`: never; they wait for the next turn, unless the agent
+      When messages reach a running turn. `"boundary"`: when its current tool calls have ended;
+      messages from the operator and of high priority are delivered in full, all others are
+      announced once in one line. `"turn"`: never; they wait for the next turn, unless the agent
       calls `recv`.
     '';
     example = "turn";

@@ -105,9 +105,8 @@ in
     default = false;
     description = ''
       Whether commands that `hyperhive.bash.allow` permits may redirect their
-      output into files below the working directory (`> out.txt`). Start-up files
-      such as `.bashrc` or `.git/config` stay out of reach. No effect where
-      `hyperhive.bash.allow` is `null`.
+      output into files below the working directory (`> out.txt`). Start-up files such as `.bashrc`
+      or `.git/config` cannot be written. No effect if `hyperhive.bash.allow` is `null`.
     '';
     example = true;
   };

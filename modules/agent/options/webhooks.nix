@@ -15,8 +15,8 @@ let
       danger = "high";
       words.name = "kind";
       description = ''
-        Who delivers, which decides how a delivery is signed: `forgejo` is Gitea, too, and
-        a `generic` sender signs with `X-Hook-Signature`.
+        Kind of the sender, which determines how a delivery is signed: `forgejo` also covers Gitea,
+        and a `generic` sender signs with `X-Hook-Signature`.
       '';
       example = "github";
     };
@@ -54,8 +54,8 @@ let
       };
       default = [ ];
       description = ''
-        Events that wake the agent, as the forge names them (`push`, `merge_request`), or
-        with their action (`pull_request.opened`). `"*"`: all. All others are ignored.
+        Events that wake the agent, by the forge's names (`push`, `merge_request`), optionally with
+        their action (`pull_request.opened`). `"*"`: all. Other events are ignored.
       '';
       example = [
         "pull_request.opened"
@@ -76,13 +76,13 @@ in
     danger = "high";
     words = {
       name = "webhook";
-      also = "Whoever knows its secret can send the agent messages, and what others wrote reaches it.";
+      also = "Anyone who knows its secret can send the agent messages, and other people's text reaches the agent.";
     };
     default = { };
     description = ''
       Addresses at which a forge or another program can send the agent messages:
-      `POST /hooks/AGENT/NAME` at the dashboard's address. Deliveries must be signed;
-      each becomes one message with who, what, a link, and the payload as quoted text.
+      `POST /hooks/AGENT/NAME` at the dashboard's address. Deliveries must be signed; each becomes
+      one message with sender, event, link, and the payload as quoted text.
     '';
     example.reviews = {
       kind = "github";

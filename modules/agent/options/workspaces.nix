@@ -1,4 +1,4 @@
-# Directories of the host, and the one that all agents have.
+# Directories of the host, and the common one of all agents.
 { t }:
 let
   inherit (t) option;
@@ -11,12 +11,12 @@ let
       danger = "critical";
       words = {
         name = "access";
-        also = "It may create, change and delete files of the host there; whoever runs a program from there runs what the agent wrote.";
+        also = "It may create, change and delete files of the host there; anyone who runs a program from there may run the agent's code.";
       };
       default = "read";
       description = ''
-        What the agent may do with the files: `"read"`, or `"write"` for everything that
-        the directory's owner may do.
+        The agent's access to the files: `"read"`, or `"write"` with all rights of the directory's
+        owner.
       '';
       example = "write";
     };
@@ -38,9 +38,8 @@ in
     };
     default = { };
     description = ''
-      Directories of the host that the agent has at `/work/NAME`, by the names that
-      the operator gave them (`services.hyperhive.workspaces`, or
-      `hive workspace add NAME PATH`).
+      Directories of the host that are mounted at `/work/NAME`, by the operator's names for them
+      (`services.hyperhive.workspaces`, or `hive workspace add NAME PATH`).
     '';
     example.site.access = "write";
   };
@@ -56,8 +55,7 @@ in
     };
     default = "read";
     description = ''
-      What the agent may do in `/shared`, the one directory that all agents of the
-      hive have: `"read"` or `"write"`.
+      The agent's access to `/shared`, the common directory of all agents: `"read"` or `"write"`.
     '';
     example = "write";
   };

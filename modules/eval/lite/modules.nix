@@ -1,8 +1,8 @@
-# The module system of nixpkgs' lib as far as hyperhive's options and agents'
-# files need it: imports, disabledModules, submodules, freeform types, mkIf,
-# mkMerge, priorities and order. Left out: merging of two declarations of one
-# option, renames, module classes. Order of definitions, and what errors say of
-# the option, follow nixpkgs: the corpus in checks/nix/cases compares the two.
+# The part of the module system of nixpkgs' lib that hyperhive's options and agents' files need:
+# imports, disabledModules, submodules, freeform types, mkIf, mkMerge, priorities and order. Not
+# supported: merging of two declarations of one option, renames, module classes. The order of
+# definitions and the errors of options follow nixpkgs: the corpus in checks/nix/cases compares the
+# two.
 { lib }:
 let
   inherit (builtins)
@@ -136,7 +136,7 @@ let
       showDefs [ def ]
     }${suggestion}";
 
-  # Modules with all they import, each once, in the order of nixpkgs.
+  # Modules with all their imports, each once, in the order of nixpkgs.
   collectModules =
     modules: args:
     let
@@ -186,7 +186,7 @@ let
       in
       unifyModuleSyntax path path (if isFunction module then applyArgs path module args else module);
 
-  # The names in the function's head are passed lazily: `config` is not known yet.
+  # The named arguments of the function are passed lazily: `config` is not known yet.
   applyArgs =
     key: f: args:
     f (

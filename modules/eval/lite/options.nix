@@ -109,7 +109,7 @@ in
       else
         lib.escapeNixIdentifier part
     ) path;
-  # Values of definitions for an error, each cut to what one line holds.
+  # Values of definitions for an error, each truncated to one line.
   showDefs = lib.concatMapStrings (
     def:
     let

@@ -1,5 +1,5 @@
-# Definitions of nixpkgs' lib: what mkIf, mkMerge, priorities and order make of the
-# definitions of one option, and these functions themselves.
+# Definitions of nixpkgs' lib: mkIf, mkMerge, priorities and order, and their effect on the
+# definitions of one option.
 { lib }:
 let
   inherit (builtins)

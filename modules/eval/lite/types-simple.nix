@@ -28,7 +28,7 @@ let
 
   both = low: high: "${builtins.toJSON low} and ${builtins.toJSON high} (both inclusive)";
 
-  # `base` with a further check, under another name.
+  # `base` with an additional check, under another name.
   narrowed =
     base: name: description: check:
     addCheck base check

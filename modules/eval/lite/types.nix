@@ -1,6 +1,6 @@
-# Option types that hold others, as far as hyperhive's options and agents' files need them. A type
-# here is { name description check merge emptyValue … } without the parts that
-# nixpkgs needs for documentation and for merging two declarations.
+# Option types that contain others, as far as hyperhive's options and agents' files need them. A
+# type here is { name description check merge emptyValue … } without the parts that nixpkgs needs
+# for documentation and for merging two declarations.
 { lib }:
 let
   inherit (builtins)
@@ -27,7 +27,7 @@ let
     showOption
     ;
 
-  # A phrase put inside another, in parentheses where it could be misread.
+  # A phrase inside another, in parentheses if it could be misread.
   phrase =
     classes: t:
     if builtins.elem (t.descriptionClass or null) classes then t.description else "(${t.description})";
