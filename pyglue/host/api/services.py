@@ -11,7 +11,9 @@ from pyglue.host.api.sessions import Sessions
 from pyglue.host.archives.calls import Archives
 from pyglue.host.backends.base import Backend
 from pyglue.host.changes.approvals import Approvals
+from pyglue.host.changes.manager_operations import ManagerOperations
 from pyglue.host.changes.proposals import Proposals
+from pyglue.host.changes.submissions import Submissions
 from pyglue.host.changes.versions import Versions
 from pyglue.host.control.accounts import Accounts
 from pyglue.host.control.controls import Controls
@@ -82,6 +84,8 @@ class Services(AgentServices):
     notifier: Notifier
     proposals: Proposals
     approvals: Approvals
+    submissions: Submissions
+    manager_operations: ManagerOperations
     versions: Versions
     operations: Operations
     sessions: Sessions

@@ -14,6 +14,8 @@ from pyglue.host.archives.backup import Backups
 from pyglue.host.archives.calls import Archives
 from pyglue.host.archives.export import Exports
 from pyglue.host.archives.transfers import Transfers
+from pyglue.host.changes.manager_operations import ManagerOperations
+from pyglue.host.changes.submissions import Submissions
 from pyglue.host.core.counts import Counts
 from pyglue.host.life.kept import Kept
 from pyglue.host.life.life import Life
@@ -70,6 +72,8 @@ async def open_services(
         notifier=notifier,
         proposals=changes.proposals,
         approvals=changes.approvals,
+        submissions=_submissions(base, changes),
+        manager_operations=_manager_operations(base, changes),
         versions=changes.versions,
         operations=changes.operations,
         life=_life(base, changes),
@@ -89,9 +93,7 @@ async def open_services(
         files=Files(known=registry.get, layout=config.layout),
         terminals=_terminals(base),
         history=history,
-        turn_events=TurnEvents(
-            store=store, registry=registry, history=history, steps=steps
-        ),
+        turn_events=_turn_events(base, history, steps),
         agent_views=AgentViews(store=store, registry=registry),
         live_texts=LiveTexts(registry=registry, redactor=base.redactor),
         archives=_archives(base, work, changes),
@@ -212,6 +214,28 @@ def _life(base: Base, changes: Changes) -> Life:
         destroy=changes.destroy,
         redeploy=changes.redeploy,
         rebuilding=changes.rebuilding,
+    )
+
+
+def _turn_events(base: Base, history: History, steps: Steps) -> TurnEvents:
+    return TurnEvents(
+        store=base.store, registry=base.registry, history=history, steps=steps
+    )
+
+
+def _submissions(base: Base, changes: Changes) -> Submissions:
+    return Submissions(
+        store=base.store, proposals=changes.proposals, quotas=base.config.quotas
+    )
+
+
+def _manager_operations(base: Base, changes: Changes) -> ManagerOperations:
+    return ManagerOperations(
+        store=base.store,
+        registry=base.registry,
+        operations=changes.operations,
+        redeploy=changes.redeploy,
+        quotas=base.config.quotas,
     )
 
 

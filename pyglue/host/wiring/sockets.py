@@ -5,7 +5,7 @@ from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Role
 from pyglue.config import HiveConfig
 from pyglue.host.agents.lifecycle import Lifecycle
 from pyglue.host.api.agent import agent_handlers
-from pyglue.host.api.manager import ManagerApi
+from pyglue.host.api.manager import add_manager_calls
 from pyglue.host.api.operator import operator_session
 from pyglue.host.api.services import Services
 from pyglue.host.core.agent import Agent
@@ -46,19 +46,7 @@ def agent_session(services: Services, lifecycle: Lifecycle, agent: Agent) -> Ses
             services, agent, connection, harness=hello.harness is not None
         )
         if agent.role is Role.MANAGER:
-            ManagerApi(
-                connection=connection,
-                store=services.store,
-                registry=services.registry,
-                proposals=services.proposals,
-                approvals=services.approvals,
-                operations=services.operations,
-                journal=services.journal,
-                agent_views=services.agent_views,
-                drafts=services.life.drafts,
-                redeploy=services.life.redeploy,
-                quotas=services.config.quotas,
-            ).add_to(handlers)
+            add_manager_calls(handlers, services, connection)
         result = HelloResult(
             protocol=PROTOCOL,
             role=agent.role,

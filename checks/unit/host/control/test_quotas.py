@@ -12,13 +12,21 @@ from checks.kits.host.messages import acked, parks, send
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.agent import RemindParams
-from pyglue.api.manager import AgentParams, SpawnParams, SubmitCommitParams
+from pyglue.api.manager import (
+    AgentParams,
+    SpawnParams,
+    SubmitBeginParams,
+    SubmitBeginResult,
+    SubmitChunkParams,
+    SubmitCommitParams,
+)
 from pyglue.api.messages import RecvParams
 from pyglue.api.operations import Operation, OperationKind, OperationState
 from pyglue.api.questions import AnswerParams, AskParams
 from pyglue.config import Quotas
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.api.manager import ManagerApi
+from pyglue.host.changes.manager_operations import ManagerOperations
+from pyglue.host.changes.submissions import Submissions
 from pyglue.host.core.operations import Operations
 from pyglue.host.life.drafts import Drafts
 from pyglue.host.life.purge import PurgeHandler
@@ -266,13 +274,6 @@ async def test_the_manager_has_so_many_drafts(kit: Kit, tmp_path: Path) -> None:
     assert "There are 1 drafts" in error.message
 
 
-class Quiet:
-    """A connection that says nothing."""
-
-    def on_close(self, _callback: object) -> None:
-        """It never closes."""
-
-
 class Made:
     """Proposals and operations that only count what comes through."""
 
@@ -286,6 +287,12 @@ class Made:
 
     def drop(self, upload: str) -> None:
         self.calls.append(f"dropped {upload}")
+
+    def add(self, upload: str, data: bytes) -> None:
+        self.calls.append(f"{data!r} to {upload}")
+
+    async def begin(self, params: SubmitBeginParams) -> SubmitBeginResult:
+        return SubmitBeginResult(upload=params.agent, main=None)
 
     async def spawn(self, name: str, *_: str) -> str:
         self.calls.append(name)
@@ -306,58 +313,76 @@ class _Operation(msgspec.Struct):
 _OPERATION = _Operation()
 
 
-def manager(kit: Kit, made: Made, **values: int) -> ManagerApi:
+def submissions(kit: Kit, made: Made, **values: int) -> Submissions:
     part: Any = made
-    quiet: Any = Quiet()
-    return ManagerApi(
-        connection=quiet,
-        store=kit.store,
-        registry=kit.registry,
-        proposals=part,
-        approvals=part,
-        operations=part,
-        journal=part,
-        agent_views=part,
-        drafts=part,
-        redeploy=part,
-        quotas=Quotas(**values),
-    )
+    return Submissions(store=kit.store, proposals=part, quotas=Quotas(**values))
 
 
 async def test_an_hour_has_so_many_proposals(kit: Kit) -> None:
     made = Made()
-    api = manager(kit, made, proposals_per_hour=2)
+    found = submissions(kit, made, proposals_per_hour=2)
     for name in ("one", "two"):
-        await api._spawn(SpawnParams(name=name, description=""))
-    call = api._spawn(SpawnParams(name="three", description=""))
+        await found.spawn(SpawnParams(name=name, description=""))
+    call = found.spawn(SpawnParams(name="three", description=""))
     error = await refused(ErrorCode.RATE_LIMITED, call)
     assert "its limit of 2 proposals an hour" in error.message
     assert made.calls == ["one", "two"]
 
 
+async def commit(found: Submissions, upload: str, line: Any) -> Any:
+    """Begin this upload on ``line`` and commit it."""
+    await found.begin(SubmitBeginParams(agent=upload, commit="0" * 40), line)
+    return await found.commit(SubmitCommitParams(upload=upload), line)
+
+
 async def test_a_day_has_so_many_bytes_of_proposals_also_bad_ones(kit: Kit) -> None:
     made = Made(size=MIB // 2)
-    api = manager(kit, made, proposals_mib_per_day=1)
+    found, line = submissions(kit, made, proposals_mib_per_day=1), object()
     for upload in ("a", "b"):
-        api._uploads.add(upload)
-        call = api._commit(SubmitCommitParams(upload=upload))
-        await refused(ErrorCode.INVALID_PACK, call)
-    api._uploads.add("c")
-    call = api._commit(SubmitCommitParams(upload="c"))
-    error = await refused(ErrorCode.RATE_LIMITED, call)
+        await refused(ErrorCode.INVALID_PACK, commit(found, upload, line))
+    error = await refused(ErrorCode.RATE_LIMITED, commit(found, "c", line))
     assert "its limit of 1 MiB of proposals today" in error.message
     assert made.calls == ["dropped c"], "and its file is gone"
 
 
+async def test_an_upload_is_its_connections_alone_and_ends_with_it(kit: Kit) -> None:
+    made = Made()
+    found = submissions(kit, made)
+    mine: Any = object()
+    other: Any = object()
+    for name in ("a", "b"):
+        await found.begin(SubmitBeginParams(agent=name, commit="0" * 40), mine)
+    chunk = SubmitChunkParams(upload="a", data=b"pack")
+    await refused(ErrorCode.NOT_FOUND, found.chunk(chunk, other))
+    whole = SubmitCommitParams(upload="a")
+    await refused(ErrorCode.NOT_FOUND, found.commit(whole, other))
+    found.drop_of(other)
+    await found.chunk(chunk, mine)
+    await refused(ErrorCode.INVALID_PACK, found.commit(whole, mine))
+    await refused(ErrorCode.NOT_FOUND, found.commit(whole, mine))
+    found.drop_of(mine)
+    assert made.calls == ["b'pack' to a", "dropped b"]
+
+
 async def test_an_hour_has_so_many_operations_of_the_manager(kit: Kit) -> None:
     made = Made()
-    api = manager(kit, made, operations_per_hour=2)
+    part: Any = made
+    found = ManagerOperations(
+        store=kit.store,
+        registry=kit.registry,
+        operations=part,
+        redeploy=part,
+        quotas=Quotas(operations_per_hour=2),
+    )
+    itself = AgentParams(agent=MANAGER)
+    await refused(ErrorCode.FORBIDDEN, found.request(OperationKind.STOP, itself))
+    await refused(ErrorCode.FORBIDDEN, found.rebuild(itself))
     params = AgentParams(agent="alice")
     for _ in range(2):
-        await api._request(OperationKind.RESTART, params)
+        await found.request(OperationKind.RESTART, params)
     for kind in (OperationKind.STOP, OperationKind.START):
-        await refused(ErrorCode.RATE_LIMITED, api._request(kind, params))
-    await refused(ErrorCode.RATE_LIMITED, api._rebuild(params))
+        await refused(ErrorCode.RATE_LIMITED, found.request(kind, params))
+    await refused(ErrorCode.RATE_LIMITED, found.rebuild(params))
     assert made.calls == ["restart alice manager"] * 2
 
 
