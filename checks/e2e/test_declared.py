@@ -13,8 +13,6 @@ from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApproveParams, DenyParams
 from pyglue.api.common import NoParams
 from pyglue.config import DeclaredAgent
-from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.life.declared import read_source
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -119,22 +117,3 @@ async def test_the_life_of_a_declared_agent(hive: Hive, source: Path) -> None:
     assert (await hive.agent("bob")).deployed_commit == newest.commit
     hive.git("bob", "fetch", "-q", str(hive.local.config.layout.applied("bob")), "main")
     assert hive.git("bob", "ls-tree", "-r", "--name-only", "FETCH_HEAD") == "agent.nix"
-
-
-@pytest.mark.parametrize(
-    ("files", "says"),
-    [
-        ({}, "has no agent.nix"),
-        ({"agent.nix": "x" * (8 * 1024 * 1024 + 1)}, "8 MiB"),
-        ({f"{number}": "" for number in range(2001)}, "2000 files"),
-    ],
-)
-async def test_a_source_that_cannot_be_an_agent_is_refused(
-    tmp_path: Path, files: dict[str, str], says: str
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    with pytest.raises(HiveError) as caught:
-        read_source("bob", tmp_path)
-    assert caught.value.code is ErrorCode.CONFIG_INVALID
-    assert says in caught.value.message and str(tmp_path) in caught.value.message
