@@ -1,6 +1,8 @@
 """``/metrics``: names and units as Prometheus wants them, and nothing left out."""
 
 import asyncio
+import re
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -16,6 +18,10 @@ from pyglue.api.common import AgentState, NoParams
 from pyglue.api.telemetry import HIVE, MetricsResult, Total, WarmMetrics
 from pyglue.program.usage import usage_of
 from pyglue.web.json.prometheus import HiveCollector, is_shown
+
+ROOT: Final = Path(__file__).resolve().parents[4]
+ENDINGS: Final = {"counter": "_total", "info": "_info"}
+"""What the samples of a type have behind their family's name."""
 
 FIGURES: Final = {
     "turns": 3,
@@ -98,6 +104,21 @@ def test_every_figure_is_a_metric_of_one_unit(found: MetricsResult) -> None:
     assert not any(f'agent="{HIVE}"' in line for line in lines)
     assert all(map(is_shown, FIGURES))
     assert not is_shown("novel") and not is_shown("novel:one")
+
+
+def test_the_guide_lists_every_metric(found: MetricsResult) -> None:
+    warm = WarmMetrics(hits=1, misses=1, evictions=0, memory_bytes=1, limit_bytes=2)
+    everything = HiveCollector(msgspec.structs.replace(found, warm=warm), ())
+    given = {
+        f"{family.name}{ENDINGS.get(family.type, '')}"
+        for family in everything.collect()
+        if not family.name.startswith("process_")
+    }
+    guide = (ROOT / "docs/operator-guide.md").read_text(encoding="utf-8")
+    table = guide.partition("\n| metrics | of |\n")[2].partition("\n\n")[0]
+    names = [row.split(" | ")[0] for row in table.splitlines()]
+    assert set(re.findall(r"`(hive_\w+)`", "".join(names))) == given
+    assert "| `process_*` |" in table
 
 
 def test_units_are_base_units_and_counters_say_so(found: MetricsResult) -> None:
