@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pyglue.api.journal import JournalUnit
+from pyglue.config import HiveConfig
 from pyglue.files.workspaces import Mount
 from pyglue.host.backends.logs import JournalSource
 from pyglue.redaction.redactor import Redactor
@@ -90,6 +91,10 @@ class Backend(ABC):
     agents_pass: bool = False
     """Whether agents run as users of the host, and so need search permission on the
     hive's directories above their own."""
+
+    @abstractmethod
+    def __init__(self, config: HiveConfig) -> None:
+        """Every backend is created from the configuration alone."""
 
     @abstractmethod
     def watch(self, callback: Callable[[ContainerEvent], None]) -> None:

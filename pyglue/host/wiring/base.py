@@ -53,7 +53,7 @@ class Base:
     workspaces: Workspaces
 
 
-_BACKENDS: Final = (LocalBackend, NixosContainerBackend)
+_BACKENDS: Final[tuple[type[Backend], ...]] = (LocalBackend, NixosContainerBackend)
 
 
 def backend_of(config: HiveConfig) -> Backend:
@@ -61,7 +61,7 @@ def backend_of(config: HiveConfig) -> Backend:
     return _kind_of(config)(config)
 
 
-def _kind_of(config: HiveConfig) -> type[LocalBackend] | type[NixosContainerBackend]:
+def _kind_of(config: HiveConfig) -> type[Backend]:
     for backend in _BACKENDS:
         if backend.name == config.backend:
             return backend
