@@ -273,7 +273,7 @@ def test_an_agent_explains_a_change(
     site.hive.emit("message.sent", "operator", id=number, sender="manager")
     said = section.get_by_test_id("explanation")
     expect(said.locator("strong")).to_have_text("run anything")
-    expect(section).to_contain_text("which nobody has checked")
+    expect(section).to_contain_text("Unverified: written by")
     assert said.get_by_role("link").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     section.get_by_role("link", name="Question and thread").click()

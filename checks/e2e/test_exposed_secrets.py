@@ -137,7 +137,7 @@ async def test_one_that_is_missing_is_a_problem_of_the_agent(hive: Hive) -> None
     said = await run(hive, f"echo ${{API_TOKEN-none}}; ls {INSIDE.secrets}", "unset")
     assert "none" in said
     await set_value(hive, "API_TOKEN", "short")
-    assert "it has 5 bytes, and must have 8 at least" in str((await problems(hive))[0])
+    assert "it has 5 bytes, and needs at least 8" in str((await problems(hive))[0])
     assert "none" in await run(hive, "echo ${API_TOKEN-none}", "short")
     await set_value(hive, "API_TOKEN", TOKEN)
     await set_value(hive, "DEPLOY_KEY", KEY)

@@ -34,12 +34,12 @@ _shtab_hive_commands() {
     import:'import an agent from a file'
     inbox:'show the operator'"'"'s inbox, or mark its messages'
     kept:'list the kept state of destroyed agents'
-    login:'print a one-time login link for the dashboard'
+    login:'print a single-use login link for the dashboard'
     logs:'print the log of an agent, or of hived'
     manifest:'evaluate an agent'"'"'s directory and print its manifest'
     metrics-token:'issue or revoke the token for /metrics'
     model:'show or change an agent'"'"'s model'
-    new-session:'let an agent go on in a new session'
+    new-session:'start a new session for an agent'
     notifications:'list where notifications are sent, send a test, or remove a browser'
     operations:'list operations, newest first'
     pause:'pause an agent, or the whole hive (no new turns)'
@@ -355,7 +355,7 @@ _shtab_hive_inbox_options=(
   "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
   "--socket[path of hived\'s operator socket]:socket:"
   "--show[which messages\; open ones (the default) are unread or read]:show:(open unread done all)"
-  "--full[print long messages to their end]"
+  "--full[print long messages in full]"
   ":mark messages instead of showing them:(unread read done)"
   "(*)::the messages to mark:"
 )
@@ -499,7 +499,7 @@ _shtab_hive_queue_options=(
   "--json[print a JSON object]"
   "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
   "--socket[path of hived\'s operator socket]:socket:"
-  "--cancel-turn[cancel the turn that is working on the message, and take it out of that]"
+  "--cancel-turn[cancel the turn that is working on the message, and remove the message from it]"
   ":agent name:($(hive agents --names 2>/dev/null))"
   ":drop a message for good, or move it behind all others:(drop later)"
   ":message ID:"
@@ -525,8 +525,8 @@ _shtab_hive_request_changes_options=(
   "--json[print a JSON object]"
   "--state[state directory (default\: \$HIVE_STATE, else .hive)]:state:"
   "--socket[path of hived\'s operator socket]:socket:"
-  "--reason[what to change, about the whole]:TEXT:"
-  "*--comment[a comment on a line of a proposed file, or on FILE\:LINE-LINE\; with \@running, \@approved or \@previous after the line, on one of that version, as for a line that is removed\; repeatable]:FILE:LINE=TEXT:"
+  "--reason[general comment]:TEXT:"
+  "*--comment[a comment on a line of a proposed file, or on FILE\:LINE-LINE\; with \@running, \@approved or \@previous after the line, to comment on a line of that version, such as a removed one\; repeatable]:FILE:LINE=TEXT:"
   ":approval ID:"
 )
 

@@ -11,7 +11,7 @@ from pyglue.limits import WEBHOOK
 
 class ScheduleView(Result, frozen=True):
     """A schedule of an agent.nix. ``next_at`` are its next three times, as seconds;
-    ``times`` are the same, written in its time zone. None: it never comes again.
+    ``times`` are the same, written in its time zone. None: it never occurs again.
     """
 
     name: str

@@ -76,18 +76,15 @@ def _only_quoted(text: str) -> str | None:
 
 
 def power(text: str) -> str | None:
-    """Say that a pattern lets more run than it seems to; None if it does not."""
+    """Describe what a pattern allows beyond its wording; None: nothing."""
     pattern = Pattern(text)
     first = text.split(" ")[0]
     if not pattern.names_program:
-        return "it names no program, so it lets the agent run any that the gate knows"
+        return "it names no program, so the agent can run any that the gate knows"
     if "*" in first:
         if "/" in first:
-            return (
-                "it lets the agent run any program that it can put in a place of this "
-                "name"
-            )
-        return "it lets the agent run every program of such a name"
+            return "the agent can run any program that it can place at such a path"
+        return "the agent can run every program with such a name"
     notes = [note for note in _notes(pattern.fixed, open_end=pattern.open_end) if note]
     if pattern.open_end:
         notes += _named_options(pattern.fixed)
@@ -127,8 +124,8 @@ def _notes(fixed: tuple[str, ...], *, open_end: bool) -> Iterator[str]:
     if program is None:
         if open_end and "/" not in name:
             yield (
-                f"the hive does not know {name}, and refuses it only options that are "
-                "called like dangerous ones"
+                f"the hive does not know {name}, and refuses only options with "
+                "dangerous-looking names"
             )
         elif open_end:
             yield _script(name)

@@ -28,12 +28,14 @@ _SYSTEM: Final = tuple(
         ),
     )
 )
-"""Refused with all that is below them."""
+"""Refused with everything below them."""
 _SHARED: Final = tuple(
     map(Path, ("/home", "/root", "/tmp", "/var", "/var/lib", "/var/tmp"))  # noqa: S108
 )
-"""Refused themselves: each holds more than one piece of work, and perhaps keys."""
-_INSTEAD: Final = "Name a directory with work, such as /srv/site or /home/alice/site."
+"""Refused themselves: each contains more than one project, and perhaps keys."""
+_INSTEAD: Final = (
+    "Use the directory of a project, such as /srv/site or /home/alice/site."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,7 @@ def check_path(path: str, own: Iterable[Path]) -> Path:
     if _PLAIN.fullmatch(path) is None or ".." in found.parts or str(found) != path:
         raise _refused(
             f"Invalid path {shown!r} of a workspace: use an absolute path below / "
-            "without . or .. and without a slash at its end."
+            "without . or .. and without a trailing slash."
         )
     for top in _SYSTEM:
         if found.is_relative_to(top):
@@ -84,8 +86,8 @@ def check_path(path: str, own: Iterable[Path]) -> Path:
     home = Path.home()
     if found in (*_SHARED, home) or found.parent == Path("/home"):
         raise _refused(
-            f"{shown} cannot be a workspace: it holds more than one piece of work, and "
-            "perhaps keys. Name a directory in it."
+            f"{shown} cannot be a workspace: it contains more than one project, and "
+            "perhaps keys. Use a directory inside it."
         )
     if home.is_relative_to(found):
         raise _refused(f"{shown} cannot be a workspace: {home} is in it. {_INSTEAD}")

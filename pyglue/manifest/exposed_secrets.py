@@ -57,7 +57,7 @@ def problems(manifest: Manifest) -> Iterator[str]:
         if how == "env" and _OURS.fullmatch(name):
             yield (
                 f'{where}.expose is "env", but the variable {name} is the hive\'s own '
-                "or decides how programs run. Give the secret another name."
+                "or affects how programs run. Rename the secret."
             )
         elif how == "env" and name in manifest.env:
             yield f"{where}.expose and hyperhive.env both set the variable {name}."
@@ -70,9 +70,9 @@ def unfit(value: str) -> str | None:
     """
     size = len(value.encode())
     if size < VALUE_MIN:
-        return f"it has {size} bytes, and must have {VALUE_MIN} at least"
+        return f"it has {size} bytes, and needs at least {VALUE_MIN}"
     if size < _WORD_MAX and _WORD.fullmatch(value):
-        return "it is a plain word or number, which stands in other texts too"
+        return "it is a plain word or number, which also occurs in ordinary text"
     if size > VALUE_MAX:
         return f"it has more than {VALUE_MAX} bytes"
     return None
@@ -89,5 +89,5 @@ def check_value(name: str, value: str) -> None:
         raise HiveError(
             ErrorCode.BAD_REQUEST,
             f"The value of {name} cannot be exposed to an agent: {why}. The hive could "
-            f"not hide it in what it shows. Set another: hive secret set {name}.",
+            f"not redact it. Set another value: hive secret set {name}.",
         )

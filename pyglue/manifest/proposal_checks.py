@@ -138,7 +138,7 @@ def _times(manifest: Mapping[str, Any]) -> Iterator[str]:
             yield f"{option}: {error}"
             continue
         if calendar.after(time.time()) is None:
-            yield f"{option} is {quoted(calendar.text)}, which never comes again."
+            yield f"{option} is {quoted(calendar.text)}, which never occurs again."
 
 
 def _paths(manifest: Mapping[str, Any], evaluated_at: str) -> Iterator[str]:

@@ -114,7 +114,7 @@ class Writer:
             if batch or self._kept:
                 self._commit(batch)
         if self._kept:
-            _log.error("%d writes are lost: hived stops", len(self._kept))
+            _log.error("hived is stopping: %d writes were lost", len(self._kept))
         self._database.close()
 
     def _batch(self) -> tuple[list[Job], bool]:

@@ -15,7 +15,7 @@ async function keep(form) {
   } catch {
     // said below
   }
-  toast({ text: "Your choice holds on this page only: the dashboard did not keep it.", failed: true });
+  toast({ text: "The setting was not saved; it applies to this page only.", failed: true });
 }
 
 export function watchDisplay() {

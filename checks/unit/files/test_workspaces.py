@@ -53,7 +53,7 @@ def test_paths(path: str) -> None:
         ("/run/hyperhive", "a directory of the system"),
         ("/var/lib/nixos-containers/h-bob", "a directory of the system"),
         *(
-            (path, "holds more than one piece of work")
+            (path, "contains more than one project")
             for path in ("/home", "/root", "/home/alice", "/tmp", "/var", "/var/lib")
         ),
         ("/home/alice/.ssh", "hidden directory"),
@@ -71,7 +71,7 @@ def test_bad_paths(path: str, said: str) -> None:
 
 def test_the_home_of_whoever_runs_the_hive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/srv/people/carol")
-    with pytest.raises(HiveError, match="more than one piece of work"):
+    with pytest.raises(HiveError, match="more than one project"):
         check_path("/srv/people/carol", ())
     with pytest.raises(HiveError, match="/srv/people/carol is in it"):
         check_path("/srv/people", ())

@@ -155,10 +155,10 @@ def test_what_may_be_meant_otherwise_is_noted() -> None:
     [
         ("24:00", "hyperhive.schedule.x.at: Invalid time 24:00: write a "),
         ("08:00 Berlin", "hyperhive.schedule.x.at: There is no time zone Berlin: "),
-        ("*-02-30", "hyperhive.schedule.x.at is “*-02-30”, which never comes again."),
+        ("*-02-30", "hyperhive.schedule.x.at is “*-02-30”, which never occurs again."),
         (
             "2020-01-01",
-            "hyperhive.schedule.x.at is 2020-01-01, which never comes again.",
+            "hyperhive.schedule.x.at is 2020-01-01, which never occurs again.",
         ),
     ],
 )

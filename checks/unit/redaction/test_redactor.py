@@ -220,7 +220,7 @@ def test_every_call_of_agents_with_bytes_is_known() -> None:
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        ("short", "it has 5 bytes, and must have 8 at least"),
+        ("short", "it has 5 bytes, and needs at least 8"),
         ("thinking", "it is a plain word or number"),
         ("123456789012", "it is a plain word or number"),
         ("x" * (VALUE_MAX + 1), "it has more than 8192 bytes"),

@@ -67,17 +67,15 @@ def deny_arguments(parser: argparse.ArgumentParser) -> None:
 def request_changes_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``request-changes``."""
     approval_arguments(parser)
-    parser.add_argument(
-        "--reason", default="", metavar="TEXT", help="what to change, about the whole"
-    )
+    parser.add_argument("--reason", default="", metavar="TEXT", help="general comment")
     parser.add_argument(
         "--comment",
         action="append",
         default=[],
         metavar=line_comments.FORM,
         help="a comment on a line of a proposed file, or on FILE:LINE-LINE; with "
-        "@running, @approved or @previous after the line, on one of that version, as "
-        "for a line that is removed; repeatable",
+        "@running, @approved or @previous after the line, to comment on a line of "
+        "that version, such as a removed one; repeatable",
     )
 
 

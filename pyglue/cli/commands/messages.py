@@ -51,7 +51,7 @@ def inbox_arguments(parser: argparse.ArgumentParser) -> None:
         help="which messages; open ones (the default) are unread or read",
     )
     parser.add_argument(
-        "--full", action="store_true", help="print long messages to their end"
+        "--full", action="store_true", help="print long messages in full"
     )
 
 

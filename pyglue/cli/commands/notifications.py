@@ -1,4 +1,4 @@
-"""The command ``notifications``: what is sent outside, and browsers that subscribed."""
+"""The command ``notifications``: external notifications, and subscribed browsers."""
 
 import argparse
 from collections.abc import Sequence
@@ -27,19 +27,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def notifications(client: SyncClient, arguments: argparse.Namespace) -> Answer:
-    """List what is sent, send a test, or send a browser nothing more."""
+    """List notifications and browsers, send a test, or unsubscribe a browser."""
     action, number = arguments.action, arguments.browser
     if (action == "remove") != (number is not None):
         form = " ID" if action == "remove" else ""
         raise HiveError(
-            ErrorCode.BAD_REQUEST, f"The form is: hive notifications {action}{form}."
+            ErrorCode.BAD_REQUEST, f"Usage: hive notifications {action}{form}."
         )
     if action == "test":
         done = client.call(api.NOTIFY_TEST, NoParams())
         return Answer(done, "A test notification is being sent.")
     if action == "remove":
         done = client.call(api.PUSH_REMOVE, PushRemoveParams(id=number))
-        return Answer(done, f"Browser {number} gets no more notifications.")
+        return Answer(done, f"Browser {number} was unsubscribed.")
     result = client.call(api.NOTIFICATIONS, NoParams())
     return Answer(result, _shown(result))
 
@@ -48,7 +48,7 @@ def _shown(result: NotificationsResult) -> str:
     lines = [
         f"events       {', '.join(result.events) or 'nothing'}",
         f"quiet hours  {result.quiet_hours or 'none'}",
-        f"elsewhere    {'URLs of the configuration' if result.places else 'none'}",
+        f"elsewhere    {'URLs from the configuration' if result.places else 'none'}",
         f"browsers     {len(result.browsers) if result.web_push else 'off'}",
         f"pending      {result.pending}",
     ]

@@ -30,7 +30,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cancel-turn",
         action="store_true",
-        help="cancel the turn that is working on the message, and take it out of that",
+        help="cancel the turn that is working on the message, and remove the message "
+        "from it",
     )
 
 
@@ -55,15 +56,15 @@ def queue(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     )
     if action == "drop":
         done = client.call(api.QUEUE_DROP, params)
-        return Answer(done, f"Message {number} is dropped; {name} will not get it.")
+        return Answer(done, f"Dropped message {number}; {name} will not receive it.")
     done = client.call(api.QUEUE_LATER, params)
-    return Answer(done, f"{name} gets message {number} after all others.")
+    return Answer(done, f"Moved message {number} behind all others.")
 
 
 def _row(message: QueuedMessage) -> tuple[str, ...]:
     where = "queued"
     if message.held:
-        where = "being handed out" if message.turn is None else f"turn {message.turn}"
+        where = "being delivered" if message.turn is None else f"turn {message.turn}"
     why = f" (last failure: {message.reasons[0]})" if message.reasons else ""
     return (
         str(message.id),

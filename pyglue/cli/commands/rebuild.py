@@ -1,7 +1,7 @@
 """``hive doctor --repair --from-git``: a new store from git and the audit log.
 
-No hived runs then, so this starts the program that does it: once to hear what it would
-do and what is lost, and once to do it.
+No hived runs at that time, so this starts a program that does it: first to list what it
+would do and what is lost, then to do it.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def state_of(local: Path, *, named: bool) -> Path:
 
 
 def rebuild(state: Path, arguments: argparse.Namespace) -> int:
-    """Say what is rebuilt and what is lost, ask, and do it.
+    """Show what is rebuilt and what is lost, ask, and rebuild.
 
     Raises:
         HiveError: why it cannot be done; nothing has changed.
@@ -89,8 +89,8 @@ def _text(state: Path, found: Rebuilt) -> str:
     if found.drafts:
         lines.append(f"Drafts: {', '.join(found.drafts)}")
     lines.append(
-        f"Approvals: {found.approvals}. What nobody had decided is closed and must be "
-        "proposed again."
+        f"Approvals: {found.approvals}. Undecided proposals are closed; propose them "
+        "again."
     )
     lines.append(found.lost)
     lines += found.notes
@@ -98,7 +98,7 @@ def _text(state: Path, found: Rebuilt) -> str:
 
 
 def _done(done: Rebuilt) -> str:
-    old = "".join(f"The old store is now {path}\n" for path in done.aside)
+    old = "".join(f"The old store was moved to {path}\n" for path in done.aside)
     return f"Done. {old}Start the hive, then run: hive doctor; hive audit verify\n"
 
 

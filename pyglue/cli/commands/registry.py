@@ -23,7 +23,7 @@ from pyglue.cli.commands.command import Command, agent_argument, no_arguments
 COMMANDS: Final = (
     Command(
         name="login",
-        about="print a one-time login link for the dashboard",
+        about="print a single-use login link for the dashboard",
         declare=overview.login_arguments,
         call=overview.login,
     ),
@@ -140,7 +140,7 @@ COMMANDS: Final = (
     ),
     Command(
         name="new-session",
-        about="let an agent go on in a new session",
+        about="start a new session for an agent",
         declare=agent_argument,
         call=control.new_session,
     ),

@@ -31,12 +31,12 @@ def workspace(client: SyncClient, arguments: argparse.Namespace) -> Answer:
     if name is None or (action == "add") != (path is not None):
         form = "NAME PATH" if action == "add" else "NAME"
         raise HiveError(
-            ErrorCode.BAD_REQUEST, f"The form is: hive workspace {action} {form}."
+            ErrorCode.BAD_REQUEST, f"Usage: hive workspace {action} {form}."
         )
     check_name(name)
     if action == "remove":
         done = client.call(api.WORKSPACE_REMOVE, WorkspaceParams(name=name))
-        return Answer(done, f"Removed {name}. The directory stays as it is.")
+        return Answer(done, f"Removed {name}. The directory itself is unchanged.")
     params = WorkspaceAddParams(name=name, path=path)
     done = client.call(api.WORKSPACE_ADD, params)
     return Answer(

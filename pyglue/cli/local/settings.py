@@ -108,8 +108,8 @@ def accounts(found: LocalSettings, own: LocalCredential | None) -> LocalAccounts
         if DEFAULT_ACCOUNT in read:
             raise HiveError(
                 ErrorCode.CONFIG_INVALID,
-                "The credential of the environment is the account default: rename "
-                "that of the settings file.",
+                "The credential in the environment is already the account `default`: "
+                "rename the one in the settings file.",
             )
         read = {DEFAULT_ACCOUNT: own, **read}
     name = found.default_account
@@ -121,9 +121,7 @@ def accounts(found: LocalSettings, own: LocalCredential | None) -> LocalAccounts
                 "The settings file has several accounts: set default_account.",
             )
     elif name not in read:
-        raise HiveError(
-            ErrorCode.CONFIG_INVALID, f"There is no account {name} to be the default."
-        )
+        raise HiveError(ErrorCode.CONFIG_INVALID, f"Unknown default_account {name}.")
     return LocalAccounts(name, read)
 
 

@@ -26,7 +26,7 @@ def until(
     ``client`` must be subscribed. ``silence_s`` is the longest silence in seconds.
 
     Raises:
-        HiveError: ``timeout`` or ``unavailable``, naming what did not happen.
+        HiveError: ``timeout`` or ``unavailable``, with ``what``.
     """
     found = look()
     if found is not None:
@@ -37,10 +37,8 @@ def until(
             if found is not None:
                 return found
     except HiveError as error:
-        raise HiveError(
-            error.code, f"{what} did not happen: {error.message}"
-        ) from error
-    raise HiveError(ErrorCode.UNAVAILABLE, f"{what} did not happen: hived is gone.")
+        raise HiveError(error.code, f"Failed: {what}: {error.message}") from error
+    raise HiveError(ErrorCode.UNAVAILABLE, f"Failed: {what}: hived exited.")
 
 
 def subscribe(client: SyncClient) -> None:

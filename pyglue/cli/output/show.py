@@ -107,7 +107,7 @@ def schedule_lines(schedule: Sequence[ScheduleView]) -> list[str]:
     lines = ["", "Schedule:"] if schedule else []
     for one in schedule:
         lines.append(f"  {visible(one.name)}: {visible(one.at)}")
-        lines.append(f"    next     {', '.join(one.times) or 'it never comes again'}")
+        lines.append(f"    next     {', '.join(one.times) or 'it never occurs again'}")
         lines.append(f"    message  {visible(one.message, limit=_WHOLE)}")
     return lines
 

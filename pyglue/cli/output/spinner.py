@@ -1,4 +1,4 @@
-"""What shows on stderr that a long call goes on.
+"""A progress indicator on stderr for long calls.
 
 On a terminal a spinner after two seconds, erased at the end. Elsewhere a line after ten
 seconds and then every minute.
@@ -20,7 +20,7 @@ _EVERY_S: Final = 1.0
 _SCRIPT_SILENT_S: Final = 10.0
 _SCRIPT_EVERY_S: Final = 60.0
 _HELLO_S: Final = 5.0
-"""hived greets at once; one that does not is stopped or stuck."""
+"""hived greets immediately; one that does not is stopped or stuck."""
 _CLEAR: Final = "\r\x1b[K"
 
 
@@ -68,7 +68,7 @@ def _tell(label: Label, over: threading.Event, out: TextIO) -> None:
 
 
 class SpinnerClient(SyncClient):
-    """The client of the command line: its long calls show that they go on."""
+    """The client of the command line, with a progress indicator for long calls."""
 
     def __init__(self, path: Path | str, *, timeout: float = 60.0) -> None:
         """Connect and say hello, within a few seconds."""
@@ -82,6 +82,4 @@ class SpinnerClient(SyncClient):
             try:
                 return super().call(method, params, timeout=timeout)
             except KeyboardInterrupt:
-                raise KeyboardInterrupt(
-                    "hived goes on with what it was asked to do."
-                ) from None
+                raise KeyboardInterrupt("hived continues the request.") from None

@@ -12,9 +12,9 @@ from pyglue.jsonrpc import SyncClient
 from pyglue.text.display import visible
 
 _SILENCE_S: Final = 6 * 3600.0
-"""A build may be silent; hived stops what takes too long, which is an event."""
+"""A build may be silent; hived ends one that takes too long, which is an event."""
 _TEXT_MAX: Final = 64 * 1024
-"""What servers of a failed deploy wrote is shown whole, on lines of its own."""
+"""The servers' output of a failed deploy is shown in full, on separate lines."""
 
 
 def ended(client: SyncClient, number: int, *, wait: bool = True) -> Answer:
@@ -33,7 +33,8 @@ def ended(client: SyncClient, number: int, *, wait: bool = True) -> Answer:
                 result = _at_its_end(client, result, label)
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(
-                    f"Operation {number} goes on; check it with: hive operations."
+                    f"Operation {number} is still running; check it with: "
+                    "hive operations."
                 ) from None
     text = f"Operation {number} ({result.kind.value} {result.agent}): "
     text += f"{result.state.value}"

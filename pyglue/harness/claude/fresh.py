@@ -1,7 +1,6 @@
-"""What an agent is told that goes on in a fresh session, since its old one is over.
+"""The prompt that tells an agent why its session was replaced.
 
-The old transcript stays where it is and is named; the notes and the last messages are
-given again.
+It names the old transcript, which is kept, and repeats the notes and the last messages.
 """
 
 from pathlib import Path
@@ -10,14 +9,14 @@ from typing import Final
 from pyglue.harness.claude.events import clip
 
 RECENT: Final = 5
-"""Messages, or groups of them, that are given again."""
+"""Messages, or groups of them, that are repeated."""
 RECENT_CHARS: Final = 4000
 _NOTES_CHARS: Final = 16 * 1024
 _LINE: Final = "-" * 40
 
 
 def preface(why: str, *, transcript: Path, notes: Path, recent: tuple[str, ...]) -> str:
-    """Return what goes before the first prompt of the fresh session."""
+    """Return the text before the first prompt of the new session."""
     opening = (
         "[from the hive itself]\n"
         f"Your earlier conversation ended, and this is a new one. {why}\n"
@@ -27,12 +26,12 @@ def preface(why: str, *, transcript: Path, notes: Path, recent: tuple[str, ...])
     )
     parts = [opening, _section("Your notes (notes.md)", _read(notes))]
     parts += [_section("An earlier message", one) for one in recent]
-    parts.append("[from the hive itself] What is new comes now.\n\n")
+    parts.append("[from the hive itself] New messages follow.\n\n")
     return "\n\n".join(parts)
 
 
 def remembered(recent: tuple[str, ...], prompt: str) -> tuple[str, ...]:
-    """Return the newest prompts, each cut to what is given again."""
+    """Return the newest prompts, each truncated to the repeated length."""
     return (*recent, clip(prompt, RECENT_CHARS))[-RECENT:]
 
 

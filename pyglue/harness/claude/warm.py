@@ -89,7 +89,7 @@ class Warm:
                     kept.cli.heard = launch.stderr
                     self._lent = kept
                     return kept.cli
-                _log.info("the CLI is started anew: %s", why)
+                _log.info("starting a new CLI: %s", why)
                 await _end(kept)
             self._lent = None
             cli = await Cli.start(launch)
@@ -107,7 +107,7 @@ class Warm:
         lent.family = Family.of(cli.pid)
         held = lent.family.bytes_own()
         if held > WARM_BYTES:
-            _log.info("the CLI has %d MiB, and is ended", held >> 20)
+            _log.info("ending the CLI: it uses %d MiB", held >> 20)
             await cli.close()
             return
         self._kept = lent

@@ -1,1 +1,1 @@
-"""A store made anew from tags, records and the audit log, while no hived runs."""
+"""Rebuilds the store from tags, records and the audit log, while no hived runs."""

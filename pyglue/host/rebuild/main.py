@@ -1,7 +1,7 @@
 """``python -m pyglue.host.rebuild.main --state DIR``: a new store from git and the log.
 
-Prints, as JSON, what would be done and what is lost; with ``--apply`` it does it. For
-``hive doctor --repair --from-git``, which asks in between. No hived may run.
+Prints, as JSON, what would be rebuilt and what is lost; ``--apply`` rebuilds it. For
+``hive doctor --repair --from-git``, which asks in between. No hived may be running.
 """
 
 import argparse
@@ -38,7 +38,7 @@ _LOST_SINCE = (
 
 
 def run(state: Path, *, apply: bool) -> Rebuilt:
-    """Make the plan; with ``apply`` also the store.
+    """Create the plan; with ``apply`` also the store.
 
     Raises:
         HiveError: ``store_locked`` while hived runs, ``not_found`` if there is nothing
@@ -97,15 +97,15 @@ def _need(layout: Layout) -> None:
         return
     raise HiveError(
         ErrorCode.CONFLICT,
-        f"{layout.database} is whole, and as new as the repositories and the audit log "
-        "beside it: there is nothing to rebuild. Start the hive, then run: hive doctor",
+        f"{layout.database} is intact and up to date with the repositories and the "
+        "audit log: there is nothing to rebuild. Start the hive, then run: hive doctor",
     )
 
 
 def _highest(
     layout: Layout, beside: store_age.Beside, made: Plan, base: Path | None
 ) -> dict[str, int]:
-    """Return the highest ids that are known, by table."""
+    """Return the highest known ids by table."""
     found = {} if base is None else dict(examine.given(layout.database) or {})
     for ids in (beside.tags, beside.audit):
         for table, number in ids.items():
@@ -123,7 +123,7 @@ def _shown(agent: Deployed) -> str:
 
 
 def _verified(layout: Layout) -> list[str]:
-    """Say whether what the log tells is proven."""
+    """Return notes on whether the log could be verified."""
     if not layout.audit_log.exists():
         return ["audit.jsonl is missing: the authors of decisions are unknown."]
     key = layout.state / "private" / "audit.key"
@@ -135,11 +135,11 @@ def _verified(layout: Layout) -> list[str]:
         return []
     at = "" if verdict.bad_line is None else f" at line {verdict.bad_line}"
     what = f"The audit log is not what hived wrote{at}: {verdict.problem}"
-    return [f"{what} What it tells is used, but not proven."]
+    return [f"{what} Its entries are used, but unverified."]
 
 
 def _record(layout: Layout, rebuilt: Rebuilt) -> None:
-    """Write it down, with the key that is there; without one the log stays as it is."""
+    """Record the rebuild in the audit log, unless its key is missing."""
     key = layout.state / "private" / "audit.key"
     if not key.is_file():
         return

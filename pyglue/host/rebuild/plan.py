@@ -1,9 +1,9 @@
-"""Tags, records and the audit log put together: the rows of a store made anew.
+"""The rows of a rebuilt store, from tags, records and the audit log.
 
-Tags say what was decided and deployed, and the log says by whom, and what became of an
-agent. Nothing is guessed in favour of running: an agent that the log does not know is
-stopped, and a proposal that nobody decided is closed, because what the operator would
-have to see of it (its description, its NixOS options) was in the store alone.
+Tags record decisions and deployments, and the log records who decided and the fate of
+each agent. When in doubt, nothing runs: an agent that the log does not know is stopped,
+and an undecided proposal is closed, because only the store had what the operator must
+review (its description, its NixOS options).
 """
 
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ from pyglue.manifest.record import PinnedRecord
 from pyglue.paths import Layout
 
 UNDECIDED: Final = (
-    "Nobody had decided it when the store was rebuilt from git; propose it again."
+    "It was undecided when the store was rebuilt from git; propose it again."
 )
 _ROLLBACK: Final = "Roll back to approval "
 _NOTE: Final = PolicyChange(
     option="agent.nix",
     effect=Effect.NEUTRAL,
-    sentence="Rebuilt from git: which NixOS options it sets, and how its system "
-    "differs, are no longer known.",
+    sentence="Rebuilt from git: its NixOS options and the differences of its system "
+    "are no longer known.",
     before=None,
     after=None,
 )
@@ -35,7 +35,7 @@ _NOTE: Final = PolicyChange(
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """An approval; ``record`` None: git has it no more."""
+    """An approval; ``record`` None: git no longer has it."""
 
     id: int
     agent: str
@@ -57,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """An agent, or what is kept of one. ``row`` None: nothing of it ever ran."""
+    """An agent, or kept state. ``row`` None: it was never deployed."""
 
     name: str
     row: Row | None
@@ -71,7 +71,7 @@ class Deployed:
 
 @dataclass(kw_only=True)
 class Plan:
-    """What is to be written, and what there is to say of it."""
+    """The rows to write, and notes for the operator."""
 
     approvals: list[Row] = field(default_factory=list)
     agents: list[Deployed] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Plan:
 
 
 def plan(repositories: Mapping[str, Repository], told: Told, now: float) -> Plan:
-    """Put together what git and the log say."""
+    """Combine git and the log."""
     made = Plan(hive_paused=told.hive_paused)
     owners = _owners(repositories, told)
     for number in sorted({*owners, *told.proposals}):
@@ -95,7 +95,7 @@ def plan(repositories: Mapping[str, Repository], told: Told, now: float) -> Plan
 
 
 def row_of(layout: Layout, number: int, now: float) -> Row:
-    """Return one approval as git and the log have it. Blocking.
+    """Return one approval from git and the log. Blocking.
 
     Raises:
         HiveError: ``not_found``.
@@ -108,7 +108,7 @@ def row_of(layout: Layout, number: int, now: float) -> Row:
 
 
 def _owners(repositories: Mapping[str, Repository], told: Told) -> dict[int, str]:
-    """Return whose a number is: the log's, else the first repository's with its tag."""
+    """Return the agents by approval: the log's, else of the repository with the tag."""
     owners: dict[int, str] = {}
     for name, repository in repositories.items():
         for number in repository.tagged:
@@ -160,7 +160,7 @@ def _row(
 def _state(
     tagged: Tagged | None, logged: Proposal | None
 ) -> tuple[ApprovalState, str | None]:
-    """Return how it ended: as its tags say, else the log; nothing stays open."""
+    """Return how it ended, from its tags, else from the log; nothing remains open."""
     if tagged is not None and tagged.state is not None:
         if tagged.reason == LOST and logged and logged.state is ApprovalState.FAILED:
             return tagged.state, None  # its tag is missing, nothing else
@@ -213,8 +213,8 @@ def _name(made: Plan, repository: Repository, told: Told, now: float) -> None:
     name = repository.name
     if repository.problem is not None:
         made.notes.append(
-            f"The repository of {name} cannot be read ({repository.problem}): nothing "
-            "of it is deployed. Its files stay where they are."
+            f"The repository of {name} cannot be read ({repository.problem}): it has "
+            "no deployed version. Its files are unchanged."
         )
     agent = told.agents.get(name, Agent())
     row = _running(made, repository, agent)
@@ -235,7 +235,7 @@ def _name(made: Plan, repository: Repository, told: Told, now: float) -> None:
         made.agents.append(found)
         if agent.wanted is None:
             made.notes.append(
-                f"The audit log does not tell whether {name} should run: it is "
+                f"The audit log does not say whether {name} should run: it is "
                 f"stopped. Start it with: hive start {name}"
             )
     elif repository.has_files and repository.main is not None and not _ran(repository):
@@ -255,9 +255,9 @@ def _ran(repository: Repository) -> bool:
 
 
 def _running(made: Plan, repository: Repository, agent: Agent) -> Row | None:
-    """Return what is deployed: what the log says last, if main is that too.
+    """Return the deployed approval: the log's last one, if ``main`` confirms it.
 
-    A rebuild deploys the same commit again, so main alone does not tell.
+    A rebuild deploys the same commit again, so ``main`` alone is ambiguous.
     """
     ran = [
         row

@@ -1,7 +1,7 @@
-"""What the audit log tells: who decided what, and what became of each agent.
+"""Reads decisions and the fate of each agent from the audit log.
 
-The log is read as it stands; whether it is whole is ``hive audit verify``'s to say. It
-is folded line by line, so that the last line about something counts.
+This does not verify the log; ``hive audit verify`` does. It is folded line by line, so
+that the last line about a subject counts.
 """
 
 from collections.abc import Iterable
@@ -28,12 +28,12 @@ _OUTCOMES: Final = frozenset(
     }
 )
 _UNDECIDED: Final = frozenset({ApprovalState.DEPLOYED, ApprovalState.FAILED})
-"""Outcomes of what somebody approved before."""
+"""Outcomes of approvals, as opposed to decisions."""
 
 
 @dataclass(kw_only=True)
 class Proposal:
-    """An approval, as far as the log tells of it."""
+    """An approval, as far as the log has it."""
 
     agent: str
     commit: str
@@ -49,7 +49,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Mark:
-    """Who did something, when, and what was said of it."""
+    """Who did something, when, and the reason given."""
 
     at: float
     by: str
@@ -58,7 +58,7 @@ class Mark:
 
 @dataclass(kw_only=True)
 class Agent:
-    """What became of a name. ``wanted`` None: the log does not tell."""
+    """The fate of an agent's name. ``wanted`` None: the log does not say."""
 
     wanted: bool | None = None
     destroyed: Mark | None = None
@@ -72,7 +72,7 @@ class Agent:
 
 @dataclass(kw_only=True)
 class Told:
-    """All of it; ``first_at`` and ``lines`` are of the log."""
+    """The whole result; ``first_at`` and ``lines`` describe the log."""
 
     agents: dict[str, Agent] = field(default_factory=dict)
     proposals: dict[int, Proposal] = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Told:
     lines: int = 0
 
     def agent(self, name: str) -> Agent:
-        """Return what is told of a name; nothing at first."""
+        """Return the entry of a name, empty at first."""
         return self.agents.setdefault(name, Agent())
 
 
@@ -94,7 +94,7 @@ class _Line(Struct, frozen=True):
 
 
 def fold(lines: Iterable[bytes]) -> Told:
-    """Read the lines; one that cannot be read tells nothing."""
+    """Read the lines, ignoring those that cannot be read."""
     told = Told()
     for raw in lines:
         told.lines += 1

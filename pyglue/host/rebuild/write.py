@@ -1,4 +1,4 @@
-"""Writes a plan: the store in a new file, then in its place; the old one is kept."""
+"""Writes a plan to a new store, which then replaces the old one; that is kept."""
 
 import math
 import time
@@ -29,16 +29,16 @@ from pyglue.store.retention import EMPTY
 _TABLES: Final = ("message", "turn", "question", "usage", "reminder", "operation")
 _LEAST: Final = 10_000
 _SECOND: Final = 10
-"""Ids of a table that a hive gives in a second, at most, over its whole life."""
+"""Upper bound of the ids of a table that are assigned per second, on average."""
 _SECOND_EVENTS: Final = 10_000
 _STOPPED: Final = "The store was lost while it ran, and rebuilt from git."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What is written: the plan, the ids that are known, and the hive's first moment.
+    """The input: the plan, the known ids, and the time of the hive's first entry.
 
-    ``base`` is an older store that is whole; None: nothing of one is left.
+    ``base`` is an intact older store; None: there is none.
     """
 
     plan: Plan
@@ -49,7 +49,7 @@ class Source:
 
 
 def write(layout: Layout, source: Source) -> tuple[Path, ...]:
-    """Write the store and put it in its place; return where the old files are now.
+    """Write the store and move it into place; return the new paths of the old files.
 
     Raises:
         HiveError: it cannot be written. Nothing has changed then.
@@ -99,7 +99,7 @@ def _fill(tx: Tx, source: Source) -> None:
         control.put(tx, _paused(Control(agent=HIVE), plan.hive_paused))
     ids = _next(source, tx.now)
     sequences.raise_to(tx, ids)
-    # Who asks for what came before is told of the gap.
+    # Subscribers that ask for earlier events get a gap.
     tx.execute("UPDATE event_floor SET seq = ? WHERE name = 'bus'", ids["event"])
     tx.emit(None, HiveWarning(text=source.told))
     if any(agent.name == MANAGER for agent in plan.agents):
@@ -108,7 +108,7 @@ def _fill(tx: Tx, source: Source) -> None:
 
 
 def _close_operations(tx: Tx) -> None:
-    """End what an older store has as running: its agent is what git says now."""
+    """Fail operations that an older store has as running: git defines the agents."""
     tx.execute(
         "UPDATE operation SET state = ?, error = ?, finished_at = ? WHERE state IN "
         "(?, ?)",

@@ -114,8 +114,8 @@ def _schemes(place: Place) -> Json:
             "type": "apiKey",
             "in": "cookie",
             "name": place.cookie,
-            "description": "The session that a login made. The name ends in the "
-            "dashboard's port; under https it begins with `__Host-`.",
+            "description": "The session cookie. Its name ends in the dashboard's port; "
+            "with https it begins with `__Host-`.",
         },
         "csrf": {
             "type": "apiKey",

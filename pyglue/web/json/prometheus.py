@@ -37,7 +37,7 @@ _KINDS: Final = {
     "tool": ("hive_tool_calls", "tool", "Uses of tools"),
     "sent": ("hive_messages_sent", "recipient", "Messages sent"),
     "received": ("hive_messages_received", "sender", "Messages received"),
-    "schedule": ("hive_schedules_due", "outcome", "Schedules that came due"),
+    "schedule": ("hive_schedules_due", "outcome", "Due times of schedules"),
     "webhook": ("hive_webhook_deliveries", "outcome", "Signed deliveries of webhooks"),
 }
 _NOTIFY: Final = "notify:"
@@ -47,7 +47,7 @@ _SPANS: Final = {
     "since_last_turn_s": (
         "hive_turn_idle_seconds",
         1.0,
-        "How long agents did nothing before a turn",
+        "Idle time of agents before a turn",
     ),
 }
 _RANKS: Final = {"duration_p50_ms": "0.5", "duration_p95_ms": "0.95"}
@@ -96,13 +96,13 @@ class HiveCollector(Collector):
 
     def _hive(self) -> Iterator[Metric]:
         status = self._found.status
-        info = InfoMetricFamily("hive_build", "The version that runs")
+        info = InfoMetricFamily("hive_build", "The running version")
         version = {"version": status.version, "protocol": str(PROTOCOL)}
         info.add_metric((), {**version, "python": platform.python_version()})
         yield info
         for name, about, value in (
-            ("hive_agents", "Agents there are", status.agents),
-            ("hive_agents_running", "Agents that run", status.running),
+            ("hive_agents", "All agents", status.agents),
+            ("hive_agents_running", "Running agents", status.running),
             ("hive_approvals_pending", "Pending approvals", status.pending_approvals),
             ("hive_questions_open", "Open questions", status.open_questions),
             ("hive_inbox_unread", "Unread messages of the operator", status.unread),
@@ -112,7 +112,7 @@ class HiveCollector(Collector):
             yield GaugeMetricFamily(name, about, value=value)
         sent = CounterMetricFamily(
             "hive_notifications",
-            "Notifications outside, sent or given up",
+            "External notifications, sent or given up",
             labels=("outcome",),
         )
         for one in self._found.totals:
@@ -127,7 +127,7 @@ class HiveCollector(Collector):
             return
         turns = CounterMetricFamily(
             "hive_warm_turns",
-            "Turns, by whether a CLI waited for them (hit) or was started (miss)",
+            "Turns that found a running CLI (hit) or had to start one (miss)",
             labels=("result",),
         )
         turns.add_metric(("hit",), warm.hits)
@@ -135,7 +135,7 @@ class HiveCollector(Collector):
         yield turns
         yield CounterMetricFamily(
             "hive_warm_evictions",
-            "CLIs ended between turns, for others or because memory ran short",
+            "CLIs ended between turns to free memory",
             value=warm.evictions,
         )
         for name, about, value in (

@@ -77,10 +77,11 @@ ROUTES: Final = (
         gives=Done,
         verb="POST",
         words={
-            "text": "What to change, about the whole.",
+            "text": "General comment.",
             "comment": "On a line of a proposed file: `FILE:LINE=TEXT`, or on "
             "`FILE:LINE-LINE`. With `@running`, `@approved` or `@previous` after the "
-            "line, on one of that version, such as a removed line. May be repeated.",
+            "line, to comment on a line of that version, such as a removed one. May "
+            "be repeated.",
         },
     ),
     call("api.questions", "/api/questions", api.QUESTIONS, "Questions."),
@@ -94,7 +95,7 @@ ROUTES: Final = (
         renamed={"ids": "id"},
         words={
             "id": "A message. May be given several times.",
-            "mark": "What they become.",
+            "mark": "Their new state.",
             "up_to": "Also all messages up to this one; only with `read` or `done`.",
         },
     ),
@@ -133,7 +134,7 @@ ROUTES: Final = (
         also=(STREAM,),
         words={
             "since": _SINCE,
-            "turns": "Whose turns to show: an agent's name, `all` or `none`.",
+            "turns": "The agent whose turns to show, or `all` or `none`.",
         },
         resumes=True,
     ),
@@ -187,7 +188,7 @@ ROUTES: Final = (
         "agent_api.account",
         "/agents/<agent>/api/account",
         api.SET_ACCOUNT,
-        "Let another account pay from the next request on; the default one if none.",
+        "Charge another account from the next request on; the default one if none.",
         verb="POST",
     ),
     call(
@@ -201,7 +202,7 @@ ROUTES: Final = (
         "agent_api.queue",
         "/agents/<agent>/api/queue",
         api.QUEUE,
-        "An agent's queued and held messages.",
+        "An agent's pending messages.",
     ),
     call(
         "agent_api.queue_drop",
@@ -235,7 +236,7 @@ ROUTES: Final = (
         "api.notifications",
         "/api/notifications",
         api.NOTIFICATIONS,
-        "What notifications leave the dashboard, and the browsers that subscribed.",
+        "External notifications, and the subscribed browsers.",
     ),
     call(
         "api.push_subscribe",
@@ -244,18 +245,18 @@ ROUTES: Final = (
         "Subscribe a browser to notifications (Web Push), or renew its subscription.",
         verb="POST",
         words={
-            "endpoint": "Where its push service takes messages: an https address.",
+            "endpoint": "The https address at which its push service accepts messages.",
             "p256dh": "Its public key, base64url.",
             "auth": "Its secret, base64url.",
-            "browser": "How it calls itself.",
-            "replaces": "The address that this one takes the place of, if any.",
+            "browser": "A name for it.",
+            "replaces": "The endpoint that this one replaces, if any.",
         },
     ),
     call(
         "api.push_remove",
         "/api/push/<id>/remove",
         api.PUSH_REMOVE,
-        "Send a browser nothing more.",
+        "Unsubscribe a browser.",
         verb="POST",
     ),
     Route(

@@ -254,13 +254,15 @@ def _caution(detail: ApprovalDetail) -> str | None:
     files = running.files if running else ()
     hidden = diffview.hidden(files)
     if detail.system is not None and detail.system.packages.left_out:
-        wider = "the wider powers, and that " if widens else "that "
+        wider = "the additional permissions, and that " if widens else "that "
         return f"I accept {wider}some changes to the system are not listed here"
     unshown = "1 file is" if hidden == 1 else f"{hidden} files are"
     if widens and hidden:
-        return f"I accept the wider powers, and that {unshown} not shown in full"
+        return (
+            f"I accept the additional permissions, and that {unshown} not shown in full"
+        )
     if widens:
-        return "I have read what this agent may newly do"
+        return "I have reviewed the new permissions"
     if hidden:
         return f"{unshown} not shown in full here; I have reviewed them elsewhere"
     return None

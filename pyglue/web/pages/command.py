@@ -143,7 +143,7 @@ COMMANDS: Final = {
     "steer": Command("/steer TEXT", "send a message with high priority", _steer),
     "model": Command("/model [NAME]", "switch models from the next turn", _model),
     "compact": Command("/compact", "compact the session", _compact),
-    "new": Command("/new", "go on in a new session", _new),
+    "new": Command("/new", "start a new session", _new),
     "cancel": Command("/cancel [REASON]", "cancel the running turn", _cancel),
     "pause": Command("/pause [REASON]", "pause the agent (no new turns)", _pause),
     "resume": Command("/resume", "resume after a pause", _resume),

@@ -66,6 +66,6 @@ def change() -> AnyResponse:
             ErrorCode.BAD_REQUEST,
             f"Choose a theme ({', '.join(Theme)}) and a clock ({', '.join(Clock)}).",
         ) from error
-    response = done("This browser keeps how the dashboard is shown.")
+    response = done("Display settings saved in this browser.")
     cookies.set_display(response, f"{theme}.{clock}", _KEPT_S)
     return response

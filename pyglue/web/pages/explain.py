@@ -70,7 +70,7 @@ def ask(number: int) -> Response:
     """Ask an agent to explain a proposal."""
     agent = names.check(needed("agent", "an agent"))
     if agent in (EVERYONE, OPERATOR):
-        raise HiveError(ErrorCode.BAD_REQUEST, f"Ask one agent, not {agent!r}.")
+        raise HiveError(ErrorCode.BAD_REQUEST, f"Choose a single agent, not {agent!r}.")
     detail = hive().call(APPROVAL, ApprovalParams(id=number))
     if detail.approval.state is not ApprovalState.PENDING:
         state = detail.approval.state.word

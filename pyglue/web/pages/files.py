@@ -121,7 +121,7 @@ def _send(agent: str | None) -> Response:
     first = hive().call(FILE, FileParams(agent=agent, path=path))
     image = _image(first.data) if "show" in request.args else None
     if "show" in request.args and (image is None or first.size > _IMAGE_MAX):
-        raise HiveError(ErrorCode.BAD_REQUEST, "This is no image that pages show.")
+        raise HiveError(ErrorCode.BAD_REQUEST, "Images of this type are not displayed.")
     body = stream_with_context(_bytes(agent, path, first))
     response = Response(body, content_type=image or "application/octet-stream")
     response.headers["Content-Length"] = str(first.size)

@@ -79,4 +79,4 @@ def test() -> Response:
 def remove(number: int) -> Response:
     """Send a browser nothing more."""
     hive().call(PUSH_REMOVE, PushRemoveParams(id=number))
-    return done(f"Browser {number} gets no more notifications.", _PAGE)
+    return done(f"Browser {number} was unsubscribed.", _PAGE)

@@ -125,7 +125,7 @@ def test_the_credential_of_the_environment_is_the_default(
         ('{"accounts": {"team": {}}}', "needs exactly one of"),
         ('{"accounts": {"team": {"api_key_file": "/none"}}}', "Cannot read"),
         ('{"accounts": {"Team": {"api_key_file": "/none"}}}', "settings.json"),
-        ('{"default_account": "team"}', "There is no account team"),
+        ('{"default_account": "team"}', "Unknown default_account team"),
     ],
 )
 def test_accounts_that_are_refused(tmp_path: Path, text: str, said: str) -> None:
@@ -144,7 +144,7 @@ def test_several_accounts_need_a_default(
     with pytest.raises(HiveError, match="set default_account"):
         options(tmp_path, 7000, settings=file)
     monkeypatch.setenv(NAMES[0], "secret")
-    with pytest.raises(HiveError, match="is the account default"):
+    with pytest.raises(HiveError, match="is already the account `default`"):
         options(tmp_path, 7000, settings=settings(tmp_path, default="k1"))
 
 

@@ -111,7 +111,7 @@ def test_the_next_times_of_a_schedule_are_shown() -> None:
     shown = approval_text(found)
     assert "  morning: 08:00\n    next     Mon 2026-11-30 08:00 CET\n" in shown
     assert "    message  a\\u202eb\\nc\n" in shown
-    assert "  x: 2020-01-01\n    next     it never comes again\n" in shown
+    assert "  x: 2020-01-01\n    next     it never occurs again\n" in shown
 
 
 def test_requested_changes_are_shown_with_their_lines() -> None:

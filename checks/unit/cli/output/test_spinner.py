@@ -134,7 +134,7 @@ async def test_ctrl_c_says_what_goes_on(tmp_path: Path) -> None:
         _, errors = await process.communicate()
     assert process.returncode == 130
     text = errors.decode()
-    assert text == "hive: interrupted. hived goes on with what it was asked to do.\n"
+    assert text == "hive: interrupted. hived continues the request.\n"
 
 
 def test_a_backup_shows_that_it_goes_on_from_its_beginning_to_its_end(

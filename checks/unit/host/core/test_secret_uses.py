@@ -61,7 +61,7 @@ async def test_an_agent_gets_what_it_may_see_and_nothing_else(kit: Kit) -> None:
     assert "seen-12345" not in repr(one)
     problems = [one.problem for one in await kit.secret_uses.views(record().typed)]
     assert problems[0] is problems[2] is None
-    assert "it has 4 bytes, and must have 8 at least" in str(problems[1])
+    assert "it has 4 bytes, and needs at least 8" in str(problems[1])
     await kit.secret_uses.exposed_to(agent)
     used = [one for one in kit.audited() if one[1] == "secret_used"]
     assert len(used) == 1

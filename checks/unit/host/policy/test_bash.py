@@ -78,8 +78,8 @@ def test_a_pattern_that_lets_nothing_run_is_refused(pattern: str, advice: str) -
     [
         ("*", "names no program"),
         ("* x", "names no program"),
-        ("/state/bin/*", "any program that it can put"),
-        ("py*", "every program of such a name"),
+        ("/state/bin/*", "any program that it can place"),
+        ("py*", "every program with such a name"),
         ("mytool *", "does not know mytool"),
         ("./run.sh *", "if the agent can write that"),
         ("bash run.sh", "it runs run.sh"),

@@ -214,7 +214,7 @@ def test_a_refused_command_becomes_a_message_to_the_manager(operator: Operator) 
     assert '<input type="hidden" name="to" value="manager">' in page
     assert not operator.hive.called("operator_send")
     everything = operator.get("/agents/alice/allow?pattern=*").text
-    assert "it lets the agent run any that the gate knows" in everything
+    assert "the agent can run any that the gate knows" in everything
 
 
 def test_the_hosts_of_an_agent(operator: Operator) -> None:

@@ -351,7 +351,7 @@ def test_the_next_times_of_a_schedule(operator: Operator) -> None:
     )
     html = operator.get("/approvals/7").text
     assert "Next: Mon 2026-11-30 08:00 CET, Tue 2026-12-01 08:00 CET" in html
-    assert "It never comes again." in html
+    assert "It never occurs again." in html
     assert "&lt;b&gt;Report&lt;/b&gt;" in html
 
 

@@ -79,7 +79,7 @@ def test_what_is_decided_needs_no_explanation(operator: Operator) -> None:
     assert operator.hive.called("send") == []
     html = operator.get(PAGE).text
     assert "explain-form" not in html
-    assert "Nobody was asked to explain it." in html
+    assert "No explanation was requested." in html
 
 
 def test_the_reply_is_shown_as_the_words_of_the_agent(operator: Operator) -> None:
@@ -89,7 +89,7 @@ def test_the_reply_is_shown_as_the_words_of_the_agent(operator: Operator) -> Non
     reply(operator, "It may **run anything**.")
     html = operator.get("/fragments/approval/7/explain").text
     assert "It may <strong>run anything</strong>." in html
-    assert "The words of manager, which nobody has checked" in html
+    assert "Unverified: written by manager." in html
     number = operator.hive.messages[1].id
     assert f'href="/messages/{number}"' in html
     operator.hive.set_approval(7, state=ApprovalState.DENIED)

@@ -46,7 +46,7 @@ def test_a_directory_leads_to_what_is_in_it(operator: Operator, put: Put) -> Non
 
 def test_shared_is_empty_until_somebody_writes(operator: Operator) -> None:
     operator.hive.layout.shared.mkdir(parents=True)
-    assert "Nothing is in it." in operator.get("/shared").text
+    assert "This directory is empty." in operator.get("/shared").text
     (operator.hive.layout.shared / "note").write_text("for bob")
     assert "for bob" in operator.get("/shared?path=note").text
     assert operator.get("/shared/raw?path=note").data == b"for bob"
@@ -126,7 +126,7 @@ def test_an_image_is_one_by_its_first_bytes(operator: Operator, put: Put) -> Non
 
 def test_data_is_not_shown_as_text(operator: Operator, put: Put) -> None:
     page = operator.get(f"/agents/alice/files{put('data', bytes(range(256)))}").text
-    assert "This is no text." in page
+    assert "This is not text." in page
 
 
 def test_a_long_text_is_shown_in_part_and_saved_whole(
