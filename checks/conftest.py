@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from checks.kits.mcp.raw import NODE_SDK, OLDER_SDK
-from checks.kits.metrics import promtool
-from checks.kits.net import resolve_localhost
+from checks.kits.net.ports import resolve_localhost
 from checks.kits.nix import releases
 from checks.kits.suite import pins
 from checks.kits.suite.schedule import (
@@ -33,6 +32,7 @@ from checks.kits.suite.schedule import (
     unit_of,
     workers,
 )
+from checks.kits.web.promtool import promtool
 from checks.systemd.machine import why_not
 from pyglue.process import RunAs
 from pyglue.sandbox import Support, probe

@@ -20,7 +20,7 @@ from checks.bench.mail import process
 from checks.bench.measure import room
 from checks.kits.egress.bench import connect_to, hub_of, make_certificate
 from checks.kits.host.store import open_kit
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 from checks.kits.patience import PATIENCE_S
 from pyglue.cli.local.ready import Readiness
 from pyglue.config import EgressConfig, HiveConfig

@@ -13,7 +13,7 @@ from typing import Final
 
 from checks.bench.measure import Figure, progress, room
 from checks.kits.host.hive import Hive, running_hive
-from checks.kits.processes import family
+from checks.kits.process.processes import family
 from pyglue.api.manager import REQUEST_SPAWN, SpawnParams
 from pyglue.api.operations import OperationState
 from pyglue.config import Timeouts

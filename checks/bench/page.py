@@ -22,7 +22,7 @@ from checks.bench.scale import fill_hive, views
 from checks.browser.kit import CHROMIUM, chromium
 from checks.browser.pages import Dashboard
 from checks.kits.host.store import Kit, open_kit
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Operator, hive_web, make_app
 from checks.kits.web.hive import FakeHive

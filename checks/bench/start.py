@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from checks.bench.measure import Figure, progress, room, since
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 
 NAME: Final = "warm_start"
 LIMIT: Final = 1.0

@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, BrowserType, Page, expect, sync_playwri
 from checks.browser.kit import CHROMIUM, WAIT_MS, shell, with_windows
 from checks.browser.pages import Dashboard
 from checks.kits.host.hive import Hive, running_hive
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import hive_web
 from checks.kits.web.hive import FakeHive

@@ -19,7 +19,7 @@ from playwright.sync_api import sync_playwright
 from checks.browser.kit import CHROMIUM
 from checks.browser.pages import Dashboard
 from checks.browser.shots import canned
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 
 _LIGHTHOUSE: Final = ("npx", "--yes", "lighthouse@12.8.2")
 _PAGES: Final = {

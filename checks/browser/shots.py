@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page
 
 from checks.browser.kit import chromium
 from checks.browser.pages import Dashboard
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import hive_web
 

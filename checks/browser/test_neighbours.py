@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Error, Page, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 from checks.kits.web.hive import NAME
 
 _FAMILIES: Final = (

@@ -16,8 +16,8 @@ from simple_websocket import ConnectionClosed
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
-from checks.kits.net import free_port
-from checks.kits.processes import children
+from checks.kits.net.ports import free_port
+from checks.kits.process.processes import children
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Page as Socket
 from checks.kits.web.app import hive_web

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from checks.browser.kit import WAIT_MS
 from checks.browser.pages import Dashboard
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 from checks.kits.patience import PATIENCE_S
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import hive_web

@@ -12,7 +12,7 @@ from checks.kits.archive.small import made
 from checks.kits.cli.run import HIVE, Said, python
 from checks.kits.host.hive import Hive, PeerHive, open_operator, script
 from checks.kits.host.shared_hive import shared_hive
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalKind, ApprovalState, DenyParams
 from pyglue.api.archive import (

@@ -28,7 +28,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from checks.kits.host.hive import Hive, running_hive
-from checks.kits.processes import command, family
+from checks.kits.process.processes import command, family
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.config import MessageLimits, Timeouts

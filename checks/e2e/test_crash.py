@@ -11,7 +11,7 @@ import pytest
 from checks.kits.api.events import data
 from checks.kits.host.hive import Hive, script
 from checks.kits.host.shared_hive import shared_hive
-from checks.kits.processes import command, family, mounts
+from checks.kits.process.processes import command, family, mounts
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApprovalSummary, ApproveParams
 from pyglue.api.common import AgentState

@@ -18,7 +18,7 @@ import pytest
 from checks.kits.cli.run import HIVE, python, typed
 from checks.kits.host.hive import Hive
 from checks.kits.host.shared_hive import shared_hive
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState

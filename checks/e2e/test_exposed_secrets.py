@@ -19,7 +19,7 @@ import pytest_asyncio
 from checks.kits.cli.run import HIVE, Said, python
 from checks.kits.harness.process import ECHO_SERVER
 from checks.kits.host.hive import Hive, harnesses, running_hive, script
-from checks.kits.processes import command, family
+from checks.kits.process.processes import command, family
 from pyglue.api import operator as api
 from pyglue.api import terminal
 from pyglue.api.approvals import ApprovalParams, Danger

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from checks.kits.patience import PATIENCE_S
-from checks.kits.sandbox import AGENT, suite_as_user
+from checks.kits.sandbox.python import AGENT, suite_as_user
 from pyglue.config import HiveConfig, Ids
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.files import nofollow

@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 from checks.kits.patience import PATIENCE_S
-from checks.kits.processes import command, family
+from checks.kits.process.processes import command, family
 
 pytestmark = pytest.mark.needs("nix", "git", "bwrap")
 

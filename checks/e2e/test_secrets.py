@@ -19,7 +19,7 @@ from checks.kits.cli.run import HIVE, python
 from checks.kits.egress.bench import make_certificate
 from checks.kits.git.forge import Setting, forging
 from checks.kits.host.hive import harnesses, running_hive
-from checks.kits.processes import command, family
+from checks.kits.process.processes import command, family
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalParams, Danger
 from pyglue.api.common import NoParams

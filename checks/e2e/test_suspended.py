@@ -10,7 +10,7 @@ import pytest
 from checks.kits.host.hive import Hive, script
 from checks.kits.host.hived import A_DAY
 from checks.kits.host.shared_hive import shared_hive
-from checks.kits.processes import family, state
+from checks.kits.process.processes import family, state
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.doctor import CheckState

@@ -18,7 +18,7 @@ import pytest
 import pyglue
 from checks.kits.harness.bench import FakeHive, script, server
 from checks.kits.harness.process import ECHO_SERVER, Home, harness, harness_here
-from checks.kits.processes import children
+from checks.kits.process.processes import children
 from pyglue.api.agent import COMPACT_SESSION, CONTROL, ControlParams
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.turn_events import TurnEventKind

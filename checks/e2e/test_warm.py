@@ -22,7 +22,7 @@ from checks.kits.harness.process import (
     model_socket,
     scripted_model,
 )
-from checks.kits.processes import state
+from checks.kits.process.processes import state
 from pyglue.api.agent import (
     CANCEL_TURN,
     COMPACT_SESSION,

@@ -14,7 +14,7 @@ import pytest
 
 from checks.e2e.kit.warm import bed
 from checks.kits.clock import Clock
-from checks.kits.processes import state
+from checks.kits.process.processes import state
 from pyglue.api.turns import TurnOutcome
 
 pytestmark = pytest.mark.needs("cc")

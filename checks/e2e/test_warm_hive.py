@@ -9,7 +9,7 @@ import pytest
 
 from checks.kits.host.hive import Hive, script
 from checks.kits.host.shared_hive import shared_hive
-from checks.kits.processes import command, family
+from checks.kits.process.processes import command, family
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.control import PauseParams

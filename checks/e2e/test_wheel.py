@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 from pyglue.web.pages import vendor
 
 ROOT = Path(__file__).resolve().parents[2]

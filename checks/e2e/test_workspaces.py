@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from checks.kits.patience import PATIENCE_S
-from checks.kits.sandbox import AGENT
+from checks.kits.sandbox.python import AGENT
 from pyglue.config import HiveConfig, Ids
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.files.workspaces import Mount

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from checks.kits.nix.evaluator import BARE, BOTH, agent, evaluator, prompt
-from checks.kits.processes import own_children
+from checks.kits.process.processes import own_children
 from checks.nix import outcome
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError

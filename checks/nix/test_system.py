@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from checks.fuzz.test_nix_attacks import READS, SECRET, secret_beside, way_to
-from checks.kits.manifests import MANIFEST
+from checks.kits.manifest.smallest import MANIFEST
 from checks.kits.nix.evaluator import BARE, BOTH, agent
 from checks.kits.nix.system import UID, SystemKit, bare, environment
 from pyglue.errors import ErrorCode, HiveError

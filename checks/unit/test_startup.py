@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.sources import SOURCES, place
+from checks.kits.suite.sources import SOURCES, place
 from pyglue import startup
 
 _IMPORTS = re.compile(r"^from pyglue import .*\bstartup\b", re.MULTILINE)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from checks.kits.host.hive import Hive, open_operator
 from checks.kits.patience import PATIENCE_S
-from checks.kits.processes import children
+from checks.kits.process.processes import children
 from pyglue.api.operations import OperationKind
 from pyglue.errors import HiveError
 from pyglue.host.archives.importing import ImportHandler

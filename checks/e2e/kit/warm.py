@@ -15,7 +15,7 @@ from checks.kits.harness.process import (
     scripted_model,
 )
 from checks.kits.patience import PATIENCE_S
-from checks.kits.processes import state
+from checks.kits.process.processes import state
 from pyglue.api.turns import TurnEndParams
 
 

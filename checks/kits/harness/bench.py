@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from checks.kits.api.events import data
-from checks.kits.manifests import MANIFEST
+from checks.kits.manifest.smallest import MANIFEST
 from checks.kits.patience import PATIENCE_S
 from pyglue import jsonrpc
 from pyglue.api import agent as api

@@ -17,7 +17,7 @@ import pygit2
 from checks.kits.host.backend import Played
 from checks.kits.host.counts import uncounted
 from checks.kits.host.store import Kit, put
-from checks.kits.manifests import MANIFEST
+from checks.kits.manifest.smallest import MANIFEST
 from pyglue.api.approvals import ApprovalKind
 from pyglue.api.common import HarnessReport
 from pyglue.api.operations import OperationKind

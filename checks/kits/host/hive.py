@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 from checks.kits.patience import PATIENCE_S
-from checks.kits.processes import command, family
+from checks.kits.process.processes import command, family
 from pyglue.api import operator as api
 from pyglue.api.approvals import (
     ApprovalParams,

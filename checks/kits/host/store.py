@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from checks.kits.host.backend import Played
-from checks.kits.manifests import MANIFEST
+from checks.kits.manifest.smallest import MANIFEST
 from checks.kits.store.faults import Faults
 from pyglue.api.audit import AuditExportParams
 from pyglue.api.common import AgentState, Role

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from checks.kits.manifests import MANIFEST
+from checks.kits.manifest.smallest import MANIFEST
 from checks.kits.nix.standin import NIX_CONF, make_nixpkgs
 from pyglue.config import NixosConfig
 from pyglue.nix.build import Builder

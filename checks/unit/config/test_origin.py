@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 from checks.kits.web import app as web_kit
 from checks.kits.web.app import hive_web
 from checks.kits.web.hive import NAME

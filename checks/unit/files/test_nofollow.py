@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import pytest
 
-from checks.kits.sandbox import suite_as_user
+from checks.kits.sandbox.python import suite_as_user
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.files import nofollow

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.processes import own_children
+from checks.kits.process.processes import own_children
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.fence import Fence
 from pyglue.git.host_commits import seed_main

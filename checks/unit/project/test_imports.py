@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from checks.kits.sources import PACKAGE, SOURCES, each, place
+from checks.kits.suite.sources import PACKAGE, SOURCES, each, place
 
 SHARED_FLOORS: Final[tuple[frozenset[str], ...]] = (
     frozenset({"errors", "limits", "startup"}),

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from checks.kits.sources import PACKAGE
+from checks.kits.suite.sources import PACKAGE
 
 CHECKS: Final = PACKAGE.parent / "checks"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from checks.kits.sources import PACKAGE, SOURCES, each, place
+from checks.kits.suite.sources import PACKAGE, SOURCES, each, place
 
 _MODULE_MAX: Final = 300
 _FUNCTION_MAX: Final = 60

@@ -14,7 +14,14 @@ from pathlib import Path
 import pytest
 
 from checks.kits.patience import PATIENCE_S
-from checks.kits.sandbox import AGENT, CHECKOUT, give, inside, run_inside, suite_as_user
+from checks.kits.sandbox.python import (
+    AGENT,
+    CHECKOUT,
+    give,
+    inside,
+    run_inside,
+    suite_as_user,
+)
 from pyglue.process import Child, run_sync
 from pyglue.sandbox import (
     Bind,
@@ -194,7 +201,7 @@ def _sleepers(part: str) -> list[int]:
 _PARENT = """
 import asyncio, sys
 sys.path.insert(0, {checkout!r})
-from checks.kits.sandbox import AGENT
+from checks.kits.sandbox.python import AGENT
 from pyglue.process import Child
 from pyglue.sandbox import SandboxSpec, prepare
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.processes import open_below
-from checks.kits.sandbox import AGENT, CHECKOUT, give, inside
+from checks.kits.process.processes import open_below
+from checks.kits.sandbox.python import AGENT, CHECKOUT, give, inside
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.process import run_sync
 from pyglue.sandbox import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.sandbox import AGENT
+from checks.kits.sandbox.python import AGENT
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.process import RunAs
 from pyglue.sandbox import (

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from simple_websocket import ConnectionClosed
 
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 from checks.kits.web import app as web_kit
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Page, hive_web

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from checks.kits.manifests import MANIFEST
+from checks.kits.manifest.smallest import MANIFEST
 from pyglue.config import HiveConfig, Ids, NixosConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.files.workspaces import Mount

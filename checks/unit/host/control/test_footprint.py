@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from checks.kits.host.store import Kit, open_kit
-from checks.kits.processes import open_below
+from checks.kits.process.processes import open_below
 from pyglue.config import Quotas
 from pyglue.files import nofollow
 from pyglue.host.control.footprint import Footprint, Footprints, measure

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from checks.kits.host.store import Kit, open_kit, put
-from checks.kits.manifests import MANIFEST
+from checks.kits.manifest.smallest import MANIFEST
 from pyglue.api.common import AgentState
 from pyglue.api.control import Blocked, BlockReason, PauseParams, SetModelParams
 from pyglue.api.questions import QuestionEnd

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from checks.kits.host.store import open_kit, put
-from checks.kits.manifests import MANIFEST
+from checks.kits.manifest.smallest import MANIFEST
 from pyglue.api.control import BlockReason, PauseParams
 from pyglue.api.relay import ReserveParams
 from pyglue.clock.wall_clock import moment

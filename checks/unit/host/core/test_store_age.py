@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.manifests import MANIFEST
+from checks.kits.manifest.smallest import MANIFEST
 from pyglue.api.approvals import ApprovalKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.host_commits import seed_main

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from checks.kits.host.store import Kit, open_kit
-from checks.kits.manifests import MANIFEST
+from checks.kits.manifest.smallest import MANIFEST
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.workspaces import WorkspaceAddParams, WorkspaceParams
 from pyglue.config import HiveConfig, WorkspaceConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from checks.kits.host.store import Kit, open_kit, put
-from checks.kits.manifests import MANIFEST
+from checks.kits.manifest.smallest import MANIFEST
 from pyglue.api.common import AgentState
 from pyglue.api.doctor import CheckState
 from pyglue.host.core.agent import Agent

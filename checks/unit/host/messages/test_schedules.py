@@ -13,7 +13,7 @@ import pytest
 
 from checks.kits.host.counts import uncounted
 from checks.kits.host.store import Kit, open_kit, put
-from checks.kits.manifests import MANIFEST
+from checks.kits.manifest.smallest import MANIFEST
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.messages import Message, MessageKind, RecvParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome

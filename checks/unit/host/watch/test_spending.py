@@ -9,7 +9,7 @@ import pytest
 
 from checks.bench.scale import views
 from checks.kits.host.store import Kit, open_kit, put
-from checks.kits.manifests import MANIFEST
+from checks.kits.manifest.smallest import MANIFEST
 from pyglue.api.common import NoParams
 from pyglue.api.events import TurnEnded
 from pyglue.api.manager import AgentParams

@@ -16,7 +16,7 @@ from typing import Final
 
 import pytest
 
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 from checks.kits.patience import PATIENCE_S
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Page, hive_web

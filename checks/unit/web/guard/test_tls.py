@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import pytest
 from flask import Flask, request
 
-from checks.kits.net import free_port
+from checks.kits.net.ports import free_port
 from checks.kits.web import app as web_kit
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Page, hive_web

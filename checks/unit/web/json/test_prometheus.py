@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from checks.kits.metrics import complaints
 from checks.kits.web.hive import FakeHive
+from checks.kits.web.promtool import complaints
 from pyglue import __version__
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.telemetry import HIVE, MetricsResult, Total, WarmMetrics

@@ -21,7 +21,7 @@ from peewee import OperationalError
 
 from checks.kits.api.events import data
 from checks.kits.host.store import Kit, open_kit
-from checks.kits.manifests import MANIFEST
+from checks.kits.manifest.smallest import MANIFEST
 from pyglue.api.common import AgentState
 from pyglue.api.events import Event
 from pyglue.api.messages import Message

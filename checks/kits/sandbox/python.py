@@ -10,7 +10,7 @@ from typing import Any, Final
 from pyglue.process import Completed, RunAs, run, run_sync
 from pyglue.sandbox import Bind, SandboxSpec, prepare, python_runtime, reach
 
-CHECKOUT: Final = Path(__file__).resolve().parent.parent.parent
+CHECKOUT: Final = Path(__file__).resolve().parents[3]
 AGENT: Final = RunAs(62001, 62001) if os.geteuid() == 0 else None
 """Who runs in the sandbox: an unprivileged user, whoever runs the tests."""
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-PACKAGE: Final = Path(__file__).resolve().parents[2] / "pyglue"
+PACKAGE: Final = Path(__file__).resolve().parents[3] / "pyglue"
 SOURCES: Final = sorted(PACKAGE.rglob("*.py"))
 
 Check = Callable[[Path], None]
