@@ -27,7 +27,6 @@ from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Operator, hive_web, make_app
 from checks.kits.web.hive import FakeHive
 from pyglue.api.inbox import (
-    InboxFilter,
     InboxParams,
     InboxResult,
     MessagesParams,
@@ -82,24 +81,12 @@ def _answer(hive: FakeHive, kit: Kit, directory: Path) -> None:
         )
 
     async def flow(params: MessagesParams) -> MessagesResult:
-        rows = await kit.store.read(
-            lambda reader: inboxes.flow(
-                reader, limit=params.limit, before=None, agent=None, clip=params.clip
-            )
-        )
-        return MessagesResult(messages=rows)
+        return await kit.store.read(lambda reader: inboxes.flow(reader, params))
 
     async def inbox(params: InboxParams) -> InboxResult:
-        rows = await kit.store.read(
-            lambda reader: inboxes.inbox(
-                reader,
-                OPERATOR,
-                show=InboxFilter.OPEN,
-                limit=params.limit,
-                clip=params.clip,
-            )
+        return await kit.store.read(
+            lambda reader: inboxes.inbox(reader, OPERATOR, params)
         )
-        return InboxResult(messages=rows)
 
     hive.overrides |= {
         "status": status,

@@ -7,6 +7,7 @@ import msgspec
 from pyglue import strict_json
 from pyglue.api.approvals import (
     ApprovalKind,
+    ApprovalsParams,
     ApprovalState,
     ApprovalSummary,
     Effect,
@@ -237,20 +238,13 @@ def _changed(tx: Tx, number: int, state: ApprovalState) -> None:
     tx.emit(row.agent, changed)
 
 
-def search(
-    reader: Reader,
-    *,
-    state: ApprovalState | None = None,
-    agent: str | None = None,
-    before: int | None = None,
-    limit: int,
-) -> tuple[ApprovalRow, ...]:
-    """Return approvals, newest first, older than ``before``."""
-    query = ApprovalModel.select().order_by(ApprovalModel.id.desc()).limit(limit)
-    if state is not None:
-        query = query.where(ApprovalModel.state == state.value)
-    if agent is not None:
-        query = query.where(ApprovalModel.agent == agent)
-    if before is not None:
-        query = query.where(ApprovalModel.id < before)
+def search(reader: Reader, asked: ApprovalsParams) -> tuple[ApprovalRow, ...]:
+    """Return approvals, newest first."""
+    query = ApprovalModel.select().order_by(ApprovalModel.id.desc()).limit(asked.limit)
+    if asked.state is not None:
+        query = query.where(ApprovalModel.state == asked.state.value)
+    if asked.agent is not None:
+        query = query.where(ApprovalModel.agent == asked.agent)
+    if asked.before is not None:
+        query = query.where(ApprovalModel.id < asked.before)
     return tuple(ApprovalRow.of(row) for row in query.execute(reader.db))

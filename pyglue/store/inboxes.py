@@ -4,13 +4,22 @@ from typing import Any, Final
 
 import msgspec
 
-from pyglue.api.inbox import InboxFilter, Pair, PairsResult
+from pyglue.api.inbox import (
+    InboxFilter,
+    InboxParams,
+    InboxResult,
+    MessagesParams,
+    MessagesResult,
+    Pair,
+    PairsParams,
+    PairsResult,
+    ThreadParams,
+    ThreadResult,
+)
 from pyglue.api.messages import (
     Mark,
     Message,
-    MessageKind,
     Progress,
-    ShownMessage,
     Stage,
 )
 from pyglue.errors import ErrorCode, HiveError
@@ -89,48 +98,30 @@ def waiting_counts(reader: Reader) -> dict[str, int]:
     return {str(name): int(count) for name, count in rows.fetchall()}
 
 
-def inbox(
-    reader: Reader,
-    recipient: str,
-    *,
-    show: InboxFilter,
-    limit: int,
-    before: int | None = None,
-    clip: int | None = None,
-) -> tuple[ShownMessage, ...]:
-    """Return an inbox, newest first, with at most ``clip`` characters of each body."""
+def inbox(reader: Reader, recipient: str, asked: InboxParams) -> InboxResult:
+    """Return an inbox, newest first."""
+    parts = _SHOWN[asked.show]
     rows = reader.execute(
-        f"SELECT * FROM ({' UNION ALL '.join(_SHOWN[show])}) ORDER BY id DESC LIMIT ?",
-        *((recipient, before or 2**62, limit) * len(_SHOWN[show])),
-        limit,
+        f"SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY id DESC LIMIT ?",
+        *((recipient, asked.before or 2**62, asked.limit) * len(parts)),
+        asked.limit,
     )
-    return tuple(
-        msgspec.structs.replace(shown(row, clip), mark=marks.of_state(row[-1]))
-        for row in rows.fetchall()
+    return InboxResult(
+        messages=tuple(
+            msgspec.structs.replace(
+                shown(row, asked.clip), mark=marks.of_state(row[-1])
+            )
+            for row in rows.fetchall()
+        )
     )
 
 
-def flow(
-    reader: Reader,
-    *,
-    limit: int,
-    before: int | None,
-    agent: str | None,
-    peer: str | None = None,
-    without: str | None = None,
-    sender: str | None = None,
-    kind: MessageKind | None = None,
-    text: str = "",
-    clip: int | None = None,
-) -> tuple[ShownMessage, ...]:
-    """Return all messages, newest first; ``text`` ignores the case of ASCII letters.
-
-    At most ``clip`` characters of each body. ``peer`` is the other side of ``agent``,
-    or on either side without one; ``without`` is on neither, and ``sender`` wrote them.
-    """
+def flow(reader: Reader, asked: MessagesParams) -> MessagesResult:
+    """Return all messages, newest first; ``text`` ignores the case of ASCII letters."""
+    agent, peer, sender, limit = asked.agent, asked.peer, asked.sender, asked.limit
     if agent is None:
         agent, peer = peer, None
-    escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    escaped = asked.text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
     like = f"%{escaped}%"
     newest = (
         f"SELECT {COLUMNS}, {_PROGRESS} FROM message AS m "
@@ -138,8 +129,9 @@ def flow(
         "ESCAPE '!') AND (? IS NULL OR ? NOT IN (sender, recipient)) {} "
         "ORDER BY id DESC LIMIT ?"
     )
-    asked = (kind, kind, like, like, without, without)
-    values: tuple[object, ...] = (before or 2**62, *asked)
+    kind, without = asked.kind, asked.without
+    where = (kind, kind, like, like, without, without)
+    values: tuple[object, ...] = (asked.before or 2**62, *where)
     if agent is None and sender is not None:
         rows = reader.execute(newest.format("AND sender = ?"), *values, sender, limit)
     elif agent is None:
@@ -157,11 +149,15 @@ def flow(
             *(*values, agent, peer, peer, sender, sender, limit),
             limit,
         )
-    return tuple(
-        msgspec.structs.replace(
-            shown(row, clip), progress=_progress(row), mark=_mark(row, row[10])
+    return MessagesResult(
+        messages=tuple(
+            msgspec.structs.replace(
+                shown(row, asked.clip),
+                progress=_progress(row),
+                mark=_mark(row, row[10]),
+            )
+            for row in rows.fetchall()
         )
-        for row in rows.fetchall()
     )
 
 
@@ -180,7 +176,7 @@ def _mark(row: tuple[Any, ...], state: str) -> Mark | None:
     return marks.of_state(state) if row[2] == OPERATOR else None
 
 
-def pairs(reader: Reader, agent: str | None) -> PairsResult:
+def pairs(reader: Reader, asked: PairsParams) -> PairsResult:
     """Count who wrote to whom, of the newest messages, in both directions."""
     rows = reader.execute(
         "SELECT one, other, n, (SELECT sent_at FROM message WHERE id = newest) FROM ("
@@ -189,7 +185,7 @@ def pairs(reader: Reader, agent: str | None) -> PairsResult:
         "(SELECT id, sender, recipient FROM message ORDER BY id DESC LIMIT ?) "
         "GROUP BY 1, 2) WHERE ? IS NULL OR ? IN (one, other) "
         "ORDER BY newest DESC LIMIT ?",
-        *(_PAIRED, agent, agent, _PAIRS_MOST),
+        *(_PAIRED, asked.agent, asked.agent, _PAIRS_MOST),
     ).fetchall()
     counted = reader.execute(
         "SELECT count(*) FROM (SELECT 1 FROM message LIMIT ?)", _PAIRED + 1
@@ -204,13 +200,10 @@ def pairs(reader: Reader, agent: str | None) -> PairsResult:
     )
 
 
-def thread(
-    reader: Reader, number: int, clip: int
-) -> tuple[tuple[ShownMessage, ...], bool]:
+def thread(reader: Reader, asked: ThreadParams) -> ThreadResult:
     """Return the thread of a message, oldest first, and whether it has more.
 
-    It begins with the first message that leads to this one by replies. Of each body
-    but this message's, ``clip`` characters at most.
+    It begins with the first message that leads to this one by replies.
 
     Raises:
         HiveError: ``not_found``.
@@ -223,14 +216,15 @@ def thread(
         "FROM down JOIN message AS m ON m.reply_to = down.id LIMIT ?) "
         f"SELECT {COLUMNS}, state FROM message WHERE id IN "
         "(SELECT id FROM up UNION SELECT id FROM down) ORDER BY id",
-        *(number, _THREAD_MOST + 1, _THREAD_MOST + 1),
+        *(asked.id, _THREAD_MOST + 1, _THREAD_MOST + 1),
     ).fetchall()
-    if all(row[0] != number for row in rows):
-        raise HiveError(ErrorCode.NOT_FOUND, f"There is no message {number}.")
+    if all(row[0] != asked.id for row in rows):
+        raise HiveError(ErrorCode.NOT_FOUND, f"There is no message {asked.id}.")
     found = tuple(
         msgspec.structs.replace(
-            shown(row, None if row[0] == number else clip), mark=_mark(row, row[-1])
+            shown(row, None if row[0] == asked.id else asked.clip),
+            mark=_mark(row, row[-1]),
         )
         for row in rows
     )
-    return found, len(found) > _THREAD_MOST
+    return ThreadResult(messages=found, more=len(found) > _THREAD_MOST)

@@ -15,7 +15,7 @@ from checks.kits.patience import PATIENCE_S
 from checks.kits.store.disk import small_disk
 from checks.kits.store.faults import SAID, Fault, Faults
 from pyglue.api.events import Event, HiveWarning
-from pyglue.api.inbox import InboxFilter
+from pyglue.api.inbox import InboxFilter, InboxParams
 from pyglue.errors import ErrorCode
 from pyglue.store import failures, inboxes, messages
 from pyglue.store.database import Store, Tx, open_store
@@ -47,10 +47,9 @@ def note(tx: Tx, text: str) -> int:
 
 
 async def bodies(store: Store) -> list[str]:
-    found = await store.read(
-        lambda reader: inboxes.inbox(reader, "b", show=InboxFilter.ALL, limit=5000)
-    )
-    return [entry.body for entry in reversed(found)]
+    asked = InboxParams(show=InboxFilter.ALL, limit=5000)
+    found = await store.read(lambda reader: inboxes.inbox(reader, "b", asked))
+    return [entry.body for entry in reversed(found.messages)]
 
 
 @contextlib.asynccontextmanager

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pyglue.api.inbox import InboxFilter
+from pyglue.api.inbox import InboxFilter, InboxParams
 from pyglue.api.messages import Mark
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.names import OPERATOR
@@ -44,9 +44,9 @@ async def mark(
 
 
 async def shown(store: Store, show: InboxFilter, **asked: Any) -> list[int]:
-    asked = {"limit": 9, **asked}
-    found = await store.read(lambda it: inboxes.inbox(it, OPERATOR, show=show, **asked))
-    return [one.id for one in found]
+    params = InboxParams(show=show, **{"limit": 9, **asked})
+    found = await store.read(lambda it: inboxes.inbox(it, OPERATOR, params))
+    return [one.id for one in found.messages]
 
 
 async def test_only_what_changes_is_marked_and_published(store: Store) -> None:

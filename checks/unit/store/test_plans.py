@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pyglue.api.inbox import InboxFilter
+from pyglue.api.inbox import InboxFilter, InboxParams, ThreadParams
 from pyglue.api.messages import Mark
 from pyglue.errors import HiveError
 from pyglue.store import agents, inboxes, leases, marks, messages, queue
@@ -95,7 +95,7 @@ def test_what_is_marked_is_found_in_its_inbox() -> None:
 @pytest.mark.parametrize("show", [InboxFilter.OPEN, InboxFilter.UNREAD])
 def test_open_messages_are_found_among_open_ones(show: InboxFilter) -> None:
     check(
-        lambda tx: inboxes.inbox(tx, "a", show=show, limit=9),
+        lambda tx: inboxes.inbox(tx, "a", InboxParams(show=show, limit=9)),
         "message",
         "INDEX message_(waiting|read)|INTEGER PRIMARY KEY",
     )
@@ -104,7 +104,7 @@ def test_open_messages_are_found_among_open_ones(show: InboxFilter) -> None:
 def test_a_thread_is_found_by_its_replies() -> None:
     def look(plans: Any) -> None:
         with pytest.raises(HiveError):  # no row
-            inboxes.thread(plans, 7, 10)
+            inboxes.thread(plans, ThreadParams(id=7, clip=10))
 
     check(look, " m ", "INDEX message_replies|INTEGER PRIMARY KEY")
     check(look, "message", "INDEX message_replies|INTEGER PRIMARY KEY")

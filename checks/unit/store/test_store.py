@@ -12,6 +12,7 @@ import pytest
 
 from pyglue.api.approvals import (
     ApprovalKind,
+    ApprovalsParams,
     ApprovalState,
     Danger,
     Effect,
@@ -19,6 +20,7 @@ from pyglue.api.approvals import (
 )
 from pyglue.api.common import Role
 from pyglue.api.events import Event
+from pyglue.api.inbox import MessagesParams
 from pyglue.api.messages import Mark, MessageKind
 from pyglue.api.operations import OperationKind, OperationState
 from pyglue.api.relay import ReserveParams, SettleParams
@@ -132,7 +134,8 @@ async def test_one_pending_proposal_an_agent_and_ids_only_grow(store: Store) -> 
         numbers.append(number)
     unused = await store.write(approvals.reserve_id)
     assert [*numbers, unused] == [1, 2, 3, 4]
-    older = await store.read(lambda reader: approvals.search(reader, before=2, limit=5))
+    asked = ApprovalsParams(before=2, limit=5)
+    older = await store.read(lambda reader: approvals.search(reader, asked))
     assert [row.id for row in older] == [1]
     pending = await store.read(approvals.pending)
     assert [row.id for row in pending] == [3]
@@ -271,11 +274,9 @@ async def test_the_flow_is_filtered_and_searched(store: Store) -> None:
 
     async def found(**asked: Any) -> list[str]:
         rows = await store.read(
-            lambda reader: inboxes.flow(
-                reader, **{"limit": 10, "before": None, "agent": None, **asked}
-            )
+            lambda reader: inboxes.flow(reader, MessagesParams(limit=10, **asked))
         )
-        return [row.sender for row in rows]
+        return [row.sender for row in rows.messages]
 
     assert await found() == ["carol", "bob", "alice"]
     assert await found(text="50%") == ["alice"]

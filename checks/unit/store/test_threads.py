@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pyglue.api.inbox import PairsParams, ThreadParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.names import OPERATOR
 from pyglue.store import inboxes, messages
@@ -25,8 +26,9 @@ async def post(store: Store, to: str, body: str, reply_to: int | None = None) ->
 
 
 async def thread(store: Store, number: int, clip: int = 100) -> list[str]:
-    found, more = await store.read(lambda it: inboxes.thread(it, number, clip))
-    return [one.body for one in found] + ["and more"] * more
+    asked = ThreadParams(id=number, clip=clip)
+    found = await store.read(lambda it: inboxes.thread(it, asked))
+    return [one.body for one in found.messages] + ["and more"] * found.more
 
 
 async def test_a_thread_is_what_leads_to_a_message_and_all_that_answers(
@@ -75,15 +77,16 @@ async def test_pairs_are_counted_in_both_directions_and_newest_first(
         last = await post(store, to, "text")
     back = NewMessage(sender="bob", recipient="ann", body="text", reply_to=last)
     await store.write(lambda tx: messages.insert(tx, back))
-    found = await store.read(lambda it: inboxes.pairs(it, None))
+    found = await store.read(lambda it: inboxes.pairs(it, PairsParams()))
     assert [(one.one, one.other, one.messages) for one in found.pairs] == [
         ("ann", "bob", 3),
         ("ann", OPERATOR, 1),
     ]
     assert (found.counted, found.more) == (4, False)
-    only = await store.read(lambda it: inboxes.pairs(it, OPERATOR))
+    only = await store.read(lambda it: inboxes.pairs(it, PairsParams(agent=OPERATOR)))
     assert [one.one for one in only.pairs] == ["ann"]
-    assert (await store.read(lambda it: inboxes.pairs(it, "cat"))).pairs == ()
+    none = await store.read(lambda it: inboxes.pairs(it, PairsParams(agent="cat")))
+    assert none.pairs == ()
 
 
 async def test_of_many_messages_only_the_newest_are_counted(
@@ -92,6 +95,6 @@ async def test_of_many_messages_only_the_newest_are_counted(
     monkeypatch.setattr(inboxes, "_PAIRED", 2)
     for to in ("old", "bob", "bob"):
         await post(store, to, "text")
-    found = await store.read(lambda it: inboxes.pairs(it, None))
+    found = await store.read(lambda it: inboxes.pairs(it, PairsParams()))
     assert [(one.other, one.messages) for one in found.pairs] == [("bob", 2)]
     assert (found.counted, found.more) == (2, True)

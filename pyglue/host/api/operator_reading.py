@@ -4,104 +4,24 @@
 """
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalsParams, ApprovalsResult
-from pyglue.api.common import NoParams
+from pyglue.api.common import NoParams, Params
 from pyglue.api.events import SubscribeParams, SubscribeResult
-from pyglue.api.inbox import (
-    InboxParams,
-    InboxResult,
-    MessagesParams,
-    MessagesResult,
-    PairsParams,
-    PairsResult,
-    ThreadParams,
-    ThreadResult,
-)
 from pyglue.api.operations import OperationsResult
 from pyglue.api.questions import QuestionsResult
 from pyglue.host.api.services import Services
 from pyglue.host.core import audit_log
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.names import OPERATOR
-from pyglue.store import approvals as approval_rows
-from pyglue.store import inboxes
-from pyglue.store import operations as operation_rows
-from pyglue.store import questions as question_rows
-from pyglue.store.database import Store
+from pyglue.store import approvals, inboxes, operations, questions
+from pyglue.store.database import Reader
 
-
-@dataclass(frozen=True, kw_only=True)
-class Rows:
-    """Reads rows of the store for the operator's calls."""
-
-    store: Store
-
-    async def approvals(self, params: ApprovalsParams) -> ApprovalsResult:
-        """Search approvals, newest first."""
-        found = await self.store.read(
-            lambda reader: approval_rows.search(
-                reader,
-                state=params.state,
-                agent=params.agent,
-                before=params.before,
-                limit=params.limit,
-            )
-        )
-        return ApprovalsResult(approvals=tuple(row.summary() for row in found))
-
-    async def inbox(self, params: InboxParams) -> InboxResult:
-        """Return the operator's own messages."""
-        found = await self.store.read(
-            lambda reader: inboxes.inbox(
-                reader,
-                OPERATOR,
-                show=params.show,
-                limit=params.limit,
-                before=params.before,
-                clip=params.clip,
-            )
-        )
-        return InboxResult(messages=found)
-
-    async def flow(self, params: MessagesParams) -> MessagesResult:
-        """Return the messages of the whole hive."""
-        found = await self.store.read(
-            lambda reader: inboxes.flow(
-                reader,
-                limit=params.limit,
-                before=params.before,
-                agent=params.agent,
-                peer=params.peer,
-                without=params.without,
-                sender=params.sender,
-                kind=params.kind,
-                text=params.text,
-                clip=params.clip,
-            )
-        )
-        return MessagesResult(messages=found)
-
-    async def pairs(self, params: PairsParams) -> PairsResult:
-        """Return the pairs of senders and recipients."""
-        return await self.store.read(lambda reader: inboxes.pairs(reader, params.agent))
-
-    async def thread(self, params: ThreadParams) -> ThreadResult:
-        """Return a message, the messages it replies to, and its replies."""
-        found, more = await self.store.read(
-            lambda reader: inboxes.thread(reader, params.id, params.clip)
-        )
-        return ThreadResult(messages=found, more=more)
-
-    async def operations(self, _params: NoParams) -> OperationsResult:
-        """Return recent operations."""
-        return OperationsResult(operations=await self.store.read(operation_rows.recent))
-
-    async def questions(self, _params: NoParams) -> QuestionsResult:
-        """Return recent questions."""
-        return QuestionsResult(questions=await self.store.read(question_rows.recent))
+P = TypeVar("P", bound=Params)
+R = TypeVar("R")
 
 
 def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None:
@@ -110,23 +30,26 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
     async def subscribe(params: SubscribeParams) -> SubscribeResult:
         return SubscribeResult(seq=s.bus.subscribe(connection, params.since))
 
-    on, audit, rows = handlers.on, s.audit, Rows(store=s.store)
+    def rows(query: Callable[[Reader, P], R]) -> Callable[[P], Awaitable[R]]:
+        return lambda params: s.store.read(lambda reader: query(reader, params))
+
+    on, audit = handlers.on, s.audit
     on(api.STATUS, lambda _: s.views.status())
     on(api.DOCTOR, lambda _: s.doctor.examine())
     on(api.EXPOSURE, lambda _: s.exposure.examine())
     on(api.AGENTS, s.views.agents)
     on(api.AGENT, s.views.agent)
-    on(api.APPROVALS, rows.approvals)
+    on(api.APPROVALS, rows(_approvals))
     on(api.APPROVAL, lambda it: s.approvals.review.detail(it.id))
     on(api.CONTEXT, s.approvals.review.context)
     on(api.COMPARE, s.versions.compare)
     on(api.OPERATION, lambda it: s.operations.get(it.id, it.wait_seconds))
-    on(api.OPERATIONS, rows.operations)
-    on(api.INBOX, rows.inbox)
-    on(api.MESSAGES, rows.flow)
-    on(api.PAIRS, rows.pairs)
-    on(api.THREAD, rows.thread)
-    on(api.QUESTIONS, rows.questions)
+    on(api.OPERATIONS, rows(_operations))
+    on(api.INBOX, rows(lambda it, asked: inboxes.inbox(it, OPERATOR, asked)))
+    on(api.MESSAGES, rows(inboxes.flow))
+    on(api.PAIRS, rows(inboxes.pairs))
+    on(api.THREAD, rows(inboxes.thread))
+    on(api.QUESTIONS, rows(_questions))
     on(api.SUBSCRIBE, subscribe)
     on(api.STATS, s.telemetry.read)
     on(api.HISTORY, s.history.read)
@@ -150,3 +73,16 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
         api.AUDIT_EXPORT,
         lambda it: asyncio.to_thread(audit_log.export, audit.path, it),
     )
+
+
+def _approvals(reader: Reader, asked: ApprovalsParams) -> ApprovalsResult:
+    found = approvals.search(reader, asked)
+    return ApprovalsResult(approvals=tuple(row.summary() for row in found))
+
+
+def _operations(reader: Reader, _: NoParams) -> OperationsResult:
+    return OperationsResult(operations=operations.recent(reader))
+
+
+def _questions(reader: Reader, _: NoParams) -> QuestionsResult:
+    return QuestionsResult(questions=questions.recent(reader))

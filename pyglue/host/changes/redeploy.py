@@ -12,7 +12,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from pyglue import names
-from pyglue.api.approvals import ApprovalKind, ApprovalState
+from pyglue.api.approvals import ApprovalKind, ApprovalsParams, ApprovalState
 from pyglue.api.manager import ProposalResult, RebuildResult
 from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
@@ -157,9 +157,8 @@ class Redeploy:
 
     async def _failed(self, number: int) -> rows.ApprovalRow:
         old = await self.store.read(lambda reader: rows.get(reader, number))
-        history = await self.store.read(
-            lambda reader: rows.search(reader, agent=old.agent, limit=1)
-        )
+        asked = ApprovalsParams(agent=old.agent, limit=1)
+        history = await self.store.read(lambda reader: rows.search(reader, asked))
         if old.state is not ApprovalState.FAILED:
             raise HiveError(
                 ErrorCode.CONFLICT,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyglue import __version__
-from pyglue.api.approvals import ApprovalSummary
+from pyglue.api.approvals import ApprovalsParams, ApprovalSummary
 from pyglue.api.common import NoParams
 from pyglue.api.manager import AgentParams
 from pyglue.api.overview import (
@@ -209,9 +209,8 @@ class Views:
         """
         agent = self.registry.get(params.agent)
         counted = await self._counted()
-        history = await self.store.read(
-            lambda reader: approvals.search(reader, agent=agent.name, limit=20)
-        )
+        asked = ApprovalsParams(agent=agent.name, limit=20)
+        history = await self.store.read(lambda reader: approvals.search(reader, asked))
         tail = await asyncio.to_thread(self.backend.log_tail, agent.name, _LOG_LINES)
         record = agent.record
         zone = calendar_times.zone_of(self.config.time_zone)

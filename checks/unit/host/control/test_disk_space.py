@@ -10,7 +10,7 @@ import pytest
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.store.disk import MIB, fill, free, small_disk
 from pyglue.api.audit import AuditExportParams
-from pyglue.api.inbox import InboxFilter
+from pyglue.api.inbox import InboxFilter, InboxParams
 from pyglue.config import DiskConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.files.disk_space import Ballast, Reserve
@@ -38,10 +38,9 @@ def note(tx: Tx, text: str) -> int:
 
 
 async def bodies(store: Store) -> list[str]:
-    found = await store.read(
-        lambda reader: inboxes.inbox(reader, "b", show=InboxFilter.ALL, limit=100)
-    )
-    return [entry.body[:20] for entry in found]
+    asked = InboxParams(show=InboxFilter.ALL, limit=100)
+    found = await store.read(lambda reader: inboxes.inbox(reader, "b", asked))
+    return [entry.body[:20] for entry in found.messages]
 
 
 # --- what is set aside ------------------------------------------------------------

@@ -20,7 +20,7 @@ from checks.kits.host.messages import (
 from checks.kits.host.store import Kit, open_kit, settled
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.events import TurnStarted
-from pyglue.api.inbox import InboxFilter
+from pyglue.api.inbox import InboxFilter, InboxParams
 from pyglue.api.messages import MessageKind, Priority, RecvParams
 from pyglue.api.turns import TurnOutcome
 from pyglue.config import MessageLimits
@@ -239,11 +239,11 @@ async def test_a_message_that_never_finishes_goes_to_the_operator(
     assert (await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)).messages == ()
     letters = await kit.store.read(
         lambda reader: inboxes.inbox(
-            reader, "operator", show=InboxFilter.UNREAD, limit=9
+            reader, "operator", InboxParams(show=InboxFilter.UNREAD, limit=9)
         )
     )
-    assert [entry.kind for entry in letters] == [MessageKind.EVENT]
-    assert "poison" in letters[0].body
+    assert [entry.kind for entry in letters.messages] == [MessageKind.EVENT]
+    assert "poison" in letters.messages[0].body
     await kit.store.close()
 
 

@@ -9,6 +9,7 @@ import pytest
 from checks.kits.host.messages import NOW, acked, send
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.agent import CancelReminderParams
+from pyglue.api.inbox import MessagesParams
 from pyglue.api.messages import Mark, MessageKind
 from pyglue.api.questions import AnswerParams, CancelQuestionParams, DismissParams
 from pyglue.api.queue import QueueChangeParams
@@ -46,9 +47,10 @@ def by_operator(kit: Kit, number: int) -> Awaitable[object]:
 
 
 async def flow(kit: Kit) -> int:
-    return await kit.store.read(
-        lambda reader: len(inboxes.flow(reader, limit=500, before=None, agent=None))
+    found = await kit.store.read(
+        lambda reader: inboxes.flow(reader, MessagesParams(limit=500))
     )
+    return len(found.messages)
 
 
 @pytest.mark.parametrize("to", ["bob", OPERATOR, EVERYONE])

@@ -10,7 +10,7 @@ import pytest
 
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.agent import CancelReminderParams, RemindParams
-from pyglue.api.inbox import InboxFilter
+from pyglue.api.inbox import InboxFilter, InboxParams
 from pyglue.api.messages import MessageKind, RecvParams, SendParams
 from pyglue.api.questions import (
     AnswerParams,
@@ -225,10 +225,10 @@ async def test_the_operator_dismisses_a_question(kit: Kit) -> None:
 async def letters(kit: Kit) -> list[str]:
     got = await kit.store.read(
         lambda reader: inboxes.inbox(
-            reader, "operator", show=InboxFilter.UNREAD, limit=99
+            reader, "operator", InboxParams(show=InboxFilter.UNREAD, limit=99)
         )
     )
-    return [entry.body for entry in got]
+    return [entry.body for entry in got.messages]
 
 
 @pytest.mark.parametrize("by_question", [False, True])

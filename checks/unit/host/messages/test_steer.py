@@ -9,6 +9,7 @@ import pytest
 from checks.kits.host.harness import Harness
 from checks.kits.host.store import Kit, open_kit, put
 from pyglue.api.agent import NEWS
+from pyglue.api.inbox import MessagesParams
 from pyglue.api.messages import Priority, Progress, Stage
 from pyglue.api.turns import SteerResult, TurnEndParams, TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
@@ -59,8 +60,8 @@ async def finish(
 
 async def progress(kit: Kit) -> dict[int, Progress | None]:
     def read(reader: Reader) -> dict[int, Progress | None]:
-        found = inboxes.flow(reader, limit=50, before=None, agent="bob")
-        return {one.id: one.progress for one in found}
+        found = inboxes.flow(reader, MessagesParams(limit=50, agent="bob"))
+        return {one.id: one.progress for one in found.messages}
 
     return await kit.store.read(read)
 

@@ -9,7 +9,7 @@ import pytest
 
 from checks.kits.api.events import raw
 from checks.kits.host.store import Kit, open_kit
-from pyglue.api.approvals import ApprovalKind, ApprovalState
+from pyglue.api.approvals import ApprovalKind, ApprovalsParams, ApprovalState
 from pyglue.api.events import AgentChanged, HiveWarning, TurnEvent
 from pyglue.api.operations import OperationKind
 from pyglue.api.questions import QuestionEnd
@@ -320,7 +320,8 @@ async def test_of_old_proposals_only_the_record_stays(kit: Kit, tmp_path: Path) 
     assert await count(kit, "approval") == len(ApprovalState)
     emptied = await count(kit, "approval", f"record != CAST('{RECORD}' AS BLOB)")
     assert emptied == len(dropped)
-    for row in await kit.store.read(lambda r: approvals.search(r, limit=99)):
+    asked = ApprovalsParams(limit=99)
+    for row in await kit.store.read(lambda reader: approvals.search(reader, asked)):
         assert row.manifest_sha256 == "0" * 64
         assert pretty(row.record).strip()
 

@@ -11,7 +11,7 @@ import pytest
 from checks.kits.host.store import Kit, open_kit, put, steps_of
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.events import AgentChange, AgentChanged, Notice
-from pyglue.api.inbox import InboxFilter
+from pyglue.api.inbox import InboxFilter, InboxParams
 from pyglue.api.turn_events import ToolCall
 from pyglue.api.turns import TurnEventParams
 from pyglue.host.core.agent import Agent
@@ -68,9 +68,11 @@ async def mailed(kit: Kit, count: int) -> list[str]:
 async def mail(kit: Kit) -> list[str]:
     """Return what the operator was sent."""
     found = await kit.store.read(
-        lambda reader: inboxes.inbox(reader, OPERATOR, show=InboxFilter.ALL, limit=50)
+        lambda reader: inboxes.inbox(
+            reader, OPERATOR, InboxParams(show=InboxFilter.ALL, limit=50)
+        )
     )
-    return [one.body for one in found]
+    return [one.body for one in found.messages]
 
 
 @pytest.mark.parametrize(
