@@ -115,6 +115,17 @@ def test_a_table_of_contents_names_every_section(page: Path) -> None:
         assert anchors(page, "##") - linked == set()
 
 
+def test_the_files_that_contributing_names_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(
+        re.findall(r"`((?:[\w.-]+/)+[\w-]+\.(?:py|nix|js|json|md|html|svg))`", text)
+    )
+    assert len(named) > 60
+    roots = (ROOT, ROOT / "pyglue", ROOT / "pyglue/host")
+    gone = {name for name in named if not any((root / name).exists() for root in roots)}
+    assert gone == {"pyglue/store/migrations/mNNNN_name.py"}  # the new one
+
+
 def sentences() -> Iterator[str]:
     """Yield every text in the code, with … for what is put in."""
     for path in (ROOT / "pyglue").rglob("*.py"):
