@@ -14,7 +14,7 @@ if __name__ == "__main__":
 
 from pyglue.api.events import KINDS  # noqa: E402 - found from a checkout too
 from pyglue.api.turn_events import SAID, TurnEventKind  # noqa: E402
-from tools.generate_rpc import fields, paragraphs  # noqa: E402
+from tools.type_words import fields, paragraphs  # noqa: E402
 
 PAGE: Final = "docs/events.md"
 SCRIPT: Final = "web/static/events.js"

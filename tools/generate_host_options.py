@@ -11,8 +11,9 @@ import sys
 import textwrap
 from typing import Any, Final
 
-from tools.generate_manifest import ROOT, nix_value
 from tools.generate_manual import escaped
+from tools.manifest_docs import nix_value
+from tools.manifest_schema import ROOT
 
 PAGE: Final = ROOT / "docs/host-options.md"
 MANUAL: Final = ROOT / "modules/host/hyperhive.nix.5"

@@ -18,8 +18,9 @@ from msgspec import inspect as types
 import pyglue.api
 from pyglue.api import operator, turn_events
 from pyglue.api.common import HelloParams
-from tools.generate_rpc import SURFACES, named
-from tools.generate_rpc import calls_of as calls
+from tools.rpc_calls import SURFACES
+from tools.rpc_calls import calls_of as calls
+from tools.type_words import named
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 TARGET: Final = ROOT / "docs/trust.md"

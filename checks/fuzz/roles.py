@@ -22,7 +22,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.logins import LoginParams
 from pyglue.config import HiveConfig
 from pyglue.jsonrpc import SyncClient
-from tools.generate_rpc import SURFACES, Surface, calls_of
+from tools.rpc_calls import SURFACES, Surface, calls_of
 
 Answer = dict[str, Any]
 

@@ -1,2 +1,2 @@
-# The JSON Schema of the manifest, for tools/generate_manifest.py.
+# The JSON Schema of the manifest, for tools/manifest_schema.py.
 (import ./options.nix { lib = import ../eval/lite.nix; }).options.hyperhive.schema

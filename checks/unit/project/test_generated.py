@@ -10,7 +10,7 @@ import pytest
 from pyglue.api.common import Method
 from pyglue.api.messages import SendParams
 from tools import generate_rpc, generate_trust
-from tools.generate_rpc import SURFACES, Surface
+from tools.rpc_calls import SURFACES, Surface, calls_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 ANSWERED_IN = (
@@ -90,7 +90,7 @@ def test_a_field_is_added_only_with_who_trusts_it() -> None:
 def test_what_is_documented_is_what_hived_answers(
     surface: Surface, module: str
 ) -> None:
-    own = [(name, call) for name, call, _ in generate_rpc.calls_of(surface)]
+    own = [(name, call) for name, call, _ in calls_of(surface)]
     documented = {name for name, call in own if call not in surface.down}
     documented |= {call.name.upper() for call in surface.also}
     found = answered(ROOT / f"pyglue/host/{module}.py")
@@ -120,7 +120,7 @@ def test_every_call_is_documented_once() -> None:
     for surface in SURFACES:
         begin = text.index(f"## {surface.title}\n")
         section = text[begin:].partition("\n## ")[0]
-        for _, call, _ in generate_rpc.calls_of(surface):
+        for _, call, _ in calls_of(surface):
             assert section.count(f"\n### `{call.name}`\n") == 1
             kind = "Call" if isinstance(call, Method) else "Notification"
             way = "hived to the client" if call in surface.down else "client to hived"
