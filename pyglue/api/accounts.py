@@ -8,18 +8,18 @@ from pyglue.api.relay import RateWindow
 
 
 class SetAccountParams(Params, frozen=True):
-    """Let another account pay from the next request on; None: the default one."""
+    """Charge another account from the next request on; None: the default one."""
 
     agent: AgentName
     account: AccountName | None = None
 
 
 class AccountView(Result, frozen=True):
-    """An account. ``pays`` says in words what its credential is.
+    """An account. ``pays`` describes its credential in words.
 
-    ``agents`` are those that it pays for now, ``cost_today_usd`` is of all requests
-    that it paid for today (UTC). ``is_estimate``: a subscription pays, so costs are
-    what they would be at list price.
+    ``agents`` are those that it currently pays for, ``cost_today_usd`` is the cost of
+    all requests that it paid for today (UTC). ``is_estimate``: a subscription pays, so
+    costs are estimates at list prices.
     """
 
     name: str

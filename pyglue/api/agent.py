@@ -50,7 +50,7 @@ from pyglue.api.turns import (
 SEND: Final = Method("send", SendParams, SendResult)
 RECV: Final = Method("recv", RecvParams, RecvResult)
 ACK: Final = Method("ack", AckParams, AckResult)
-"""Not the harness's: what it takes is acknowledged by the end of the turn."""
+"""Not for the harness, whose messages are acknowledged by the end of the turn."""
 ASK: Final = Method("ask", AskParams, AskResult)
 ANSWER: Final = Method("answer", AnswerParams, Done)
 CANCEL_QUESTION: Final = Method("cancel_question", CancelQuestionParams, Done)
@@ -104,7 +104,7 @@ class RemindParams(Params, frozen=True):
 
 
 class RemindResult(Result, frozen=True):
-    """The reminder's id, and when it is due."""
+    """The reminder's id and due time."""
 
     reminder: int
     due_at: float
@@ -125,9 +125,9 @@ CANCEL_REMINDER: Final = Method("cancel_reminder", CancelReminderParams, Done)
 
 
 OPEN_DAYS: Final = 7
-"""``open_threads`` lists messages of as many days."""
+"""Days whose messages ``open_threads`` lists."""
 OPEN_MOST: Final = 32
-"""``open_threads`` lists as many messages of each direction, and questions."""
+"""Most messages of each direction, and questions, that ``open_threads`` lists."""
 
 
 class OpenMessage(Result, frozen=True):
@@ -188,7 +188,7 @@ class WhoamiResult(Result, frozen=True):
 
 
 EXPOSED: Final = Method("exposed_secrets", NoParams, ExposedResult)
-"""Asked by the harness at its start, and before each turn."""
+"""Called by the harness at its start and before each turn."""
 WHOAMI: Final = Method("whoami", NoParams, WhoamiResult)
 TURN_START: Final = Method("turn_start", TurnStartParams, TurnStartResult)
 TURN_END: Final = Method("turn_end", TurnEndParams, TurnEndResult)
@@ -210,10 +210,10 @@ CANCEL_TURN: Final = Method("cancel_turn", CancelTurnParams, Done)
 
 
 class ControlParams(Params, frozen=True):
-    """To the harness: how it should run from now on; also sent after each hello.
+    """To the harness: its operating state; also sent after each hello.
 
-    ``paused`` and ``over_budget`` are the reasons why no turn may begin, None if one
-    may. ``again`` is sent once: retry now whatever the harness is waiting for.
+    ``paused`` and ``over_budget`` are the reasons why no turn may start, None if one
+    may. ``again`` is sent once: retry now, whatever the harness is waiting for.
     """
 
     paused: ShortText | None = None
@@ -223,12 +223,12 @@ class ControlParams(Params, frozen=True):
 
 CONTROL: Final = Note("control", ControlParams)
 COMPACT_SESSION: Final = Method("compact_session", NoParams, Done)
-"""Down the socket: shorten the session as soon as no turn runs."""
+"""To the harness: compact the session once no turn is running."""
 COOL: Final = Note("cool", NoParams)
-"""Down the socket: let no CLI wait for the next turn."""
+"""To the harness: do not keep a CLI for the next turn."""
 WATCHED: Final = Note("watched", WatchedParams)
-"""Down the socket: whether anybody watches what the model writes; after each hello."""
+"""To the harness: whether anyone watches the model's output; also after each hello."""
 NEWS: Final = Note("news", NoParams)
-"""Down the socket: a message waits that the running turn does not know of."""
+"""To the harness: a message is pending that the running turn does not have."""
 BEGIN_SESSION: Final = Method("begin_session", NoParams, Done)
-"""Down the socket: go on in a new session as soon as no turn runs."""
+"""To the harness: start a new session once no turn is running."""

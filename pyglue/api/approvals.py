@@ -42,7 +42,8 @@ class ApprovalState(StrEnum):
 
     @property
     def word(self) -> str:
-        """What people read; ``building`` lasts until its deployment has ended."""
+        """The word shown to people; ``building`` lasts until the deployment has
+        ended."""
         return "deploying" if self is ApprovalState.BUILDING else self.replace("_", " ")
 
 
@@ -56,7 +57,7 @@ class Effect(StrEnum):
 
 
 class Danger(StrEnum):
-    """How bad a wider permission is if it was not meant, worst first."""
+    """How bad an unintended additional permission is, worst first."""
 
     CRITICAL = "critical"
     HIGH = "high"
@@ -66,7 +67,7 @@ class Danger(StrEnum):
 class PolicyChange(Result, frozen=True):
     """A changed option, in words. ``before``/``after`` are JSON text.
 
-    ``danger`` is that of a change that widens; earlier versions did not store it.
+    Only a widening change has a ``danger``; earlier versions did not store it.
     """
 
     option: str
@@ -101,7 +102,7 @@ class ApprovalSummary(Result, frozen=True):
     widens: tuple[str, ...]
     operation: int | None
     danger: Danger | None = None
-    """The worst of what widens; None if nothing does, or if it is not known."""
+    """The worst danger of its widening changes; None if there are none, or unknown."""
 
 
 class ApprovalsParams(Params, frozen=True):
@@ -146,14 +147,14 @@ COMMENT_MAX: Final = 2000
 """Characters of one comment."""
 COMMENTS_MAX: Final = 50
 COMMENTED_LINES: Final = 20
-"""Lines that one comment may be about."""
+"""Most lines that one comment can cover."""
 _LineNo = Annotated[int, Meta(ge=1, le=10**7)]
 
 
 class LineComment(Params, frozen=True):
     """A comment on a line of a file, or on the lines up to ``to``.
 
-    The lines are those of the proposed file; with ``base``, those of that version.
+    Line numbers refer to the proposed file or, with ``base``, to that version.
     """
 
     file: Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -164,7 +165,7 @@ class LineComment(Params, frozen=True):
 
 
 class QuotedComment(Result, frozen=True):
-    """A comment with the lines that it is about, long ones clipped.
+    """A comment with its lines, long ones truncated.
 
     ``line_now`` is where the same lines begin in a later proposal, if they are there.
     """
@@ -186,7 +187,7 @@ class QuotedComment(Result, frozen=True):
 
 
 class ChangesRequested(Result, frozen=True):
-    """What the operator last asked for when they decided about the agent."""
+    """The changes that the operator last requested for the agent."""
 
     approval: int
     text: str
@@ -214,12 +215,12 @@ class ApprovalDetail(Result, frozen=True):
     expires_at: float | None = None
     """When it expires without a decision; None once it is not pending."""
     schedule: tuple[ScheduleView, ...] = ()
-    """When the proposed agent would be woken, counted from now."""
+    """The next times at which the proposed agent would be woken."""
     webhooks: tuple[WebhookView, ...] = ()
     comments: tuple[QuotedComment, ...] = ()
-    """With which the operator requested changes to this proposal."""
+    """The comments with which the operator requested changes to this proposal."""
     asked: ChangesRequested | None = None
-    """The changes to which this proposal may be the answer."""
+    """The requested changes that this proposal may answer."""
     secrets: tuple[SecretUse, ...] = ()
 
 
@@ -247,7 +248,7 @@ class ContextResult(Result, frozen=True):
 
 
 class CompareParams(Params, frozen=True):
-    """Names two versions of an agent, each by the approval that pinned it."""
+    """Names two versions of an agent, each by its approval."""
 
     agent: AgentName
     old: Id
@@ -271,8 +272,7 @@ class Comparison(Result, frozen=True):
 class ApproveParams(Params, frozen=True):
     """Approve exactly what was shown.
 
-    ``accepted`` has the number of each critical change in ``policy``, from 1, and of
-    nothing else.
+    ``accepted`` has exactly the numbers of the critical changes in ``policy``, from 1.
     """
 
     id: Id
@@ -289,9 +289,9 @@ class DenyParams(Params, frozen=True):
 
 
 class RequestChangesParams(Params, frozen=True):
-    """End a proposal with changes that the manager is asked for.
+    """End a proposal by asking the manager for changes.
 
-    ``text`` is about the whole; it or a comment must say something.
+    ``text`` is the general comment; it or ``comments`` must not be empty.
     """
 
     id: Id

@@ -24,13 +24,13 @@ class ExportParams(Params, frozen=True):
 
 
 class BackupParams(Params, frozen=True):
-    """Back up the hive; to a ``recipient`` of age's with the values of secrets."""
+    """Back up the hive; encrypted for a ``recipient`` of age, with secrets."""
 
     recipient: Annotated[str, Meta(pattern="^age1[0-9a-z]{20,4000}$")] | None = None
 
 
 class TransferRef(Result, frozen=True):
-    """An archive in transfer; it is dropped with the connection."""
+    """An archive in transfer; it is discarded when the connection ends."""
 
     transfer: str
 
@@ -42,7 +42,7 @@ class TransferParams(Params, frozen=True):
 
 
 class TransferChunk(Result, frozen=True):
-    """The next bytes; the last chunk (``end``) lists what was left out, and why."""
+    """The next bytes; the last chunk (``end``) lists omissions and their reasons."""
 
     data: bytes
     end: bool
@@ -64,7 +64,7 @@ class ImportParams(Params, frozen=True):
 
 
 class ImportResult(Result, frozen=True):
-    """The agent's name, the import's operation, and what the archive lacks."""
+    """The agent's name, the import's operation, and the archive's omissions."""
 
     agent: str
     operation: int

@@ -50,7 +50,7 @@ class AuditExportParams(Params, frozen=True):
 
 
 class AuditEntry(Result, frozen=True):
-    """One line: who did what, to which agent, with which hashes."""
+    """One line: the actor, the action, the agent and the hashes."""
 
     seq: int
     at: float

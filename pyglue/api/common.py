@@ -32,7 +32,7 @@ class Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 DEFAULT_ACCOUNT: Final = "default"
-"""What the account is called that the configuration does not name."""
+"""Name of the account that has no name in the configuration."""
 AccountName = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,31}$")]
 
 
@@ -74,17 +74,17 @@ def data_as(kind: type[T], data: msgspec.Raw | bytes) -> T | None:
 
 
 NOT_FOR_MODELS: Final = "x-not-for-models"
-"""Marks a field (``extra_json_schema``) that a program sends and no tool offers."""
+"""Marks a field (``extra_json_schema``) for programs, which no tool offers."""
 
 AgentName = Annotated[str, Meta(max_length=64, extra={"is": "an agent's name"})]
-"""An agent's name as a caller wrote it; ``names.check`` decides if it is one."""
+"""An agent's name as sent by a caller; ``names.check`` validates it."""
 
 Id = Annotated[int, Meta(ge=1, le=2**53)]
 Moment = Annotated[float, Meta(ge=0, le=1e11)]
-"""A time that a caller asks about, in seconds since the epoch; not NaN."""
+"""A time in a caller's query, in seconds since the epoch; not NaN."""
 HexSha = Annotated[str, Meta(max_length=128)]
 PROBLEM_MAX: Final = 32 * 1024
-"""Characters of what a harness says is wrong: a few servers' standard error."""
+"""Most characters of a problem that a harness reports, such as servers' output."""
 
 SHORT_TEXT_MAX: Final = 4096
 ShortText = Annotated[str, Meta(max_length=SHORT_TEXT_MAX)]
@@ -171,7 +171,7 @@ class HelloParams(Params, frozen=True):
 
 
 class HelloResult(Result, frozen=True):
-    """Who the caller is on this socket."""
+    """The caller's identity on this socket."""
 
     protocol: int
     role: Role

@@ -1,6 +1,6 @@
 """Controls of a running agent: pause, cancel, compact, model choice.
 
-And why an agent runs no turn, as every view of it says.
+Also the reason why an agent runs no turn, for all views.
 
 The calls are declared in ``operator``; these are their types.
 """
@@ -30,7 +30,7 @@ class PauseAllParams(Params, frozen=True):
 
 
 class AfterCancel(StrEnum):
-    """What becomes of the messages of a cancelled turn.
+    """What to do with the messages of a cancelled turn.
 
     ``requeue``: they are delivered again; ``later``: after all others; ``drop``: never.
     """
@@ -73,7 +73,7 @@ class ModelStatus(Result, frozen=True):
 
 
 class BlockReason(StrEnum):
-    """What keeps an agent from its next turn."""
+    """The reason why an agent cannot start its next turn."""
 
     STOPPED = "stopped"
     HIVE_PAUSED = "hive_paused"
@@ -94,8 +94,8 @@ class BlockReason(StrEnum):
 class Blocked(Result, frozen=True):
     """Why an agent runs no turn: the first of all reasons.
 
-    ``text`` says it in a sentence, ``remedy`` what ends it; ``until_at`` is when it
-    ends by itself, None if that is not known or it does not.
+    ``text`` is the reason as a sentence, ``remedy`` how to end it; ``until_at`` is when
+    it ends automatically, None if that is unknown or it does not.
     """
 
     reason: BlockReason

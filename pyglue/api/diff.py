@@ -50,8 +50,8 @@ class Hunk(Result, frozen=True):
 class FileDiff(Result, frozen=True):
     """One file. ``truncated``: lines were left out because of its size.
 
-    ``lines_after`` is how many lines the newer version has; None if it was not read
-    whole, or is not there.
+    ``lines_after`` is the number of lines of the newer version; None if it was not read
+    in full, or does not exist.
     """
 
     path: str
@@ -70,7 +70,7 @@ class FileDiff(Result, frozen=True):
 def unchanged(file: FileDiff) -> Iterator[tuple[range, int]]:
     """Yield the lines above each hunk, and those after the last if they are known.
 
-    By their numbers in the newer version, each with what leads to the older one's.
+    Lines are numbered as in the newer version, each with the offset to the older one.
     """
     begin, shift = 1, 0
     for hunk in file.hunks:

@@ -1,4 +1,4 @@
-"""Types of what ``hive doctor`` checks and finds."""
+"""The checks of ``hive doctor`` and their results, as types."""
 
 from enum import StrEnum
 
@@ -20,7 +20,7 @@ class Check(Result, frozen=True):
     state: CheckState
     message: str
     repair: str | None = None
-    """What ``repair`` would do about it, where it can."""
+    """The repair that ``repair`` would make, if it can."""
 
 
 class DoctorResult(Result, frozen=True):

@@ -29,11 +29,11 @@ _PortNumber = Annotated[int, Meta(ge=0, le=65535)]
 
 
 class EgressPolicy(AgentPolicy, frozen=True, kw_only=True):
-    """Which hosts one agent may reach; from its pinned manifest.
+    """The hosts that one agent may reach; from its pinned manifest.
 
     ``allow`` has the entries of ``hyperhive.network.allow``. ``inject`` are the hosts,
-    as ``host:port``, whose requests carry secrets. ``used_up`` says that the quota of
-    the day is; it holds until ``used_up_until`` (Unix time), without another policy.
+    as ``host:port``, whose requests carry secrets. ``used_up``: the daily quota is used
+    up, until ``used_up_until`` (Unix time), when it ends without a new policy.
     """
 
     allow: tuple[str, ...]
@@ -43,16 +43,16 @@ class EgressPolicy(AgentPolicy, frozen=True, kw_only=True):
 
     @property
     def cuts(self) -> bool:
-        """Whether what is running is to be cut."""
+        """Whether running connections must be cut."""
         return self.halted is not None or self.used_up is not None
 
 
 class AttachParams(Params, frozen=True):
     """hive-egress introduces itself.
 
-    ``authority`` is the certificate, in PEM, of which agents' programs are told: it
-    signs those that hive-egress shows where it puts secrets in. It is made anew each
-    time that hive-egress starts; the key never leaves that process.
+    ``authority`` is the certificate, in PEM, that agents' programs trust: it signs the
+    certificates with which hive-egress terminates TLS to insert secrets. It is
+    generated at each start of hive-egress; its key never leaves that process.
     """
 
     authority: Annotated[str, Meta(max_length=AUTHORITY_MAX)] = ""
@@ -71,7 +71,7 @@ class AttachedResult(Result, frozen=True):
 
 ATTACH: Final = Method("attach", AttachParams, AttachedResult)
 POLICY: Final = Note("policy", EgressPolicy)
-"""Down: an agent's policy is new or changed; it holds from the next connection on."""
+"""To hive-egress: a new or changed policy; it applies from the next connection."""
 
 
 _Count = Annotated[int, Meta(ge=0, le=2**53)]
@@ -80,8 +80,8 @@ _Count = Annotated[int, Meta(ge=0, le=2**53)]
 class HostRecord(Params, frozen=True):
     """Connections of an agent to one host, folded since the last report.
 
-    ``refused`` is why they were refused, None if they were not. ``sent`` and
-    ``received`` are bytes, as the agent sees it.
+    ``refused`` is the reason for a refusal, None without one. ``sent`` and ``received``
+    are bytes from the agent's point of view.
     """
 
     agent: AgentName
@@ -101,7 +101,7 @@ class HostRecord(Params, frozen=True):
 
 
 class ReportParams(Params, frozen=True):
-    """What hive-egress saw since its last report."""
+    """The connections since hive-egress's last report."""
 
     records: Annotated[tuple[HostRecord, ...], Meta(max_length=RECORDS_MAX)]
 
@@ -126,7 +126,7 @@ class InjectParams(Params, frozen=True):
 
 
 class HeaderLine(Result, frozen=True):
-    """A header with a secret in it. ``hidden`` is what an answer must not repeat."""
+    """A header with a secret. ``hidden`` are the values to mask in the response."""
 
     name: str
     value: str
@@ -138,10 +138,10 @@ class HeaderLine(Result, frozen=True):
 
 
 class InjectResult(Result, frozen=True):
-    """The headers that the requests of this one connection carry."""
+    """The headers to add to the requests of this one connection."""
 
     headers: tuple[HeaderLine, ...]
 
 
 INJECT: Final = Method("inject", InjectParams, InjectResult)
-"""Asked for each connection, so that a rotated value holds from the next one on."""
+"""Called for each connection, so that a rotated value applies from the next one."""

@@ -2,8 +2,8 @@
 
 The calls are declared in ``operator``; these are their types. On the wire an event is
 an ``Event``, whose ``kind`` says which of the structs of ``Happening`` its ``data`` is.
-The data stays JSON from where it was written to the page that shows it;
-``Event.read`` decodes it for code that needs a field.
+The data remains JSON from its writer to the page that shows it; ``Event.read`` decodes
+it for code that needs a field.
 """
 
 from enum import StrEnum
@@ -64,9 +64,10 @@ class ServerDown(Data, frozen=True):
 
 
 class HostContacted(Data, frozen=True):
-    """An agent without a network reached a host, or was refused it (folded).
+    """An agent without a network reached a host, or was refused (combined per host).
 
-    ``refused`` is why; ``sent`` and ``received`` are bytes, as the agent sees it.
+    ``refused`` is the reason; ``sent`` and ``received`` are bytes from the agent's
+    point of view.
     """
 
     KIND: ClassVar[str] = "host.contacted"
@@ -79,7 +80,7 @@ class HostContacted(Data, frozen=True):
 
 
 class TurnStarted(Data, frozen=True):
-    """A turn began, with the first of its ``messages``, and who wrote them."""
+    """A turn began, with the first of its ``messages`` and their senders."""
 
     KIND: ClassVar[str] = "turn.started"
     turn: int
@@ -140,7 +141,7 @@ class MessageMarked(Data, frozen=True):
 
 
 class MessageDelivered(Data, frozen=True):
-    """A message reached ``turn`` while it ran, when a tool call had ended."""
+    """A message reached the running ``turn`` after a tool call."""
 
     KIND: ClassVar[str] = "message.delivered"
     id: int
@@ -213,8 +214,8 @@ class Notice(Data, frozen=True):
 
 
 class NotificationsChanged(Data, frozen=True):
-    """A notification that leaves the dashboard was queued or tried, or a browser was
-    subscribed or removed."""
+    """An external notification was queued or sent, or a browser was subscribed or
+    removed."""
 
     KIND: ClassVar[str] = "notification.changed"
 
@@ -258,8 +259,8 @@ KINDS: Final[dict[str, type[Happening]]] = {
 class Event(Params, frozen=True):
     """Something happened. ``seq`` grows by one; `kind` is `subject.what`.
 
-    ``data`` is the struct of that kind (docs/events.md). A client passes on unknown
-    kinds without reading them.
+    ``data`` is the struct of that kind (docs/events.md). Clients pass on unknown kinds
+    unread.
     """
 
     seq: int

@@ -19,7 +19,7 @@ class Listener(Result, frozen=True):
 
     ``user`` is the account that the listening process runs as. ``mode`` (octal),
     ``owner`` and ``group`` are the current ones of a Unix socket's file. ``reach``
-    says who can connect, and ``problem`` what is wrong with the listener.
+    describes who can connect, ``problem`` what is wrong with the listener.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""The files that an agent keeps in ``/state``, and those that all share in ``/shared``.
+"""The files of an agent in ``/state``, and the common files in ``/shared``.
 
-A path is written from there, its components divided by ``/`` and each percent-encoded
-(``pyglue.text.file_names``), so that every name that Linux allows can be said.
+A path is relative to that directory, with percent-encoded components separated by ``/``
+(``pyglue.text.file_names``), so that every name that Linux allows can be expressed.
 """
 
 from enum import StrEnum
@@ -12,15 +12,15 @@ from msgspec import Meta
 from pyglue.api.common import AgentName, Params, Result
 
 LISTED_MAX: Final = 1000
-"""Most entries of one answer."""
+"""Most entries in one result."""
 READ_MAX: Final = 256 * 1024
-"""Bytes of one answer."""
+"""Most bytes in one result."""
 FilePath = Annotated[str, Meta(max_length=12_288)]
-"""Three times what Linux takes: each byte may need three."""
+"""Three times Linux's limit: each byte may need three."""
 
 
 class FileKind(StrEnum):
-    """What lies at a path. ``other`` is a socket, a pipe or a device."""
+    """The type of a file. ``other`` is a socket, a pipe or a device."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -29,14 +29,14 @@ class FileKind(StrEnum):
 
 
 class FilesParams(Params, frozen=True):
-    """Look at a path of an agent's ``/state``; without ``agent`` of ``/shared``."""
+    """Names a path in an agent's ``/state``; without ``agent`` in ``/shared``."""
 
     agent: AgentName | None = None
     path: FilePath = ""
 
 
 class FileEntry(Result, frozen=True):
-    """What lies at one path. ``name`` is encoded; ``size`` in bytes."""
+    """A file or directory. ``name`` is encoded; ``size`` is in bytes."""
 
     name: str
     kind: FileKind
@@ -45,10 +45,10 @@ class FileEntry(Result, frozen=True):
 
 
 class FilesResult(Result, frozen=True):
-    """What lies there, and what is in it if it is a directory: directories first.
+    """A file, or a directory with its entries, directories first.
 
-    ``more`` says that it contains more than ``LISTED_MAX``; which are listed is then
-    up to the file system.
+    ``more``: it contains more than ``LISTED_MAX`` entries, and the file system decides
+    which are listed.
     """
 
     here: FileEntry
@@ -63,7 +63,7 @@ class FileParams(FilesParams, frozen=True):
 
 
 class FileChunk(Result, frozen=True):
-    """The next bytes, at most ``READ_MAX``; none at the end. ``size`` is of all."""
+    """The next bytes, at most ``READ_MAX``; none at the end. ``size`` is the file's."""
 
     data: bytes
     size: int

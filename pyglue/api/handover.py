@@ -1,4 +1,4 @@
-"""What hived shares with every daemon that serves agents' sockets.
+"""The types common to all daemons that serve agents' sockets.
 
 The descriptor of an agent's listening socket comes in one datagram on a SEQPACKET
 socket: a JSON ``Listener`` with exactly one descriptor. ``relay-fds.sock`` has the
@@ -11,15 +11,15 @@ from pyglue.api.common import AgentName, Note, Params, ShortText
 
 
 class AgentPolicy(Params, frozen=True, kw_only=True):
-    """What an agent may do by way of a daemon; each daemon's adds to it."""
+    """What an agent may do through a daemon; each daemon extends it."""
 
     agent: AgentName
     halted: ShortText | None = None
-    """Why it may do nothing for now: what is running is cut, the rest is refused."""
+    """Why it may do nothing for now: running connections are cut, new ones refused."""
 
     @property
     def cuts(self) -> bool:
-        """Whether what is running is to be cut."""
+        """Whether running connections must be cut."""
         return self.halted is not None
 
 

@@ -19,7 +19,7 @@ from pyglue.api.messages import (
 class OperatorSendParams(Params, frozen=True):
     """Send a message from the operator to an agent, or to ``all``.
 
-    A message of the operator's inbox that it answers is done.
+    A message of the operator's inbox that it answers is marked done.
     """
 
     to: AgentName
@@ -32,7 +32,7 @@ class SentResult(Result, frozen=True, omit_defaults=True):
     """The stored message's id (the last one's, if several).
 
     ``missed`` are the recipients of a broadcast whose inboxes were full. ``turn`` is
-    the running turn that gets the message when its current tool call has ended.
+    the running turn that receives the message when its current tool call ends.
     """
 
     id: int
@@ -70,8 +70,8 @@ class InboxResult(Result, frozen=True):
 class MarkParams(Params, frozen=True):
     """Mark messages of the operator's inbox: ``ids``, and all up to ``up_to``.
 
-    ``not_found`` if none of ``ids`` is there. Up to ``up_to``, those become read that
-    are unread, and those become done that are open; it goes with no other mark.
+    ``not_found`` if none of ``ids`` exists. Up to ``up_to``, ``read`` marks unread
+    messages and ``done`` marks open ones; it cannot be combined with other marks.
     """
 
     mark: Mark
@@ -80,16 +80,15 @@ class MarkParams(Params, frozen=True):
 
 
 class PairsParams(Params, frozen=True):
-    """Who wrote to whom, of the newest messages; ``agent`` is one of them."""
+    """The newest messages by pair of sender and recipient; ``agent`` is one of them."""
 
     agent: AgentName | None = None
 
 
 class Pair(Result, frozen=True):
-    """Two who wrote to each other, in alphabetical order.
+    """Two correspondents, in alphabetical order.
 
-    ``messages`` is their number in both directions, ``newest_at`` when the last one
-    was sent.
+    ``messages`` counts both directions, ``newest_at`` is the time of the last one.
     """
 
     one: str
@@ -101,7 +100,7 @@ class Pair(Result, frozen=True):
 class PairsResult(Result, frozen=True):
     """The pairs, the one with the newest message first.
 
-    ``counted`` messages were looked at; ``more`` if there are older ones.
+    ``counted`` messages were examined; ``more``: there are older ones.
     """
 
     pairs: tuple[Pair, ...]
@@ -110,9 +109,9 @@ class PairsResult(Result, frozen=True):
 
 
 class ThreadParams(Params, frozen=True):
-    """A message, what it answers, and all answers to any of these.
+    """A message, the messages that it answers, and all answers to these.
 
-    ``clip`` limits the characters of each body but that of message ``id``.
+    ``clip`` limits the characters of each body except that of message ``id``.
     """
 
     id: Id
@@ -129,9 +128,9 @@ class ThreadResult(Result, frozen=True):
 class MessagesParams(Params, frozen=True):
     """All messages of the hive, newest first, older than ``before``.
 
-    ``agent`` is their sender or recipient, and so is ``peer``: with both, these two
-    wrote to each other; ``without`` is neither; ``sender`` wrote them. ``text`` occurs
-    in their body, ignoring case; ``clip`` limits the characters of each body.
+    ``agent`` is their sender or recipient, and so is ``peer``: with both, messages
+    between these two; ``without`` is neither; ``sender`` is the author. ``text`` must
+    occur in the body, ignoring case; ``clip`` limits the characters of each body.
     """
 
     limit: Annotated[int, Meta(ge=1, le=500)] = 100

@@ -12,9 +12,9 @@ from msgspec import Meta
 from pyglue.api.common import AgentName, Params, Result, ShortText
 
 LINES_MAX: Final = 5000
-"""Most lines of one answer."""
+"""Most lines in one result."""
 HIVE_LOG: Final = "hive"
-"""What stands in place of an agent's name for hived's own log."""
+"""Used in place of an agent's name for hived's own log."""
 
 
 class JournalUnit(StrEnum):
@@ -50,8 +50,8 @@ class JournalLine(Result, frozen=True):
 class JournalPage(Result, frozen=True):
     """Lines, oldest first.
 
-    ``cursor`` is where the next ones begin, null in an empty journal. ``gap`` says
-    that lines before these are missing: dropped for their size, or already deleted.
+    ``cursor`` is the position of the next ones, null in an empty journal. ``gap``:
+    lines before these are missing, dropped because of their size or already deleted.
     """
 
     lines: tuple[JournalLine, ...]
@@ -60,7 +60,7 @@ class JournalPage(Result, frozen=True):
 
 
 class JournalNews(Params, frozen=True):
-    """New lines of a followed log; without lines it is a sign of life.
+    """New lines of a followed log; without lines it is a keep-alive.
 
     ``ended`` is the reason why no more lines will follow.
     """

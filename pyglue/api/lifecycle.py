@@ -44,7 +44,7 @@ class KeptView(Result, frozen=True):
     manifest_json: str | None
     pending_approval: int | None
     mail: int
-    """How many messages wait for it; purging lets them go."""
+    """Number of its queued messages; purging deletes them."""
     bytes: int
     parts: tuple[KeptPart, ...]
 
@@ -63,7 +63,7 @@ class PurgeParams(Params, frozen=True):
 
 
 class RollbackParams(Params, frozen=True):
-    """Redeploy what ``approval`` deployed earlier."""
+    """Redeploy the version of an earlier ``approval``."""
 
     agent: AgentName
     approval: Id

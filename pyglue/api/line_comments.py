@@ -1,7 +1,7 @@
 """A comment on a line as one text, for the CLI, the HTTP API and forms.
 
-A line is one of the proposed file; with ``@running`` one of the deployed version, and
-so on: that is how a line is commented on that the proposal removes.
+Line numbers refer to the proposed file; with ``@running`` to the deployed version, and
+so on: this is how to comment on a line that the proposal removes.
 """
 
 import re

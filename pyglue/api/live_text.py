@@ -1,8 +1,8 @@
-"""What the model is writing just now, while somebody watches: not stored, no event.
+"""The model's output while it is written, for viewers: not stored, and not an event.
 
-A harness sends the text of the block that is being written, whole each time, so that
-one that is left out is no loss; hived passes the newest to whoever follows. The whole
-text arrives as an event of the turn afterwards, which is what counts.
+A harness always sends the whole text of the current block, so that a skipped one is no
+loss; hived passes the newest to each viewer. The complete text arrives afterwards as an
+event of the turn, which is authoritative.
 """
 
 from enum import StrEnum
@@ -14,26 +14,26 @@ from pyglue.api import trust
 from pyglue.api.common import AgentName, Id, Params
 
 LIVE_TEXT_MAX: Final = 16 * 1024
-"""Characters of a block that are shown as they come; the rest comes with the event."""
+"""Most characters of a block that are streamed; the rest comes with the event."""
 
 
 class Writing(StrEnum):
-    """What the model is writing."""
+    """The kind of block that the model is writing."""
 
     TEXT = "text"
     THINKING = "thinking"
 
 
 class WatchedParams(Params, frozen=True):
-    """To the harness: whether anybody watches what its model writes."""
+    """To the harness: whether anyone watches its model's output."""
 
     watched: bool
 
 
 class LiveTextParams(Params, frozen=True):
-    """What the model of a running turn has written of one block so far.
+    """The text of one block that the model of a running turn has written so far.
 
-    Without text it is a sign of life (to the operator only).
+    Without text it is a keep-alive (to the operator only).
     """
 
     turn: Id | None = None
@@ -48,6 +48,6 @@ class LiveTextParams(Params, frozen=True):
 
 
 class LiveTextFollowParams(Params, frozen=True):
-    """Follow what an agent's model writes."""
+    """Follow the output of an agent's model."""
 
     agent: AgentName

@@ -18,7 +18,7 @@ def digest_of(run: str, token: str) -> str:
 
 
 def name_of(digest: str) -> str:
-    """Return the name of a session in records, which does not reveal it."""
+    """Return the name of a session for records, which does not reveal its token."""
     return f"session {digest[:8]}"
 
 
@@ -46,7 +46,8 @@ class LoginParams(Params, frozen=True):
 
     code: Annotated[str, Meta(max_length=256)]
     trusted: bool = False
-    """Whether the session lasts as long as the host's configuration allows."""
+    """Whether to trust the browser: the session lasts as long as the configuration
+    allows."""
 
 
 class LoginResult(Result, frozen=True):

@@ -1,4 +1,4 @@
-"""What the manager's socket offers beyond an agent's.
+"""The calls of the manager's socket, in addition to an agent's.
 
 A commit travels as a pack in chunks (``submit_*``): the host never opens a repository
 that the manager can write. These calls only queue proposals; the operator decides.
@@ -95,7 +95,7 @@ class ProposalResult(Result, frozen=True):
     manifest_sha256: str
     widens: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    """What the proposer should know: warnings of the evaluation, uncommitted files."""
+    """Notes for the proposer: warnings of the evaluation, uncommitted files."""
 
 
 REQUEST_SPAWN: Final = Method("request_spawn", SpawnParams, ProposalResult)
@@ -109,7 +109,7 @@ class DraftResult(Result, frozen=True):
 
 
 REQUEST_SPAWN_DRAFT: Final = Method("request_spawn_draft", SpawnParams, DraftResult)
-"""Its first own commit is proposed as any other, with ``spawn`` in ``submit_begin``."""
+"""Its first commit is proposed like any other, with ``spawn`` in ``submit_begin``."""
 
 
 class WithdrawParams(Params, frozen=True):
@@ -152,7 +152,7 @@ class SubmitBeginParams(Params, frozen=True):
 
 
 class SubmitBeginResult(Result, frozen=True):
-    """The upload's id, and what the pack may omit: the history of ``main``."""
+    """The upload's id, and the history of ``main``, which the pack may omit."""
 
     upload: str
     main: str | None
@@ -204,13 +204,13 @@ class RebuildResult(Result, frozen=True):
     """The result of a rebuild: an operation, or a proposal for the operator."""
 
     operation: int | None
-    """Queued at once: the system is the very one that was approved."""
+    """Queued immediately: the system is identical to the approved one."""
     approval: int | None = None
-    """The system is another: pending, and the operator sees what differs."""
+    """The system differs: pending, and the operator sees the differences."""
 
 
 REBUILD: Final = Method("rebuild", AgentParams, RebuildResult)
-"""Evaluates what is deployed again, with the nixpkgs and hive of this host."""
+"""Evaluates the deployed commit again, with this host's nixpkgs and hive."""
 
 
 class AgentLogsParams(Params, frozen=True):

@@ -17,7 +17,7 @@ BODY_LIMIT: Final = 256 * 1024
 
 
 def body_too_large(size: int) -> HiveError:
-    """Return the refusal of a message of so many bytes."""
+    """Return the error for a message of ``size`` bytes."""
     kib = -(-size // 1024)
     return HiveError(
         ErrorCode.TOO_LARGE,
@@ -113,10 +113,10 @@ class SendResult(Result, frozen=True, omit_defaults=True):
 class RecvParams(Params, frozen=True):
     """Take up to ``max`` messages, waiting up to ``wait_seconds`` for the first.
 
-    ``peek`` shows pending messages without taking them. ``had`` acknowledges these of
+    ``peek`` shows pending messages without taking them. ``had`` acknowledges those of
     the messages that this connection took outside a turn, and queues the others again:
-    their answer may have been lost because the client gave up meanwhile. None changes
-    nothing.
+    the response may have been lost because the client gave up in the meantime. None
+    changes nothing.
     """
 
     wait_seconds: Annotated[
@@ -185,7 +185,7 @@ Clip = Annotated[int, Meta(ge=1, le=BODY_LIMIT)]
 
 
 class Stage(StrEnum):
-    """Where a message is on its way."""
+    """The delivery status of a message."""
 
     QUEUED = "queued"
     DELIVERED = "delivered"
@@ -194,11 +194,10 @@ class Stage(StrEnum):
 
 
 class Progress(Result, frozen=True):
-    """What has become of a message to an agent.
+    """The status of a message to an agent.
 
     ``turn`` is the one that has it, or had it last; ``at_boundary``: it reached that
-    turn while it ran, when a tool call had ended. ``answer`` is the id of the first
-    reply.
+    turn while it ran, after a tool call. ``answer`` is the id of the first reply.
     """
 
     stage: Stage
@@ -208,7 +207,7 @@ class Progress(Result, frozen=True):
 
 
 class Mark(StrEnum):
-    """What the operator has marked a message of their inbox as."""
+    """The operator's mark on a message of their inbox."""
 
     UNREAD = "unread"
     READ = "read"
@@ -219,8 +218,8 @@ class ShownMessage(Message, frozen=True):
     """A message in a list."""
 
     left_out: int = 0
-    """How many characters of the body ``clip`` left out."""
+    """Characters of the body omitted by ``clip``."""
     progress: Progress | None = None
-    """What has become of it, where a list says so; None of one to the operator."""
+    """Its status, in lists that show it; None for a message to the operator."""
     mark: Mark | None = None
-    """Its mark, where a list says so; None of one to an agent."""
+    """Its mark, in lists that show it; None for a message to an agent."""

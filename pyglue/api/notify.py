@@ -1,9 +1,9 @@
-"""What hived asks hive-notify to send, a line of JSON each, and the line it answers.
+"""The requests of hived to hive-notify, one line of JSON each, and the answers.
 
-A title and a link for the places of the operator's file, or one browser's sealed
-notification, of which hive-notify can read nothing.
+A request has a title and a link for the services in the operator's file, or one
+browser's encrypted notification, which hive-notify cannot read.
 
-On ``notify.sock``, where hive-notify listens and hived alone connects.
+They use ``notify.sock``, on which hive-notify listens and to which only hived connects.
 """
 
 from enum import StrEnum
@@ -16,7 +16,7 @@ from pyglue.net.push_endpoints import LENGTH_MAX
 
 
 class NotifyEvent(StrEnum):
-    """What can be sent to the operator."""
+    """The kinds of notifications to the operator."""
 
     APPROVALS = "approvals"
     QUESTIONS = "questions"
@@ -26,8 +26,8 @@ class NotifyEvent(StrEnum):
 
 
 class SendNotification(Params, frozen=True, tag="notification"):
-    """A title and a link. ``only`` are the places to send it to, by number: those that
-    failed before; None: all.
+    """A title and a link. ``only`` are the numbers of the services to send it to, those
+    that failed before; None: all.
     """
 
     title: Annotated[str, Meta(max_length=500)]
@@ -36,14 +36,14 @@ class SendNotification(Params, frozen=True, tag="notification"):
 
 
 class SentNotification(Result, frozen=True):
-    """Which places failed, and what to tell the operator; nothing if none did."""
+    """The services that failed, and the problem for the operator; empty if none did."""
 
     failed: tuple[int, ...] = ()
     problem: Annotated[str, Meta(max_length=1000)] | None = None
 
 
 class SendPush(Params, frozen=True, tag="push"):
-    """A request to a push service (RFC 8030): its address, and what hived made."""
+    """A request to a push service (RFC 8030): its address, and hived's content."""
 
     endpoint: Annotated[str, Meta(max_length=LENGTH_MAX)]
     authorization: Annotated[str, Meta(max_length=1500)]
@@ -51,19 +51,19 @@ class SendPush(Params, frozen=True, tag="push"):
 
 
 class PushOutcome(StrEnum):
-    """What a push service said; only what ``failed`` is worth trying again."""
+    """The result from a push service; only ``failed`` is worth retrying."""
 
     SENT = "sent"
     GONE = "gone"
-    """The browser is subscribed no more."""
+    """The browser is no longer subscribed."""
     REFUSED = "refused"
     FAILED = "failed"
 
 
 class SentPush(Result, frozen=True):
-    """What became of it; ``problem`` names the host and never the path.
+    """The result; ``problem`` names the host and never the path.
 
-    ``again_s`` is the least time after which the service wants to be asked again.
+    ``again_s`` is the minimum delay that the service asks for before a retry.
     """
 
     outcome: PushOutcome

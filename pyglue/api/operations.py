@@ -1,4 +1,4 @@
-"""Operations: what hived does in steps, and their states.
+"""Operations, which hived executes in steps, and their states.
 
 The calls are declared in ``operator``; these are their types.
 """
@@ -38,8 +38,8 @@ CANCELLABLE: Final = {
     OperationKind.REBUILD: "build",
     OperationKind.REBUILD_ALL: "wait",
 }
-"""The step in which an operation may be cancelled, beside before it begins: nothing of
-it is in force yet, or nothing more of it needs to be."""
+"""The step in which an operation may be cancelled, besides before its start: it has had
+no effect yet, or the rest of it is not needed."""
 
 
 class OperationState(StrEnum):
@@ -65,7 +65,7 @@ class Operation(Result, frozen=True):
     created_at: float
     finished_at: float | None
     note: str = ""
-    """What it has to say beside step and error."""
+    """A remark besides step and error."""
 
     @property
     def cancellable(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the operator's socket offers: all calls of the CLI and the dashboard.
+"""The calls of the operator's socket: everything that the CLI and dashboard use.
 
 Calls from hive-web's user need a valid session (its token is part of ``hello``); only
 ``login`` works without one. The CLI is identified by its user id.
@@ -106,10 +106,10 @@ from pyglue.api.workspaces import WorkspaceAddParams, WorkspaceParams, Workspace
 # --- sessions -----------------------------------------------------------------
 
 LOGIN_CODE: Final = Method("login_code", NoParams, LoginCodeResult)
-"""CLI only: a session cannot make another one."""
+"""CLI only: a session cannot create another one."""
 LOGIN: Final = Method("login", LoginParams, LoginResult)
 WEB_ORIGIN: Final = Method("web_origin", NoParams, WebOriginResult)
-"""hive-web without a session, and the CLI: the only address that may have one."""
+"""For hive-web without a session, and the CLI: the only address with sessions."""
 LOGOUT: Final = Method("logout", LogoutParams, Done)
 
 
@@ -118,9 +118,9 @@ LOGOUT: Final = Method("logout", LogoutParams, Done)
 STATUS: Final = Method("status", NoParams, HiveStatus)
 DOCTOR: Final = Method("doctor", NoParams, DoctorResult)
 EXPOSURE: Final = Method("exposure", NoParams, ExposureResult)
-"""Every listener, who can reach it, and as what user it runs."""
+"""Every listener, who can reach it, and the user it runs as."""
 REPAIR: Final = Method("repair", NoParams, RepairResult)
-"""CLI only. Mends what ``doctor`` says that it can."""
+"""CLI only. Repairs the inconsistencies that ``doctor`` reports as repairable."""
 
 
 # --- agents ---------------------------------------------------------------------
@@ -139,21 +139,21 @@ DESTROY: Final = Method("destroy", AgentParams, OperationRef)
 """Stops and removes the agent; its repositories, state and session are kept."""
 KEPT: Final = Method("kept", NoParams, KeptResult)
 RESTORE: Final = Method("restore", AgentParams, ProposalResult)
-"""Proposes what ran last; the agent comes back when that is approved."""
+"""Proposes the last deployed version; approving it brings the agent back."""
 PURGE: Final = Method("purge", PurgeParams, OperationRef)
 ROLLBACK: Final = Method("rollback", RollbackParams, OperationRef)
 """A new commit on main with the old files, approved by this call."""
 RETRY: Final = Method("retry", ApprovalParams, OperationRef)
-"""Deploys once more what this failed approval contains, as a new approval."""
+"""Deploys the contents of a failed approval once more, as a new approval."""
 REBUILD_ALL: Final = Method("rebuild_all", NoParams, OperationRef)
-"""One agent after another; stops at the first that fails."""
+"""One agent after another; stops at the first failure."""
 
 
 # --- agents at work ---------------------------------------------------------------
 
 PAUSE: Final = Method("pause", PauseParams, Done)
 RESUME: Final = Method("resume", AgentParams, Done)
-"""Also ends the wait of an agent that needed a login or hit a limit: it tries again."""
+"""Also makes an agent retry that is waiting for a login or a limit."""
 PAUSE_ALL: Final = Method("pause_all", PauseAllParams, Done)
 RESUME_ALL: Final = Method("resume_all", NoParams, Done)
 CANCEL_TURN_OF: Final = Method("cancel", CancelTurnOfParams, Done)
@@ -162,7 +162,7 @@ QUEUE_DROP: Final = Method("queue_drop", QueueChangeParams, Done)
 QUEUE_LATER: Final = Method("queue_later", QueueChangeParams, Done)
 COMPACT: Final = Method("compact", AgentParams, Done)
 NEW_SESSION: Final = Method("new_session", AgentParams, Done)
-"""The next turn begins a new session, which is given the notes and the last messages.
+"""The next turn starts a new session with the notes and the last messages.
 
 The transcript of the old one is kept.
 """
@@ -170,7 +170,7 @@ SET_MODEL: Final = Method("set_model", SetModelParams, ModelStatus)
 RESET_MODEL: Final = Method("reset_model", AgentParams, ModelStatus)
 ACCOUNTS: Final = Method("accounts", NoParams, AccountsResult)
 SET_ACCOUNT: Final = Method("set_account", SetAccountParams, Done)
-"""The operator alone decides who pays for an agent: no agent.nix can."""
+"""Only the operator chooses an agent's account; no agent.nix can."""
 
 
 # --- approvals ------------------------------------------------------------------
@@ -178,13 +178,13 @@ SET_ACCOUNT: Final = Method("set_account", SetAccountParams, Done)
 APPROVALS: Final = Method("approvals", ApprovalsParams, ApprovalsResult)
 APPROVAL: Final = Method("approval", ApprovalParams, ApprovalDetail)
 COMPARE: Final = Method("compare", CompareParams, Comparison)
-"""Compares two versions of an agent, such as what a rollback would change."""
+"""Compares two versions of an agent, for example before a rollback."""
 CONTEXT: Final = Method("context", ContextParams, ContextResult)
 """Unchanged lines around the changes that ``approval`` shows."""
 APPROVE: Final = Method("approve", ApproveParams, OperationRef)
 DENY: Final = Method("deny", DenyParams, Done)
 REQUEST_CHANGES: Final = Method("request_changes", RequestChangesParams, Done)
-"""Ends the proposal, as ``deny`` does; the manager gets one message with it all."""
+"""Ends the proposal, like ``deny``; the manager gets everything in one message."""
 
 
 # --- operations -----------------------------------------------------------------
@@ -197,7 +197,7 @@ CANCEL_OPERATION: Final = Method("cancel_operation", CancelOperationParams, Done
 # --- webhooks ---------------------------------------------------------------------
 
 WEBHOOK: Final = Method("webhook", WebhookParams, WebhookResult)
-"""hive-web only, without a session: who may deliver is decided by the signature."""
+"""hive-web only, without a session: the signature authenticates the delivery."""
 
 
 # --- notifications outside ----------------------------------------------------------
@@ -211,15 +211,15 @@ PUSH_REMOVE: Final = Method("push_remove", PushRemoveParams, Done)
 # --- secrets ----------------------------------------------------------------------
 
 SECRETS: Final = Method("secrets", NoParams, SecretsResult)
-"""Which are set. No call returns a value."""
+"""Lists the names that are set. No call returns a value."""
 SECRET_SET: Final = Method("secret_set", SecretSetParams, Done)
-"""CLI only, as ``secret_rotate`` and ``secret_remove``."""
+"""CLI only, like ``secret_rotate`` and ``secret_remove``."""
 SECRET_ROTATE: Final = Method("secret_rotate", SecretSetParams, Done)
 SECRET_REMOVE: Final = Method("secret_remove", SecretParams, Done)
 WORKSPACES: Final = Method("workspaces", NoParams, WorkspacesResult)
-"""Directories of the host that agents may be given."""
+"""Directories of the host that agents can use by name."""
 WORKSPACE_ADD: Final = Method("workspace_add", WorkspaceAddParams, Done)
-"""CLI only, as ``workspace_remove``."""
+"""CLI only, like ``workspace_remove``."""
 WORKSPACE_REMOVE: Final = Method("workspace_remove", WorkspaceParams, Done)
 
 
@@ -240,14 +240,14 @@ DISMISS: Final = Method("dismiss_question", DismissParams, Done)
 
 JOURNAL: Final = Method("journal", JournalParams, JournalPage)
 JOURNAL_FOLLOW: Final = Method("journal_follow", JournalParams, JournalPage)
-"""As ``journal``; what comes after it arrives as ``journal_news`` until the
-connection ends. One log a connection."""
+"""Like ``journal``; later lines arrive as ``journal_news`` until the connection ends.
+One log per connection."""
 JOURNAL_NEWS: Final = Note("journal_news", JournalNews)
 
 
 LIVE_TEXT_FOLLOW: Final = Method("live_text_follow", LiveTextFollowParams, Done)
-"""What the agent's model writes arrives as ``live_text`` until the connection ends: the
-newest of it, also from time to time as a sign of life. One agent a connection."""
+"""The output of the agent's model arrives as ``live_text`` until the connection ends:
+always the newest text, and keep-alives. One agent per connection."""
 LIVE_TEXT: Final = Note("live_text", LiveTextParams)
 
 
@@ -270,7 +270,7 @@ STATS: Final = Method("stats", StatsParams, StatsResult)
 HISTORY: Final = Method("history", HistoryParams, HistoryPage)
 METRICS: Final = Method("metrics", NoParams, MetricsResult)
 METRICS_TOKEN: Final = Method("metrics_token", MetricsTokenParams, MetricsTokenResult)
-"""CLI only. The token answers to ``metrics`` and nothing else."""
+"""CLI only. The token is valid for ``metrics`` only."""
 AGENT_PORTS: Final = Method("agent_ports", AgentPortsParams, AgentPortsResult)
 """hive-web only, without a session: the names and ports that it binds."""
 
@@ -284,11 +284,11 @@ AUDIT_EXPORT: Final = Method("audit_export", AuditExportParams, AuditExportResul
 # --- archives -----------------------------------------------------------------------
 
 EXPORT: Final = Method("export", ExportParams, TransferRef)
-"""CLI only, as all of these. Read it with ``transfer_read``."""
+"""CLI only, like all of these. Read the archive with ``transfer_read``."""
 BACKUP: Final = Method("backup", BackupParams, TransferRef)
-"""The whole hive, of this moment; it holds the key of the audit log."""
+"""The whole hive at this moment; it contains the key of the audit log."""
 TRANSFER_READ: Final = Method("transfer_read", TransferParams, TransferChunk)
 IMPORT_BEGIN: Final = Method("import_begin", NoParams, TransferRef)
 IMPORT_CHUNK: Final = Method("import_chunk", ImportChunkParams, Done)
 IMPORT: Final = Method("import", ImportParams, ImportResult)
-"""Checks what was sent; the agent's start waits for an approval like any other's."""
+"""Checks the archive; the agent starts only after an approval, like any other."""

@@ -38,23 +38,23 @@ class HiveStatus(Result, frozen=True):
     pause: HivePause | None = None
     """The operator's stop of the whole hive, if it is stopped."""
     windows: tuple[RateWindow, ...] = ()
-    """Of the Claude subscriptions that pay: those that have not reset since."""
+    """Windows of the Claude subscriptions that pay, unless they have reset since."""
     is_estimate: bool = False
-    """Whether a subscription may pay, so that a part of the costs is an estimate."""
+    """Whether a subscription may pay, so that part of the costs is an estimate."""
     journal: bool = False
-    """Whether hived logs to the journal, which keeps heads of the audit log, and the
-    logs of an agent's harness and machine apart."""
+    """Whether hived logs to the journal, which stores heads of the audit log and
+    separate logs of an agent's harness and container."""
     push_key: str | None = None
-    """The key that browsers subscribe to notifications with; None: they cannot."""
+    """The key with which browsers subscribe to notifications; None: they cannot."""
 
 
 class Step(Result, frozen=True):
     """The tool call that the running turn waits for, as its harness reports it.
 
     ``text`` is the tool and a few words of its input, or an MCP server and its tool;
-    ``doing`` the same as a verb; ``call`` the call's id. ``since_at`` is when hived
-    heard of it. ``is_long`` after some seconds, so that it is worth showing;
-    ``is_late`` after the time at which the operator is notified.
+    ``doing`` the same with a verb; ``call`` the call's id. ``since_at`` is when hived
+    was notified of it. ``is_long``: after some seconds, so that it is worth showing;
+    ``is_late``: after the time at which the operator is notified.
     """
 
     text: str
@@ -66,7 +66,8 @@ class Step(Result, frozen=True):
 
 
 class EgressTotals(Result, frozen=True):
-    """An agent's connections to hosts since hived started; bytes as it sees them."""
+    """An agent's connections to hosts since hived started; bytes from its point of
+    view."""
 
     connected: int = 0
     refused: int = 0
@@ -77,7 +78,7 @@ class EgressTotals(Result, frozen=True):
 class HostUse(Result, frozen=True):
     """Connections of an agent to one host since hived started.
 
-    ``refused`` is why they were refused, None if they were not.
+    ``refused`` is the reason for a refusal, None without one.
     """
 
     host: str
@@ -89,7 +90,7 @@ class HostUse(Result, frozen=True):
     last_at: float = 0.0
 
     def is_listed(self, entries: tuple[str, ...]) -> bool:
-        """Return whether an allow list lets it through: something else refused it."""
+        """Return whether an allow list permits it: then something else refused it."""
         entry = self.entry
         return entry is not None and any(
             hosts.parse(one).covers(hosts.parse(entry)) for one in entries
@@ -97,7 +98,7 @@ class HostUse(Result, frozen=True):
 
     @property
     def entry(self) -> str | None:
-        """The entry of an allow list that would let it through, if there is one."""
+        """The entry of an allow list that would permit it, if there is one."""
         found = hosts.asked(
             f"[{self.host}]:{self.port}"
             if ":" in self.host
@@ -109,8 +110,8 @@ class HostUse(Result, frozen=True):
 class AgentView(Result, frozen=True):
     """An agent as the operator sees it.
 
-    ``wanted`` is whether it should run; ``state`` is what it is doing, since
-    ``since_at``; ``model`` is its next turn's; ``problem`` is its latest one, if any.
+    ``wanted``: whether it should run; ``state`` is its state since ``since_at``;
+    ``model`` is the model of its next turn; ``problem`` is its latest one, if any.
     """
 
     name: str
@@ -132,42 +133,42 @@ class AgentView(Result, frozen=True):
     cost_today_usd: float
     problem: str | None
     container: str = ""
-    """What its container is called on the backend."""
+    """The name of its container on the backend."""
     needs_update: bool = False
-    """Whether its system was made with another nixpkgs or hive than this one has."""
+    """Whether its system was built with a different nixpkgs or hive."""
     model_status: ModelStatus | None = None
     paused: bool = False
-    """Whether the operator paused this agent, running turn or not."""
+    """Whether the operator paused this agent, even if a turn is still running."""
     last_turn_outcome: str | None = None
     context_fill: float | None = None
     """How full the model's context was at the end of the last turn, 0 to 1."""
     port: int | None = None
-    """Its port on the host's loopback, which leads to its page."""
+    """Its port on the host's loopback, which redirects to its page."""
     port_conflict: str | None = None
-    """Why that port does not work, if it does not."""
+    """Why that port does not work, if so."""
     step: Step | None = None
-    """The tool call that its running turn waits for, if it waits for one."""
+    """The tool call that its running turn waits for, if any."""
     blocked: Blocked | None = None
-    """Why it runs no turn, if something keeps it from one."""
+    """Why it cannot run a turn, if so."""
     turn: int | None = None
-    """The turn that runs."""
+    """The running turn."""
     account: str | None = None
-    """Which account pays for it, if the hive has several."""
+    """The account that pays for it, if the hive has several."""
     is_estimate: bool = False
     """Whether a subscription pays, so that its cost is only an estimate."""
     cost_limit_usd: float | None = None
-    """What it may cost today, with what was added for today; None: any amount."""
+    """Its cost limit of today, with amounts added for today; None: no limit."""
     cost_hour_usd: float = 0.0
-    """What its requests of the last 60 minutes cost, as far as they are finished."""
+    """Cost of its requests that finished in the last 60 minutes."""
     cost_hours: tuple[float, ...] = ()
-    """What its turns cost in each of the last 24 hours of the clock, the oldest first;
-    empty: nothing. A turn counts in the hour in which it ends."""
+    """Cost of its turns in each of the last 24 clock hours, oldest first; empty: none.
+    A turn counts in the hour in which it ends."""
     warm_bytes: int = 0
-    """Memory of the CLI that waits for its next turn; 0: that turn starts one."""
+    """Memory of the CLI kept for its next turn; 0: that turn starts a CLI."""
     hosts: tuple[str, ...] = ()
     """The hosts that it may reach without a network."""
     egress: EgressTotals | None = None
-    """What its connections to these add up to; None: there were none."""
+    """The totals of its connections to these; None: there were none."""
 
 
 class AgentsView(Result, frozen=True):
@@ -187,8 +188,8 @@ class AgentDetail(Result, frozen=True):
     schedule: tuple[ScheduleView, ...] = ()
     webhooks: tuple[WebhookView, ...] = ()
     secrets: tuple[SecretUse, ...] = ()
-    """The secrets that its requests carry."""
+    """The secrets that it uses."""
     hosts: tuple[HostUse, ...] = ()
-    """The hosts that it asked for, the newest first."""
+    """The hosts that it requested, newest first."""
     accounts: tuple[str, ...] = ()
-    """Accounts that may pay for it, the default first, if there are several."""
+    """Accounts to choose from, the default first, if there are several."""

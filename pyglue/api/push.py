@@ -1,4 +1,4 @@
-"""Notifications outside as the operator sees them, and browsers that subscribe.
+"""External notifications as the operator sees them, and subscribed browsers.
 
 The calls are declared in ``operator``; these are their types.
 """
@@ -13,11 +13,11 @@ from pyglue.net.push_endpoints import LENGTH_MAX
 
 
 class BrowserView(Result, frozen=True):
-    """A browser that gets notifications.
+    """A subscribed browser.
 
-    ``browser`` is how it described itself when it subscribed, ``service`` the host of
-    its push service. ``sent_at`` is when hived last sent it one since it started, and
-    ``problem`` why the newest could not be sent.
+    ``browser`` is its own description when it subscribed, ``service`` the host of its
+    push service. ``sent_at`` is the time of the last notification since hived started,
+    and ``problem`` why the newest could not be sent.
     """
 
     id: int
@@ -30,10 +30,11 @@ class BrowserView(Result, frozen=True):
 
 
 class NotificationsResult(Result, frozen=True):
-    """What leaves the dashboard, to where, and whether it does.
+    """The external notifications, their destinations and their status.
 
     ``places``: whether there is a file with URLs. ``web_push``: whether browsers can
-    subscribe. ``pending`` are still to be sent; ``problem`` is why the newest was not.
+    subscribe. ``pending`` counts unsent notifications; ``problem`` is why the newest
+    was not sent.
     """
 
     places: bool
@@ -46,7 +47,7 @@ class NotificationsResult(Result, frozen=True):
 
 
 class Note(Struct, frozen=True, kw_only=True):
-    """A notification as a service worker gets it; ``path`` is a page of the dashboard.
+    """A notification for a service worker; ``path`` is a page of the dashboard.
 
     It replaces one with the same ``tag``.
     """
@@ -57,7 +58,7 @@ class Note(Struct, frozen=True, kw_only=True):
 
 
 class PushSubscribeParams(Params, frozen=True):
-    """A browser's subscription, as its Push API gives it, and how it calls itself."""
+    """A browser's subscription from its Push API, and the browser's name."""
 
     endpoint: Annotated[str, Meta(max_length=LENGTH_MAX)]
     p256dh: Annotated[str, Meta(max_length=128)]
@@ -74,6 +75,6 @@ class PushBrowser(Result, frozen=True):
 
 
 class PushRemoveParams(Params, frozen=True):
-    """A browser that is to get nothing more."""
+    """A browser to unsubscribe."""
 
     id: Id

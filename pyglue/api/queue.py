@@ -1,4 +1,4 @@
-"""An agent's queue, for the operator: what is queued or held, and taking it away.
+"""An agent's pending messages, for the operator: listing, dropping and moving them.
 
 The calls are declared in ``operator``; these are their types.
 """
@@ -12,7 +12,7 @@ from pyglue.api.messages import Clip, ShownMessage
 
 
 class QueueParams(Params, frozen=True):
-    """The messages that an agent has not finished, next first."""
+    """An agent's pending messages, next first."""
 
     agent: AgentName
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
@@ -20,11 +20,11 @@ class QueueParams(Params, frozen=True):
 
 
 class QueuedMessage(ShownMessage, frozen=True):
-    """A queued or held message.
+    """A pending message.
 
-    ``turn`` holds it, if ``held`` is true and it is set; else a connection that has
-    not begun a turn yet. ``failures`` counts against the message, ``reasons`` are the
-    newest reasons of its failed turns. ``last`` says that it was moved to the end.
+    ``held``: it is leased, to ``turn`` if that is set, else to a connection that has
+    not started a turn yet. ``failures`` counts failed turns charged to the message,
+    with the newest ``reasons``. ``last``: it was moved to the end.
     """
 
     held: bool = False
@@ -43,10 +43,10 @@ class QueueResult(Result, frozen=True):
 
 
 class QueueChangeParams(Params, frozen=True):
-    """A queued or held message of an agent.
+    """A pending message of an agent.
 
-    With ``cancel_turn`` the turn that holds it is cancelled; without, a message that a
-    turn holds is left alone.
+    With ``cancel_turn``, a turn that has the message is cancelled; without it, such a
+    message cannot be changed.
     """
 
     agent: AgentName

@@ -1,10 +1,10 @@
-"""What ``hive doctor --repair --from-git`` makes of a state directory."""
+"""The result of ``hive doctor --repair --from-git``."""
 
 from pyglue.api.common import Result
 
 
 class Rebuilt(Result, frozen=True):
-    """What is rebuilt and what is lost; ``aside``: where the old files are now."""
+    """What is rebuilt and what is lost; ``aside``: the new paths of the old files."""
 
     agents: tuple[str, ...]
     kept: tuple[str, ...]

@@ -23,7 +23,7 @@ from pyglue.api.handover import AgentPolicy
 
 
 class ModelPolicy(AgentPolicy, frozen=True, kw_only=True):
-    """What one agent may request; from its pinned manifest and the operator's limits.
+    """The requests that one agent may make; from its pinned manifest and the limits.
 
     ``models`` are full ids. ``server_tools`` are names such as ``web_search``; a limit
     of None means no limit. While ``halted``, ``count_tokens`` is refused too.
@@ -34,7 +34,7 @@ class ModelPolicy(AgentPolicy, frozen=True, kw_only=True):
     cost_per_day_usd: float | None
     tokens_per_day: int | None = None
     account: str = DEFAULT_ACCOUNT
-    """Which account pays for the next requests."""
+    """The account that pays for the next requests."""
 
 
 class AttachResult(Result, frozen=True):
@@ -44,9 +44,9 @@ class AttachResult(Result, frozen=True):
 
 
 class AttachParams(Params, frozen=True):
-    """``open`` are the reservations that this relay has yet to settle.
+    """``open`` are the reservations that this relay has not settled yet.
 
-    Every other open one belonged to a relay that died; hived settles it.
+    Any other open reservation belongs to a dead relay; hived settles it.
     """
 
     open: tuple[Id, ...] = ()
@@ -56,7 +56,7 @@ class AttachParams(Params, frozen=True):
 
 ATTACH: Final = Method("attach", AttachParams, AttachResult)
 POLICY: Final = Note("policy", ModelPolicy)
-"""Down: an agent's policy is new or changed; it holds from the next request on."""
+"""To the relay: a new or changed policy; it applies from the next request."""
 
 
 class ReserveParams(Params, frozen=True):
@@ -90,10 +90,10 @@ RESERVE: Final = Method("reserve", ReserveParams, ReserveResult)
 
 
 class RateWindow(Params, frozen=True):
-    """A window of a Claude subscription, as the model provider last told it.
+    """A window of a Claude subscription, as last reported by the model provider.
 
-    ``name`` is ``5h`` or ``7d``; ``used`` the share that is used, above 1 when it is
-    exceeded; ``resets_at`` in seconds since 1970.
+    ``name`` is ``5h`` or ``7d``; ``used`` is the used share, above 1 when exceeded;
+    ``resets_at`` is in seconds since 1970.
     """
 
     name: Annotated[str, Meta(max_length=16)]
@@ -101,7 +101,7 @@ class RateWindow(Params, frozen=True):
     resets_at: Annotated[float, Meta(ge=0, le=1e12)]
     is_used_up: bool = False
     account: Annotated[str, Meta(max_length=32)] = ""
-    """Of which account; empty if the hive has only one. hived fills it in."""
+    """The account; empty if the hive has only one. hived fills it in."""
 
     TRUST: ClassVar = {
         **dict.fromkeys(("name", "used", "resets_at", "is_used_up"), trust.RELAY),
@@ -110,14 +110,14 @@ class RateWindow(Params, frozen=True):
 
     @property
     def words(self) -> str:
-        """Say how much is used: ``5-hour window 82 % used``."""
+        """Return the usage in words: ``5-hour window 82 % used``."""
         span = {"5h": "5-hour", "7d": "7-day"}.get(self.name, self.name)
         whose = f"{self.account}: " if self.account else ""
         return f"{whose}{span} window {self.used:.0%} used".replace("%", " %")
 
 
 class SettleParams(Params, frozen=True):
-    """What a request actually used. ``status`` is the HTTP status of its response.
+    """The actual use of a request. ``status`` is the HTTP status of its response.
 
     A request that failed before it used anything settles with zeros.
     ``retry_after_s`` is how long the model provider asked us to back off, and
@@ -134,7 +134,7 @@ class SettleParams(Params, frozen=True):
     retry_after_s: Annotated[float, Meta(ge=0)] | None = None
     windows: Annotated[tuple[RateWindow, ...], Meta(max_length=8)] = ()
     account: Annotated[str, Meta(max_length=32)] = DEFAULT_ACCOUNT
-    """Who paid: the agent's account when the request was sent."""
+    """The account that paid: the agent's when the request was sent."""
 
     TRUST: ClassVar = dict.fromkeys(
         (

@@ -1,4 +1,4 @@
-"""Secrets: values that the operator holds, by name. No call returns a value."""
+"""Secrets: values that the operator stores by name. No call returns a value."""
 
 from enum import StrEnum
 from typing import Annotated, Final
@@ -46,7 +46,7 @@ class SecretsResult(Result, frozen=True):
 
 
 class SecretUse(Result, frozen=True):
-    """A secret that an agent uses: how, and what keeps it from working.
+    """A secret that an agent uses: how, and why it does not work, if so.
 
     ``exposed``: the agent sees its value.
     """
@@ -77,6 +77,6 @@ class ExposedSecret(Result, frozen=True):
 
 
 class ExposedResult(Result, frozen=True):
-    """What the caller may see, as far as it is set."""
+    """The secrets that the caller may see and that are set."""
 
     secrets: tuple[ExposedSecret, ...]

@@ -29,11 +29,11 @@ class Fetch(Result, frozen=True):
 
 
 class PackagesDiff(Result, frozen=True):
-    """What differs between two systems' derivations.
+    """The differences between two systems' derivations.
 
     ``base`` is the approval of the old system, None for a new agent. ``derivations``
     counts the new ones, ``rebuilt`` those of packages with an unchanged version, and
-    ``left_out`` those that were too many to list.
+    ``left_out`` those omitted because there were too many.
     """
 
     base: int | None

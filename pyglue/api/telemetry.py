@@ -1,8 +1,8 @@
 """Metrics of turns, the history of an agent, and ports, as types.
 
-The operator's calls that carry them are declared in ``operator``. Keys of metrics are
-made by ``host.watch.telemetry``, and by those who count with ``host.core.counts``;
-``fold_of`` says how the values of one are combined into a longer step.
+``operator`` declares the operator's calls with them. Keys of metrics are made by
+``host.watch.telemetry``, and by those who count with ``host.core.counts``; ``fold_of``
+says how the values of one are combined into a longer step.
 """
 
 from enum import StrEnum
@@ -71,8 +71,8 @@ MetricKey = Annotated[str, Meta(min_length=1, max_length=200)]
 class StatsParams(Params, frozen=True):
     """Metrics from ``since`` (a day ago) to ``until`` (now), in steps of ``step`` s.
 
-    Without ``step`` the hive chooses one that makes a readable chart. Without ``keys``,
-    all metrics of one agent are returned, or the headlines of all agents.
+    Without ``step`` the hive chooses one for a readable chart. Without ``keys``, all
+    metrics of one agent are returned, or the headlines of all agents.
     """
 
     since: Moment | None = None
@@ -104,7 +104,7 @@ class StatsResult(Result, frozen=True):
 
 
 class HistoryParams(Params, frozen=True):
-    """A page of what happened inside an agent's turns.
+    """A page of the events inside an agent's turns.
 
     With ``after`` the first events after that number, with ``before`` the last ones
     before it, otherwise the last ones.
@@ -164,7 +164,7 @@ class HistoryPage(Result, frozen=True):
     """Events of one agent's turns, oldest first.
 
     Subscribe after ``seq`` to get every later event once. ``more``: there are others in
-    the requested direction; ``is_cut``: some after ``after`` have been deleted.
+    the requested direction; ``is_cut``: some events after ``after`` have been deleted.
     """
 
     events: tuple[Event, ...]
@@ -196,10 +196,10 @@ class ProcessUsage(Result, frozen=True):
 
 
 class WarmMetrics(Result, frozen=True):
-    """CLIs that wait between turns, since hived started.
+    """CLIs kept between turns, since hived started.
 
     ``hits`` are turns that found one, ``misses`` those that started one, ``evictions``
-    those that were taken back for others or for want of memory.
+    CLIs that were ended to free memory.
     """
 
     hits: int

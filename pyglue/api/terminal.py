@@ -15,7 +15,7 @@ from pyglue.api.common import AgentName, Done, Method, Note, Params, Result, Sho
 CHUNK: Final = 32 * 1024
 """Most bytes in one message."""
 HARNESS_GONE: Final = "The harness is gone."
-"""Why hived ends a terminal whose agent has stopped, or is started again."""
+"""Why hived ends the terminals of an agent that stops or restarts."""
 
 TerminalId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Data = Annotated[bytes, Meta(max_length=CHUNK)]
@@ -63,7 +63,7 @@ class TerminalParams(Params, frozen=True):
 
 
 TERMINAL_STOP: Final = Note("terminal_stop", TerminalParams)
-"""End the shell and all that it started."""
+"""End the shell and everything that it started."""
 
 # --- harness to hived -----------------------------------------------------------
 
@@ -159,4 +159,4 @@ class TerminalDataParams(Params, frozen=True):
 TERMINAL_DATA: Final = Note("terminal_data", TerminalDataParams)
 
 TERMINAL_ENDED: Final = Note("terminal_ended", TerminalExitParams)
-"""Down the operator's connection: nothing more comes."""
+"""To the operator's client: the terminal has ended."""

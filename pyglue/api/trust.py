@@ -1,9 +1,9 @@
-"""How far hived trusts what it receives: what the types beside say of their fields.
+"""How far hived trusts what it receives: the answers common to several fields.
 
 An agent's container may send anything on its sockets, so every struct that comes from
 agents or from the relay has a line in its ``TRUST`` for each of its fields: who trusts
 it, and for what. ``tools/generate_trust.py`` generates ``docs/trust.md`` from them, and
-fails for a field without a line, so that whoever adds one makes this choice. ``no``
+fails for a field without a line, so that adding one requires this choice. ``no``
 means that the field decides nothing; where it is shown, it is shown as the agent's
 words. These are the answers that several fields share.
 """

@@ -14,9 +14,9 @@ from pyglue.api.common import AgentState, Id, Params, Result, ShortText
 from pyglue.api.messages import Message
 
 STEERED_MAX: Final = 1024
-"""How many messages may be delivered to one turn while it runs."""
+"""Most messages that can be delivered to one running turn."""
 STEERED_AT_ONCE: Final = 32
-"""How many of them come with one call."""
+"""Most of them in one result."""
 
 
 class TurnOutcome(StrEnum):
@@ -47,7 +47,7 @@ class TurnStartParams(Params, frozen=True):
     model: ShortText | None = None
     messages: Annotated[tuple[Id, ...], Meta(max_length=64)] | None = None
     warm: bool = False
-    """Whether a CLI waited for this turn."""
+    """Whether a CLI had been kept for this turn."""
 
     TRUST: ClassVar = {
         "model": "absent, or the model that hived chose; enters no policy and no row",
@@ -76,7 +76,7 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 class TurnEndParams(Params, frozen=True):
     """A turn ended; its numbers are the harness's own: they are shown, never trusted.
 
-    ``blames_mail``: the failure counts against the turn's messages, since one of them
+    ``blames_mail``: the failure counts against the turn's messages, because one of them
     may be the cause. ``budget_used``: the CLI stopped at its ``budget_usd``; whether a
     limit of the hive is used up follows from hived's own books.
     """
@@ -94,9 +94,9 @@ class TurnEndParams(Params, frozen=True):
     blames_mail: bool = True
     budget_used: bool = False
     warm_bytes: Count = 0
-    """What the turn's CLI holds, if it can wait for the next one; 0: it cannot."""
+    """Memory of the turn's CLI, if it can be kept for the next one; 0: it cannot."""
     heard: Annotated[tuple[Id, ...], Meta(max_length=STEERED_MAX)] = ()
-    """Those of the messages from ``steer`` that the model was given."""
+    """The messages from ``steer`` that reached the model."""
 
     TRUST: ClassVar = {
         "turn": "must be the running turn of the caller",
@@ -122,7 +122,7 @@ class TurnEndParams(Params, frozen=True):
 class TurnEndResult(Result, frozen=True):
     """``retry_after_s``: how long the model provider asked us to back off.
 
-    ``keep_warm``: the CLI may wait for the next turn.
+    ``keep_warm``: the CLI may be kept for the next turn.
     """
 
     retry_after_s: float | None = None
@@ -130,11 +130,11 @@ class TurnEndResult(Result, frozen=True):
 
 
 class SteerParams(Params, frozen=True):
-    """Take what is to reach the running turn now, between two of its tool calls.
+    """Take the messages to insert into the running turn, between two tool calls.
 
-    That is what the operator sent and what has high priority. It belongs to the turn
-    like the messages that it began with, and is acknowledged with it if ``turn_end``
-    says that the model was given it.
+    These are messages from the operator and of high priority. They belong to the turn
+    like its first messages, and are acknowledged with it if ``turn_end`` reports that
+    they reached the model.
     """
 
     turn: Id
@@ -143,7 +143,7 @@ class SteerParams(Params, frozen=True):
 
 
 class SteerResult(Result, frozen=True):
-    """The messages, and what else waits: how many, from whom, and the newest's id."""
+    """The messages, and the number, senders and newest id of all others pending."""
 
     messages: tuple[Message, ...]
     waiting: int = 0
@@ -152,7 +152,7 @@ class SteerResult(Result, frozen=True):
 
 
 class WarmthParams(Params, frozen=True):
-    """What the CLI holds that waits for the next turn; 0: none waits any more."""
+    """Memory of the CLI kept for the next turn; 0: none is kept any more."""
 
     bytes: Count
 

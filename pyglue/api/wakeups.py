@@ -11,7 +11,7 @@ from pyglue.limits import WEBHOOK
 
 class ScheduleView(Result, frozen=True):
     """A schedule of an agent.nix. ``next_at`` are its next three times, as seconds;
-    ``times`` are the same, written in its time zone. None: it never occurs again.
+    ``times`` are the same as text in its time zone. None: it never occurs again.
     """
 
     name: str
@@ -44,7 +44,7 @@ HOOK_HEADERS: Final = (
 
 
 class WebhookParams(Params, frozen=True):
-    """A delivery as it came: nothing of it is checked yet."""
+    """A delivery as received, unverified."""
 
     agent: Annotated[str, Meta(max_length=64)]
     hook: Annotated[str, Meta(max_length=64)]
@@ -53,23 +53,23 @@ class WebhookParams(Params, frozen=True):
 
 
 class WebhookOutcome(StrEnum):
-    """What became of a signed delivery."""
+    """The outcome of a signed delivery."""
 
     ACCEPTED = "accepted"
     IGNORED = "ignored"
-    """Its event is none that the webhook lists."""
+    """Its event is not in the webhook's list."""
     DUPLICATE = "duplicate"
     """Its ID was accepted before."""
 
 
 class WebhookResult(Result, frozen=True):
-    """What became of a delivery."""
+    """The outcome of a delivery."""
 
     outcome: WebhookOutcome
 
 
 class WebhookView(Result, frozen=True):
-    """A webhook of an agent.nix; ``problem`` is what keeps it from working."""
+    """A webhook of an agent.nix; ``problem`` is why it does not work, if so."""
 
     name: str
     kind: str

@@ -1,4 +1,4 @@
-"""Workspaces: directories of the host that agents may be given, by name."""
+"""Workspaces: directories of the host that agents can use by name."""
 
 from typing import Annotated
 
