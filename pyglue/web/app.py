@@ -49,6 +49,7 @@ from pyglue.web.pages import (
 from pyglue.web.pages.agent_filter import resumable
 from pyglue.web.pages.budget import budget
 from pyglue.web.pages.markdown import markdown
+from pyglue.web.pages.places import PLACES
 from pyglue.web.pages.sparkline import sparkline
 from pyglue.web.pages.text import clip, finalize, is_clipped
 
@@ -130,7 +131,9 @@ def _templates(app: Flask) -> None:
     env.undefined = StrictUndefined
     env.trim_blocks = True
     env.lstrip_blocks = True
-    env.globals.update(now=time.time, waiting_now=waiting.now, budget=budget)
+    env.globals.update(
+        now=time.time, waiting_now=waiting.now, budget=budget, places=PLACES
+    )
     env.filters.update(
         clip=clip,
         when=formats.when,

@@ -7,17 +7,7 @@ import { visible } from "./text.js";
 
 const MATCHER = "/static/vendor/fuzzy.mjs";
 const SHOWN = 12;
-const PAGES = [
-  ["Overview", "/", "o"],
-  ["Approvals", "/approvals", "a"],
-  ["Inbox", "/inbox", "i"],
-  ["Messages", "/messages", "m"],
-  ["Activity", "/activity", "v"],
-  ["Operations", "/operations", "p"],
-  ["Doctor", "/doctor", "d"],
-  ["Metrics", "/charts", "c"],
-  ["Notifications", "/notifications", "n"],
-];
+const PAGES = [...document.querySelectorAll("#keys [data-place]")].map((key) => [key.dataset.name, key.dataset.place, key.textContent]);
 const ACTIONS = { restart: "restart", stop: "stop", start: "start", pause: "do/pause", resume: "do/resume" };
 
 const dialog = document.getElementById("palette");
