@@ -14,9 +14,17 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserType, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    BrowserType,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from checks.browser.kit import CHROMIUM, WAIT_MS, shell, with_windows
 from checks.browser.pages import Dashboard
@@ -25,6 +33,7 @@ from checks.kits.net.ports import free_port
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import hive_web
 from checks.kits.web.hive import FakeHive
+from checks.kits.web.visitor import log_in
 from pyglue.api.common import NoParams
 from pyglue.api.operator import LOGIN_CODE
 
@@ -108,6 +117,11 @@ class Hosted:
         """Return what ``hive login`` would print."""
         return self.run(self.hive.operator.call(LOGIN_CODE, NoParams())).url
 
+    def visitor(self, page: Page) -> Dashboard:
+        """Return an operator who is logged in; no page is open yet."""
+        cookie = self.run(log_in(self.hive))
+        return Dashboard(page, self.hive.url).with_session(cookie.partition("=")[2])
+
 
 @contextlib.contextmanager
 def hosting(room: Path, *, peers: bool = False) -> Iterator[Hosted]:
@@ -139,16 +153,69 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
         yield running
 
 
+class Profile:
+    """A profile of the browser for many tests; each finds it empty.
+
+    What it keeps are files that may be cached, and the process that draws pages: a
+    profile for each test takes half as much time again.
+    """
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.context = context
+        context.set_default_timeout(WAIT_MS)
+        self._kept = context.new_page()  # to speak with the browser after a test
+        self._session = context.new_cdp_session(self._kept)
+        self._origins: set[str] = set()
+        context.on("page", self._watch)
+
+    def _watch(self, page: Page) -> None:
+        page.on("framenavigated", lambda frame: self._origins.add(_origin(frame.url)))
+
+    def empty(self) -> None:
+        """Close its pages; forget what they have stored and what they may do."""
+        for page in self.context.pages:
+            if page is not self._kept:
+                page.close()
+        for origin in self._origins:
+            params = {"origin": origin, "storageTypes": "all"}
+            self._session.send("Storage.clearDataForOrigin", params)
+        self._origins.clear()
+        self.context.clear_cookies()
+        self.context.clear_permissions()
+
+
+def _origin(url: str) -> str:
+    return "{0.scheme}://{0.netloc}".format(urlsplit(url))
+
+
 @contextlib.contextmanager
-def _page(
-    browser: Browser, request: pytest.FixtureRequest, *, scripts: bool
-) -> Iterator[Page]:
+def _profile(browser: Browser, *, scripts: bool) -> Iterator[Profile]:
     context = browser.new_context(
         java_script_enabled=scripts,
-        service_workers="block",  # tests of it have a context of their own
+        service_workers="block",  # tests of it have a profile of their own
+        reduced_motion="reduce",  # nothing tested here moves, and each frame costs
     )
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
+    with contextlib.closing(context):
+        yield Profile(context)
+
+
+@pytest.fixture(scope="session")
+def profile(browser: Browser) -> Iterator[Profile]:
+    """The profile of all tests that need none of their own."""
+    with _profile(browser, scripts=True) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def plain_profile(browser: Browser) -> Iterator[Profile]:
+    """The same with JavaScript switched off."""
+    with _profile(browser, scripts=False) as shared:
+        yield shared
+
+
+@contextlib.contextmanager
+def _page(profile: Profile, request: pytest.FixtureRequest) -> Iterator[Page]:
+    page = profile.context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on(
@@ -160,21 +227,23 @@ def _page(
     if directory is not None:
         name = request.node.name.replace("/", "_")
         page.screenshot(path=directory / f"{name}.png", full_page=True)
-    context.close()
+    profile.empty()
     assert not problems
 
 
 @pytest.fixture
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(profile: Profile, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A fresh browser page; errors of its scripts and of the policy fail the test."""
-    with _page(browser, request, scripts=True) as fresh:
+    with _page(profile, request) as fresh:
         yield fresh
 
 
 @pytest.fixture
-def plain_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+def plain_page(
+    plain_profile: Profile, request: pytest.FixtureRequest
+) -> Iterator[Page]:
     """The same with JavaScript switched off."""
-    with _page(browser, request, scripts=False) as fresh:
+    with _page(plain_profile, request) as fresh:
         yield fresh
 
 
