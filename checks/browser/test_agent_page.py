@@ -4,7 +4,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from checks.browser.conftest import Hosted
-from checks.browser.pages import Dashboard
 
 pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
 
@@ -13,9 +12,8 @@ AGENT = "alice"
 
 @pytest.fixture
 def at(hosted: Hosted, page: Page) -> Page:
-    dashboard = Dashboard(page, hosted.hive.url).log_in(hosted.link()).live()
-    expect(dashboard.agent_state(AGENT)).to_contain_text("idle")
-    dashboard.open_agent(AGENT).live()
+    hosted.run(hosted.hive.idle(AGENT))
+    hosted.visitor(page).open_agent(AGENT).live()
     return page
 
 
@@ -99,8 +97,7 @@ def test_logs_metrics_and_agent_nix_are_tabs(hosted: Hosted, at: Page) -> None:
 
 
 def test_tabs_are_links_without_scripts(hosted: Hosted, plain_page: Page) -> None:
-    dashboard = Dashboard(plain_page, hosted.hive.url)
-    dashboard.log_in(hosted.link(), scripts=False).open_agent(AGENT)
+    hosted.visitor(plain_page).open_agent(AGENT)
     for name, part in (("Logs", "log"), ("Metrics", "metrics"), ("agent.nix", "nix")):
         plain_page.get_by_test_id("tabs").get_by_role("link", name=name).click()
         expect(plain_page).to_have_url(f"{hosted.hive.url}/agents/{AGENT}#{part}")
@@ -148,8 +145,7 @@ def test_help_and_what_is_no_command(at: Page) -> None:
 def test_the_command_line_works_without_scripts(
     hosted: Hosted, plain_page: Page
 ) -> None:
-    dashboard = Dashboard(plain_page, hosted.hive.url)
-    dashboard.log_in(hosted.link(), scripts=False).open_agent(AGENT)
+    hosted.visitor(plain_page).open_agent(AGENT)
     _obey(plain_page, "/help")
     plain_page.get_by_test_id("command").get_by_role("button", name="Send").click()
     expect(plain_page.get_by_test_id("flash")).to_contain_text("/compact")

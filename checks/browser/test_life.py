@@ -15,7 +15,7 @@ pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
 
 @pytest.fixture
 def dashboard(hosted: Hosted, page: Page) -> Dashboard:
-    return Dashboard(page, hosted.hive.url).log_in(hosted.link()).live()
+    return hosted.visitor(page)
 
 
 def _ended_well(page: Page) -> None:
@@ -44,7 +44,7 @@ def _destroy(dashboard: Dashboard, name: str) -> None:
 def test_made_destroyed_restored_and_purged(
     hosted: Hosted, dashboard: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = dashboard.overview().live().page
     form = page.get_by_test_id("spawn")
     form.get_by_label("Name").fill("dora")
     form.get_by_role("button", name="Propose").click()
@@ -71,7 +71,7 @@ def test_made_destroyed_restored_and_purged(
 def test_a_draft_is_made_shown_and_discarded(
     hosted: Hosted, dashboard: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = dashboard.overview().live().page
     form = page.get_by_test_id("spawn")
     form.get_by_label("Name").fill("emil")
     form.get_by_label("Purpose").fill("Reads the news")

@@ -14,7 +14,7 @@ AGENT = "alice"
 
 @pytest.fixture
 def dashboard(hosted: Hosted, page: Page) -> Dashboard:
-    return Dashboard(page, hosted.hive.url).log_in(hosted.link()).live()
+    return hosted.visitor(page).overview().live()
 
 
 def _box(page: Page) -> Locator:

@@ -13,7 +13,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from checks.browser.conftest import Hosted, hosting
-from checks.browser.pages import Dashboard
 from pyglue.api.manager import START, STOP, AgentParams
 
 pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
@@ -30,8 +29,8 @@ def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
 
 @pytest.fixture
 def terminal(hosted: Hosted, page: Page) -> Page:
-    dashboard = Dashboard(page, hosted.hive.url).log_in(hosted.link()).live()
-    expect(dashboard.agent_state(AGENT)).to_contain_text("idle")
+    hosted.run(hosted.hive.idle(AGENT))
+    hosted.visitor(page)
     page.goto(f"{hosted.hive.url}/agents/{AGENT}/terminal")
     _connected(page)
     return page
