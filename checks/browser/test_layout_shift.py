@@ -3,7 +3,7 @@
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
@@ -18,6 +18,8 @@ new PerformanceObserver((list) => {
 """
 """Adds up every shift, which is more than the worst window that the bound is about."""
 
+FRAMES: Final = """() => new Promise((done) =>
+  requestAnimationFrame(() => requestAnimationFrame(done)))"""
 
 PATHS: Final = (
     *("/agents/alice", "/approvals/7", "/approvals"),
@@ -29,22 +31,25 @@ PATHS: Final = (
     ("path", "width"), [*((path, 390) for path in PATHS), ("/", 360), ("/", 412)]
 )
 def test_a_page_on_a_phone_does_not_jump(
-    windows: Browser, site: Site, path: str, width: int
+    site: Site, logged_in: Dashboard, path: str, width: int
 ) -> None:
-    context = windows.new_context(viewport={"width": width, "height": 823})
-    try:
-        page = context.new_page()
-        Dashboard(page, site.url).log_in(site.link())
-        page.add_init_script(WATCH)
-        page.goto(site.url + path)
-        first = page.locator(".top").bounding_box()
-        expect(page.get_by_test_id("link")).to_have_attribute("data-state", "live")
-        expect(page.get_by_test_id("bell")).to_be_visible()
-        page.evaluate(
-            "() => new Promise((done) => requestAnimationFrame(() =>"
-            " requestAnimationFrame(done)))"
-        )
-        assert page.evaluate("() => window.shifted") < BOUND
-        assert page.locator(".top").bounding_box() == first
-    finally:
-        context.close()
+    page = logged_in.page
+    page.set_viewport_size({"width": width, "height": 823})
+    page.add_init_script(WATCH)
+    page.goto(site.url + path)
+    first = page.locator(".top").bounding_box()
+    logged_in.live()
+    expect(page.get_by_test_id("bell")).to_be_visible()
+    page.evaluate(FRAMES)
+    assert page.evaluate("() => window.shifted") < BOUND
+    assert page.locator(".top").bounding_box() == first
+
+
+def test_a_page_that_jumps_is_noticed(site: Site, logged_in: Dashboard) -> None:
+    """Or the test above would prove nothing."""
+    page = logged_in.page
+    page.add_init_script(WATCH)
+    logged_in.overview().live()
+    page.evaluate("() => { document.querySelector('main').style.marginTop = '300px' }")
+    page.evaluate(FRAMES)
+    page.wait_for_function("(bound) => window.shifted > bound", arg=BOUND)

@@ -1,7 +1,6 @@
 """Every component looks as recorded, in light and dark; no change goes unseen."""
 
 import pytest
-from playwright.sync_api import Page
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
@@ -9,9 +8,9 @@ from checks.browser.styleguide import show
 
 
 def test_every_component_looks_as_recorded(
-    site: Site, page: Page, request: pytest.FixtureRequest
+    site: Site, logged_in: Dashboard, request: pytest.FixtureRequest
 ) -> None:
-    Dashboard(page, site.url).log_in(site.link())
+    page = logged_in.overview().page
     show.prepare(site.hive)
     parts = show.opened(page, site.url, show.markup(site.hive))
     directory = request.config.getoption("--shots", None)
@@ -32,8 +31,8 @@ def test_every_component_looks_as_recorded(
     assert {one.name for one in show.HERE.glob("*.png")} == names
 
 
-def test_a_changed_component_is_seen(site: Site, page: Page) -> None:
-    Dashboard(page, site.url).log_in(site.link())
+def test_a_changed_component_is_seen(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.overview().page
     show.prepare(site.hive)
     part = show.opened(page, site.url, show.markup(site.hive))["button"]
     before = part.screenshot()
@@ -43,7 +42,7 @@ def test_a_changed_component_is_seen(site: Site, page: Page) -> None:
     assert "pixels" in str(show.differs(page, before, part.screenshot()))
 
 
-def test_users_have_no_such_page(site: Site, page: Page) -> None:
-    Dashboard(page, site.url).log_in(site.link())
+def test_users_have_no_such_page(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     answer = page.goto(f"{site.url}/styleguide")
     assert answer is not None and answer.status == 404
