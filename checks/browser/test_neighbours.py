@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from playwright.sync_api import Browser, Error, Page, expect
 
-from checks.browser.conftest import Site
+from checks.browser.conftest import Profile, Site
 from checks.browser.pages import Dashboard
 from checks.kits.net.ports import free_port
 from checks.kits.web.hive import NAME
@@ -88,15 +88,15 @@ class _Passing(socketserver.BaseRequestHandler):
 
 
 @pytest.fixture
-def tab(browser: Browser) -> Iterator[Page]:
-    """A tab of a browser of its own; hostile pages may fail in it as they like."""
-    with contextlib.closing(browser.new_context()) as context:
-        yield context.new_page()
+def tab(profile: Profile) -> Iterator[Page]:
+    """A tab of its own; hostile pages may fail in it as they like."""
+    yield profile.context.new_page()
+    profile.empty()
 
 
 @pytest.fixture
 def window(windows: Browser) -> Iterator[Page]:
-    """The same in a browser that asks for a page's icon too."""
+    """One of a browser that asks for a page's icon too, and that runs the worker."""
     with contextlib.closing(windows.new_context()) as context:
         yield context.new_page()
 
@@ -144,36 +144,41 @@ new WebSocket("ws://127.0.0.1:PORT/socket");
 NAMES: Final = ("127.0.0.1", "localhost", "[::1]", "neighbour.localhost")
 
 
-@pytest.mark.parametrize("name", NAMES)
 def test_a_listener_at_another_port_never_sees_the_session(
-    site: Site, window: Page, name: str
+    site: Site, window: Page
 ) -> None:
     dashboard = Dashboard(window, site.url).log_in(site.link()).live()
     (session,) = site.hive.sessions
-    with neighbour(_Hostile, site, EVERYTHING) as hostile:
-        there = f"http://{name}:{hostile.port}"
-        window.goto("data:text/html," + quote(f"<script>location='{there}/'</script>"))
-        window.wait_for_url(f"{there}/")
-        window.wait_for_load_state("networkidle")
-        window.click("#again")
-        window.wait_for_url(f"{there}/again")
-        window.reload()
-        window.evaluate("document.getElementById('form').submit()")
-        window.wait_for_url(f"{there}/form")
-        window.go_back()
-        wanted = {"/", "/icon", "/sheet", "/script", "/image", "/fetch", "/again"}
-        assert wanted | {"/frame", "/form", "/socket"} <= hostile.asked()
-        sent = "".join(hostile.heads)
-        assert session not in sent and NAME not in sent
-        dashboard.overview().live()  # and what it tossed takes nothing away
-    context = window.context
-    ours = [one for one in context.cookies(site.url) if "hive" in one.get("name", "")]
+    for name in NAMES:
+        with neighbour(_Hostile, site, EVERYTHING) as hostile:
+            _led_there(window, f"http://{name}:{hostile.port}", hostile)
+            sent = "".join(hostile.heads)
+            assert session not in sent and NAME not in sent, name
+    dashboard.overview().live()  # and what they tossed takes nothing away
+    cookies = window.context.cookies(site.url)
+    ours = [one for one in cookies if "hive" in one.get("name", "")]
     assert [one.get("value") for one in ours] == [session]
+
+
+def _led_there(window: Page, there: str, hostile: Neighbour) -> None:
+    """Be led there in every way that a page has."""
+    window.goto("data:text/html," + quote(f"<script>location='{there}/'</script>"))
+    window.wait_for_url(f"{there}/")
+    window.wait_for_load_state("networkidle")
+    window.click("#again")
+    window.wait_for_url(f"{there}/again")
+    window.reload()
+    window.evaluate("document.getElementById('form').submit()")
+    window.wait_for_url(f"{there}/form")
+    window.go_back()
+    wanted = {"/", "/icon", "/sheet", "/script", "/image", "/fetch", "/again"}
+    assert wanted | {"/frame", "/form", "/socket"} <= hostile.asked(), there
 
 
 def test_the_name_is_told_to_no_other_site(site: Site, tab: Page) -> None:
     """A page of another site that the dashboard leads to learns no address of it."""
-    Dashboard(tab, site.url).log_in(site.link()).live()
+    dashboard = Dashboard(tab, site.url).with_session(site.hive.new_session())
+    dashboard.overview().live()
     with neighbour(_Hostile, site, "<!doctype html><title>x</title>") as hostile:
         there = f"http://127.0.0.1:{hostile.port}/"
         tab.evaluate(
@@ -206,7 +211,7 @@ def test_a_program_that_passes_on_every_byte_makes_no_session(
 
 def test_a_session_is_no_session_through_such_a_program(site: Site, tab: Page) -> None:
     """Even led to our own name at its port, and sent the cookie, it gets no page."""
-    Dashboard(tab, site.url).log_in(site.link()).live()
+    Dashboard(tab, site.url).with_session(site.hive.new_session())
     with neighbour(_Passing, site) as between:
         there = f"http://{NAME}.localhost:{between.port}"
         for path in ("/", "/api/status", "/agents/alice"):

@@ -1,12 +1,13 @@
 """Notifications, with the permission granted and the browser's own Notification."""
 
+import contextlib
 import time
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from checks.browser.conftest import Site
+from checks.browser.conftest import Profile, Site
 from checks.browser.pages import Dashboard
 from checks.kits.patience import PATIENCE_S
 from checks.kits.web import data as data
@@ -28,23 +29,30 @@ window.Notification = class extends Notification {
 """
 
 
-@pytest.fixture
-def browser(windows: Browser) -> Browser:
-    """The one with windows: without them no page may notify."""
-    return windows
+@pytest.fixture(scope="module")
+def windowed(windows: Browser) -> Iterator[Profile]:
+    """A profile of the browser with windows: without them no page may notify."""
+    with contextlib.closing(windows.new_context()) as context:
+        yield Profile(context)
 
 
 @pytest.fixture
-def granted(browser: Browser, site: Site) -> Iterator[BrowserContext]:
-    context = browser.new_context()
+def context(windowed: Profile) -> Iterator[BrowserContext]:
+    yield windowed.context
+    windowed.empty()
+
+
+@pytest.fixture
+def granted(context: BrowserContext, site: Site) -> BrowserContext:
     context.grant_permissions(["notifications"], origin=site.url)
-    context.add_init_script(_RECORD)
-    yield context
-    context.close()
+    return context
 
 
-def _open(context: BrowserContext, site: Site) -> Dashboard:
-    return Dashboard(context.new_page(), site.url).log_in(site.link()).live()
+def _open(context: BrowserContext, site: Site, script: str = _RECORD) -> Dashboard:
+    page = context.new_page()
+    page.add_init_script(script)
+    dashboard = Dashboard(page, site.url).with_session(site.hive.new_session())
+    return dashboard.overview().live()
 
 
 def _titles(page: Page) -> list[str]:
@@ -119,29 +127,26 @@ def test_mute_is_kept(site: Site, granted: BrowserContext) -> None:
     expect(page.locator("html")).to_have_attribute("data-shown", "1")
 
 
-def test_it_asks_only_when_told_to(site: Site, browser: Browser) -> None:
-    context = browser.new_context()
-    context.add_init_script(
+def test_it_asks_only_when_told_to(site: Site, context: BrowserContext) -> None:
+    asking = (
         "Notification.requestPermission = async () => {"
         "  document.documentElement.dataset.asked = 'yes'; return 'default'; }"
     )
-    page = _open(context, site).page
+    page = _open(context, site, asking).page
     bell = page.get_by_test_id("bell")
     expect(bell).to_have_attribute("data-state", "off")
     expect(page.locator("html")).not_to_have_attribute("data-asked", "yes")
     bell.click()
     expect(page.locator("html")).to_have_attribute("data-asked", "yes")
-    context.close()
 
 
 def test_it_says_why_where_the_context_is_not_secure(
-    site: Site, browser: Browser
+    site: Site, context: BrowserContext
 ) -> None:
-    context = browser.new_context()
-    context.add_init_script(
-        "Object.defineProperty(window, 'isSecureContext', { get: () => false })"
-    )
-    page = _open(context, site).page
+    page = _open(
+        context,
+        site,
+        "Object.defineProperty(window, 'isSecureContext', { get: () => false })",
+    ).page
     page.get_by_test_id("bell").click()
     expect(page.get_by_test_id("bell-why")).to_contain_text("https")
-    context.close()

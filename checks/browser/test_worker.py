@@ -1,5 +1,6 @@
 """The service worker in a real browser, before a hive-web that can be stopped."""
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from checks.browser.conftest import Profile
 from checks.browser.kit import WAIT_MS
 from checks.browser.pages import Dashboard
 from checks.kits.net.ports import free_port
@@ -39,11 +41,12 @@ class Own:
     url: str
     web: Any
 
-    def open(self, context: BrowserContext) -> Page:
-        """Log in, and wait for the worker."""
+    def open(self, context: BrowserContext, script: str = "") -> Page:
+        """Open the overview with a script of the test; wait for the worker."""
         page = context.new_page()
-        link = f"{self.url}/login?code={self.hive.new_code()}"
-        Dashboard(page, self.url).log_in(link).live()
+        page.add_init_script(script)
+        session = self.hive.new_session()
+        Dashboard(page, self.url).with_session(session).overview().live()
         assert page.evaluate(_READY) == f"{self.url}/worker.js"
         return page
 
@@ -58,16 +61,35 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
         yield Own(hive, hive.origin, process)
 
 
+@pytest.fixture(scope="module")
+def windowed(windows: Browser) -> Iterator[Profile]:
+    with contextlib.closing(windows.new_context()) as context:
+        yield Profile(context)
+
+
 @pytest.fixture
-def context(windows: Browser, own: Own) -> Iterator[BrowserContext]:
-    made = windows.new_context()
-    made.grant_permissions(["notifications"], origin=own.url)
-    yield made
-    made.close()
+def context(windowed: Profile, own: Own) -> Iterator[BrowserContext]:
+    """An empty profile, without a worker, of the browser in which pages may notify."""
+    windowed.context.grant_permissions(["notifications"], origin=own.url)
+    yield windowed.context
+    windowed.empty()
 
 
-def test_it_keeps_no_page_of_the_hive(own: Own, context: BrowserContext) -> None:
-    page = own.open(context)
+@pytest.fixture(scope="module")
+def plain(browser: Browser) -> Iterator[Profile]:
+    with contextlib.closing(browser.new_context()) as context:
+        yield Profile(context)
+
+
+@pytest.fixture
+def quiet(plain: Profile) -> Iterator[BrowserContext]:
+    """The same of the one without windows, where no page may notify."""
+    yield plain.context
+    plain.empty()
+
+
+def test_it_keeps_no_page_of_the_hive(own: Own, quiet: BrowserContext) -> None:
+    page = own.open(quiet)
     for path in ("/", "/approvals", "/agents/alice", "/messages"):
         page.goto(f"{own.url}{path}")
     page.evaluate("fetch('/api/status').then((answer) => answer.text())")
@@ -96,7 +118,7 @@ class Delivery:
 
     def __init__(self, own: Own, context: BrowserContext, page: Page) -> None:
         self._origin = own.url
-        (self.worker,) = context.service_workers
+        self.worker = context.service_workers[-1]  # older ones may still end
         self.worker.evaluate(_RECORD)
         self._session = context.new_cdp_session(page)
         registrations: list[str] = []
@@ -234,8 +256,7 @@ def test_whatever_is_pushed_opens_only_pages_of_ours(
 
 
 def test_a_page_and_a_push_tell_once(own: Own, context: BrowserContext) -> None:
-    context.add_init_script(_SUBSCRIBED)
-    page = own.open(context)
+    page = own.open(context, _SUBSCRIBED)
     page.evaluate("localStorage.setItem('hive-push', JSON.stringify({ id: 1 }))")
     delivery = Delivery(own, context, page)
     page.evaluate(_RECORD)
@@ -284,8 +305,7 @@ def test_the_button_subscribes_and_muting_ends_it(
 ) -> None:
     own.hive.reset()
     own.hive.browsers = []
-    context.add_init_script(_SUBSCRIBED)
-    page = own.open(context)
+    page = own.open(context, _SUBSCRIBED)
     bell = page.get_by_test_id("bell")
     expect(bell).to_have_attribute("data-state", "on")  # the permission is there
     page.goto(f"{own.url}/notifications")
@@ -334,11 +354,11 @@ _REPLACED = """async (renewed) => {
 
 
 def test_a_subscription_that_the_browser_replaced_is_told_to_the_hive(
-    own: Own, context: BrowserContext
+    own: Own, quiet: BrowserContext
 ) -> None:
     own.hive.reset()
-    page = own.open(context)
-    (worker,) = context.service_workers
+    page = own.open(quiet)
+    worker = quiet.service_workers[-1]
     for number, renewed in enumerate((True, False), start=1):
         assert worker.evaluate(_REPLACED, renewed) == ["fulfilled"]
         asked = own.hive.called("push_subscribe")
@@ -356,8 +376,7 @@ def test_one_that_was_replaced_is_not_taken_for_removed(
     own: Own, context: BrowserContext
 ) -> None:
     own.hive.reset()
-    context.add_init_script(_SUBSCRIBED)
-    page = own.open(context)
+    page = own.open(context, _SUBSCRIBED)
     page.goto(f"{own.url}/notifications")
     with page.expect_navigation():  # it reads its list again
         page.get_by_role("button", name="Subscribe this browser").click()
@@ -373,9 +392,9 @@ def test_one_that_was_replaced_is_not_taken_for_removed(
     assert page.evaluate("localStorage.getItem('test-push')") is not None
 
 
-def test_the_list_follows_events(own: Own, context: BrowserContext) -> None:
+def test_the_list_follows_events(own: Own, quiet: BrowserContext) -> None:
     own.hive.reset()
-    page = own.open(context)
+    page = own.open(quiet)
     page.goto(f"{own.url}/notifications")
     Dashboard(page, own.url).live()
     expect(page.get_by_test_id("browser")).to_have_count(1)
@@ -390,8 +409,7 @@ def test_removed_in_the_list_it_stays_removed(
 ) -> None:
     own.hive.reset()
     own.hive.browsers = []
-    context.add_init_script(_SUBSCRIBED)
-    page = own.open(context)
+    page = own.open(context, _SUBSCRIBED)
     page.goto(f"{own.url}/notifications")
     page.get_by_role("button", name="Subscribe this browser").click()
     page.get_by_test_id("browser").get_by_role("button", name="Remove").click()
@@ -411,8 +429,7 @@ def test_another_key_of_the_hive_subscribes_anew(
 ) -> None:
     own.hive.reset()
     own.hive.browsers = []
-    context.add_init_script(_SUBSCRIBED)
-    page = own.open(context)
+    page = own.open(context, _SUBSCRIBED)
     page.goto(f"{own.url}/notifications")
     page.get_by_role("button", name="Subscribe this browser").click()
     expect(page.get_by_test_id("browser")).to_have_count(1)
@@ -424,9 +441,9 @@ def test_another_key_of_the_hive_subscribes_anew(
     assert len(own.hive.called("push_subscribe")) == 2
 
 
-def test_another_browser_is_removed_in_place(own: Own, context: BrowserContext) -> None:
+def test_another_browser_is_removed_in_place(own: Own, quiet: BrowserContext) -> None:
     own.hive.reset()
-    page = own.open(context)
+    page = own.open(quiet)
     page.goto(f"{own.url}/notifications")
     item = page.get_by_test_id("browser")
     expect(item).to_contain_text("Firefox on Android")
@@ -439,8 +456,7 @@ def test_another_browser_is_removed_in_place(own: Own, context: BrowserContext) 
 
 def test_without_a_push_service_it_says_why(own: Own, context: BrowserContext) -> None:
     own.hive.reset()
-    context.add_init_script(_SUBSCRIBED)
-    page = own.open(context)
+    page = own.open(context, _SUBSCRIBED)
     page.evaluate("localStorage.setItem('test-refuses', 'yes')")
     page.goto(f"{own.url}/notifications")
     page.get_by_role("button", name="Subscribe this browser").click()
@@ -448,8 +464,8 @@ def test_without_a_push_service_it_says_why(own: Own, context: BrowserContext) -
     assert not own.hive.called("push_subscribe")
 
 
-def test_last_without_hive_web_it_says_so(own: Own, context: BrowserContext) -> None:
-    page = own.open(context)
+def test_last_without_hive_web_it_says_so(own: Own, quiet: BrowserContext) -> None:
+    page = own.open(quiet)
     own.web.terminate()
     own.web.wait(20)
     for path in ("/", "/approvals/7", "/agents/alice"):
