@@ -111,7 +111,7 @@ class Answers(Decisions):
         self.finished: set[int] = set()
         """Of what is read, what is done."""
         self.messages = data.flow()
-        self.log = ("harness: ready", "turn 41: ok in 8.2 s")
+        self.log: tuple[str, ...] = ("harness: ready", "turn 41: ok in 8.2 s")
         self.warnings: tuple[str, ...] = ()
         self.accounts: tuple[str, ...] = ()
         self.pause: HivePause | None = None

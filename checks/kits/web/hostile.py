@@ -1,5 +1,7 @@
 """Text as an attacker would choose it, and a hive of which every free text is it."""
 
+import itertools
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -50,21 +52,27 @@ _FIXED: Final = frozenset(
 """What hived checks itself: these never hold free text."""
 
 
-def poison(value: Any, text: str = NASTY) -> Any:
-    """Return the same data with every free text replaced by hostile text."""
+def poison(value: Any, *texts: str) -> Any:
+    """Return the same data with every free text replaced by the next of ``texts``."""
+    return _poison(value, itertools.cycle(texts or (NASTY,)))
+
+
+def _poison(value: Any, texts: Iterator[str]) -> Any:
     if isinstance(value, msgspec.Struct):
         changed = {
-            name: poison(getattr(value, name), text)
+            name: _poison(getattr(value, name), texts)
             for name in value.__struct_fields__
             if name not in _FIXED
         }
         return msgspec.structs.replace(value, **changed)
     if isinstance(value, tuple):
-        return tuple(poison(one, text) for one in value)
+        return tuple(_poison(one, texts) for one in value)
     if isinstance(value, dict):
-        return {f"{key}{text}": poison(one, text) for key, one in value.items()}
+        return {
+            f"{key}{next(texts)}": _poison(one, texts) for key, one in value.items()
+        }
     if type(value) is str:
-        return text
+        return next(texts)
     return value
 
 
@@ -74,18 +82,21 @@ def file_name(text: str) -> str:
     return fits.decode(errors="ignore")
 
 
-def poisoned(hive: FakeHive, text: str) -> None:
-    """Let every free text that the hive answers be ``text``."""
-    hive.agents = [poison(one, text) for one in hive.agents]
-    hive.approvals = {n: poison(one, text) for n, one in hive.approvals.items()}
-    hive.questions = [poison(one, text) for one in hive.questions]
-    hive.inbox = [poison(one, text) for one in hive.inbox]
-    hive.messages = [poison(one, text) for one in hive.messages]
-    hive.operations = {n: poison(one, text) for n, one in hive.operations.items()}
-    hive.audit = [poison(one, text) for one in hive.audit]
-    hive.checks = [poison(one, text) for one in hive.checks]
+def poisoned(hive: FakeHive, *texts: str) -> None:
+    """Let every free text that the hive answers be one of ``texts``, in turn."""
+    turns = itertools.cycle(texts)
+
+    def rows(found: list[Any]) -> list[Any]:
+        return [_poison(one, turns) for one in found]
+
+    hive.agents, hive.questions = rows(hive.agents), rows(hive.questions)
+    hive.inbox, hive.messages = rows(hive.inbox), rows(hive.messages)
+    hive.audit, hive.checks = rows(hive.audit), rows(hive.checks)
+    hive.approvals = {n: _poison(one, turns) for n, one in hive.approvals.items()}
+    hive.operations = {n: _poison(one, turns) for n, one in hive.operations.items()}
     top = hive.layout.agent_state("alice")
     top.mkdir(parents=True, exist_ok=True)
-    (top / file_name(text)).write_bytes(text.encode())
-    hive.warnings = (text,)
-    hive.log = (text, text)
+    for text in texts:
+        (top / file_name(text)).write_bytes(text.encode())
+    hive.warnings = texts
+    hive.log = (*texts, *texts)
