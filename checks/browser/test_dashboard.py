@@ -254,7 +254,10 @@ def test_no_page_is_wider_than_its_window(site: Site, logged_in: Dashboard) -> N
     assert not too_wide
 
 
-def test_everything_has_a_name(site: Site, logged_in: Dashboard) -> None:
+def test_everything_has_a_name_and_text_has_contrast(
+    site: Site, logged_in: Dashboard
+) -> None:
+    site.hive.warnings = ("Agents are not isolated.",)
     page = logged_in.page
     for path in PATHS:
         page.goto(site.url + path)
@@ -263,6 +266,10 @@ def test_everything_has_a_name(site: Site, logged_in: Dashboard) -> None:
         assert len(ids) == len(set(ids)), path
         expect(page.get_by_role("main")).to_have_count(1)
         expect(page.get_by_role("heading", level=1)).to_have_count(1)
+        page.emulate_media(color_scheme="light")
+        assert page.evaluate(CONTRAST) == [], path
+        page.emulate_media(color_scheme="dark")
+        assert page.evaluate(CONTRAST) == [], path
 
 
 NAMELESS = """() =>
@@ -271,17 +278,6 @@ NAMELESS = """() =>
     .filter((one) => !(one.labels?.length || one.textContent.trim()
       || one.getAttribute("aria-label")))
     .map((one) => one.outerHTML)"""
-
-
-def test_text_has_contrast(site: Site, logged_in: Dashboard) -> None:
-    site.hive.warnings = ("Agents are not isolated.",)
-    page = logged_in.page
-    for path in PATHS:
-        page.goto(site.url + path)
-        page.emulate_media(color_scheme="light")
-        assert page.evaluate(CONTRAST) == [], path
-        page.emulate_media(color_scheme="dark")
-        assert page.evaluate(CONTRAST) == [], path
 
 
 # WCAG 2 contrast of every element with text of its own against what lies behind it.
