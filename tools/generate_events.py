@@ -14,7 +14,7 @@ if __name__ == "__main__":
 
 from pyglue.api.events import KINDS  # noqa: E402 - found from a checkout too
 from pyglue.api.turn_events import SAID, TurnEventKind  # noqa: E402
-from tools.type_words import fields, paragraphs  # noqa: E402
+from tools.type_words import described, fields, inside, paragraphs  # noqa: E402
 
 PAGE: Final = "docs/events.md"
 SCRIPT: Final = "web/static/events.js"
@@ -28,7 +28,7 @@ Generated from `pyglue/api/events.py` and `pyglue/api/turn_events.py` by
 `/api/events` of the dashboard and `subscribe` of the [RPC](rpc.md) stream what happens
 in the hive. Each event has `seq`, `at`, `kind`, `agent` and `data`; this page lists
 what `data` holds for each kind. Fields that equal their default are left out. Ignore
-kinds and fields that you do not know: another version of hived may have more.
+kinds, fields and values that you do not know: another version of hived may have more.
 """
 
 TURNS: Final = """\
@@ -55,6 +55,9 @@ def page() -> str:
     parts.append(TURNS.rstrip("\n"))
     for said, inner in SAID.items():
         parts += _section("###", said.value, inner)
+    structs = (*KINDS.values(), *SAID.values())
+    used = {one for struct in structs for one in inside(struct)}
+    parts += ["## Types", *described(used)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -67,8 +70,8 @@ def _section(level: str, name: str, struct: type[Any]) -> Iterator[str]:
 def script() -> str:
     """Render the module."""
     events = {_constant(kind): kind for kind in KINDS}
-    inside = {_constant(kind): kind.value for kind in TurnEventKind}
-    objects = (("EVENT", events), ("IN_TURN", inside))
+    in_turns = {_constant(kind): kind.value for kind in TurnEventKind}
+    objects = (("EVENT", events), ("IN_TURN", in_turns))
     return SCRIPT_HEAD + "".join(_object(*one) for one in objects)
 
 

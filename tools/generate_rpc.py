@@ -11,9 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-from msgspec import inspect as types
-
 from pyglue.api import (
     agent,
     common,
@@ -29,7 +26,7 @@ from pyglue.jsonrpc.wire import (
 )
 from pyglue.limits import AGENT_RPC, OPERATOR_RPC
 from tools.rpc_calls import SURFACES, Call, Surface, calls, calls_of
-from tools.type_words import fields, named, paragraphs
+from tools.type_words import described, fields, inside, paragraphs
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -72,16 +69,8 @@ def render_types() -> str:
             ends += [call.result] if isinstance(call, Method) else []
     for end in ends:
         outer[end] = None
-        inner |= dict.fromkeys(list(named(types.type_info(end)))[1:])
-    parts = ["## Types"]
-    for found in sorted(inner.keys(), key=lambda one: one.__name__):
-        parts += [f"### {found.__name__} (type)", paragraphs(found.__doc__)]
-        if issubclass(found, msgspec.Struct):
-            parts += fields(found)
-        else:
-            values = ", ".join(f"`{one.value}`" for one in found)
-            parts.append(f"One of: {values}.")
-    return "\n\n".join(parts)
+        inner |= dict.fromkeys(inside(end))
+    return "\n\n".join(["## Types", *described(inner)])
 
 
 def render_errors() -> str:

@@ -1,7 +1,7 @@
 """Types of ``pyglue.api`` in words: values, bounds and fields, as Markdown."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -68,6 +68,11 @@ def named(kind: types.Type) -> Iterator[type[Any]]:
             yield from named(kind.item_type)
 
 
+def inside(struct: type[Any]) -> list[type[Any]]:
+    """Return the structs and enums inside a struct."""
+    return list(named(types.type_info(struct)))[1:]
+
+
 def meaning(kind: types.Type) -> str:
     """Return what the field's own ``Meta(description=…)`` says, if it has one."""
     match kind:
@@ -101,3 +106,14 @@ def fields(struct: type[Any]) -> list[str]:
         row = f"| `{field.encode_name}` | {describe(field.type)} | {default} |"
         rows.append(f"{row} {meaning(field.type)} |" if told else row)
     return ["\n".join(rows)]
+
+
+def described(found: Iterable[type[Any]]) -> Iterator[str]:
+    """Yield the sections of structs and enums, by name."""
+    for one in sorted(found, key=lambda one: one.__name__):
+        yield from (f"### {one.__name__} (type)", paragraphs(one.__doc__))
+        if issubclass(one, msgspec.Struct):
+            yield from fields(one)
+        else:
+            values = ", ".join(f"`{value.value}`" for value in one)
+            yield f"One of: {values}."

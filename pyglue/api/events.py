@@ -6,30 +6,18 @@ The data remains JSON from its writer to the page that shows it; ``Event.read`` 
 it for code that needs a field.
 """
 
-from enum import StrEnum
 from typing import Annotated, ClassVar, Final, get_args
 
 import msgspec
 from msgspec import Meta
 
-from pyglue.api.common import Params, Result, ShortText, data_as
-
-
-class AgentChange(StrEnum):
-    """Which part of an agent changed."""
-
-    CREATED = "created"
-    DRAFT = "draft"
-    DEPLOYED = "deployed"
-    CONTROL = "control"
-    PROBLEM = "problem"
-    WANTED = "wanted"
-    HELD = "held"
-    BUDGET = "budget"
-    STEP = "step"
-    COLD = "cold"
-    DESTROYED = "destroyed"
-    KEPT = "kept"
+from pyglue.api.approvals import ApprovalState
+from pyglue.api.common import AgentState, Params, Result, ShortText, data_as
+from pyglue.api.event_values import AgentChange, NotificationKind
+from pyglue.api.messages import Mark, MessageKind
+from pyglue.api.operations import OperationKind, OperationState
+from pyglue.api.questions import QuestionEnd
+from pyglue.api.turns import TurnOutcome
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,7 +30,7 @@ class AgentStateChanged(Data, frozen=True):
     """An agent's state changed."""
 
     KIND: ClassVar[str] = "agent.state"
-    state: str
+    state: AgentState
     since_at: float
     detail: str | None
 
@@ -51,7 +39,7 @@ class AgentChanged(Data, frozen=True):
     """A part of an agent changed; ``approval`` is the deployed one."""
 
     KIND: ClassVar[str] = "agent.changed"
-    what: str
+    what: AgentChange
     approval: int | None = None
 
 
@@ -107,7 +95,7 @@ class TurnEnded(Data, frozen=True):
 
     KIND: ClassVar[str] = "turn.ended"
     turn: int
-    outcome: str
+    outcome: TurnOutcome
     reason: str | None
     duration_ms: int
     steps: int
@@ -122,7 +110,7 @@ class MessageSent(Data, frozen=True):
     id: int
     sender: str
     recipient: str
-    kind: str
+    kind: MessageKind
 
 
 class MessageTaken(Data, frozen=True):
@@ -137,7 +125,7 @@ class MessageMarked(Data, frozen=True):
 
     KIND: ClassVar[str] = "message.marked"
     id: int
-    mark: str
+    mark: Mark
 
 
 class MessageDelivered(Data, frozen=True):
@@ -160,7 +148,7 @@ class ApprovalChanged(Data, frozen=True):
 
     KIND: ClassVar[str] = "approval.changed"
     approval: int
-    state: str
+    state: ApprovalState
     commit: str
     manifest: str
     reason: str | None = None
@@ -180,8 +168,8 @@ class OperationChanged(Data, frozen=True):
 
     KIND: ClassVar[str] = "operation.changed"
     operation: int
-    kind: str
-    state: str
+    kind: OperationKind
+    state: OperationState
     step: str
     approval: int | None
     error: str | None
@@ -201,14 +189,14 @@ class QuestionAnswered(Data, frozen=True):
     KIND: ClassVar[str] = "question.answered"
     question: int
     expired: bool
-    ended: str
+    ended: QuestionEnd
 
 
 class Notice(Data, frozen=True):
     """A notification to the operator and the manager, published once per ``key``."""
 
     KIND: ClassVar[str] = "notice"
-    what: str
+    what: NotificationKind
     text: str
     key: str | None = None
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyglue.api.common import Role
-from pyglue.api.events import AgentChange, AgentChanged, TurnEnded, TurnStarted
+from pyglue.api.event_values import AgentChange
+from pyglue.api.events import AgentChanged, TurnEnded, TurnStarted
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.store.database import Reader, Tx
@@ -189,7 +190,7 @@ def _tell_end(
 ) -> None:
     ended = TurnEnded(
         turn=turn,
-        outcome=outcome.value,
+        outcome=outcome,
         reason=reason,
         duration_ms=duration_ms,
         steps=steps,

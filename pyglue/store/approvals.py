@@ -230,7 +230,7 @@ def _changed(tx: Tx, number: int, state: ApprovalState) -> None:
     row = get(tx, number)
     changed = ApprovalChanged(
         approval=number,
-        state=state.value,
+        state=state,
         commit=row.commit,
         manifest=row.manifest_sha256,
         reason=row.reason,

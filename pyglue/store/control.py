@@ -5,7 +5,8 @@ from typing import Any
 
 from peewee import FloatField, IntegerField, Model, TextField
 
-from pyglue.api.events import AgentChange, AgentChanged
+from pyglue.api.event_values import AgentChange
+from pyglue.api.events import AgentChanged
 from pyglue.store.database import Reader, Tx
 
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from pyglue.api.events import AgentChange, AgentChanged
+from pyglue.api.event_values import AgentChange
+from pyglue.api.events import AgentChanged
 from pyglue.store.database import Reader, Tx
 
 _SELECT = 'SELECT name, created_at, "by", description FROM draft '

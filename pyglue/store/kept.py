@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from pyglue.api.events import AgentChange, AgentChanged
+from pyglue.api.event_values import AgentChange
+from pyglue.api.events import AgentChanged
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest.record import decode
 from pyglue.store.database import Reader, Tx

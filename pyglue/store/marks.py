@@ -83,4 +83,4 @@ def _set(tx: Tx, recipient: str, as_: Mark, states: Mapping[int, str]) -> None:
         *(_STATES[as_], as_ is Mark.UNREAD, tx.now, json.dumps(changed)),
     )
     for number in changed:
-        tx.emit(recipient, MessageMarked(id=number, mark=as_.value))
+        tx.emit(recipient, MessageMarked(id=number, mark=as_))

@@ -107,7 +107,7 @@ def insert(
     )
     number = cursor.lastrowid
     sent = MessageSent(
-        id=number, sender=new.sender, recipient=new.recipient, kind=new.kind.value
+        id=number, sender=new.sender, recipient=new.recipient, kind=new.kind
     )
     tx.emit(new.recipient, sent)
     return Message(

@@ -169,8 +169,8 @@ def _encoded(values: Mapping[str, Any]) -> str:
 def _emit(tx: Tx, operation: Operation) -> None:
     changed = OperationChanged(
         operation=operation.id,
-        kind=operation.kind.value,
-        state=operation.state.value,
+        kind=operation.kind,
+        state=operation.state,
         step=operation.step,
         approval=operation.approval,
         error=operation.error,

@@ -75,7 +75,7 @@ def close(tx: Tx, number: int, answer: str | None, by: str, ended: QuestionEnd) 
         QuestionModel.id == number
     ).execute(tx.db)
     expired = ended is QuestionEnd.EXPIRED
-    said = QuestionAnswered(question=number, expired=expired, ended=ended.value)
+    said = QuestionAnswered(question=number, expired=expired, ended=ended)
     tx.emit(by, said)
 
 

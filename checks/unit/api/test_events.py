@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from checks.kits.api.events import raw
+from pyglue.api.event_values import AgentChange
 from pyglue.api.events import (
     KINDS,
     AgentChanged,
@@ -27,8 +28,9 @@ def event(kind: str, data: object) -> Event:
 def test_an_event_is_read_as_the_struct_of_its_kind() -> None:
     taken = MessageTaken(id=3)
     assert event("message.taken", taken).read() == taken
-    assert event("agent.changed", {"what": "x"}).read() == AgentChanged(what="x")
-    assert bytes(raw(AgentChanged(what="x"))) == b'{"what":"x"}'
+    step = AgentChanged(what=AgentChange.STEP)
+    assert event("agent.changed", {"what": "step"}).read() == step
+    assert bytes(raw(step)) == b'{"what":"step"}'
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,7 @@ def test_an_event_is_read_as_the_struct_of_its_kind() -> None:
     [
         ("agent.sneezed", {"id": 3}),
         ("message.taken", {"id": "three"}),
+        ("agent.changed", {"what": "mood"}),
         ("message.taken", {}),
         ("message.taken", [3]),
         ("message.taken", None),

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from pyglue.api.event_values import NotificationKind
 from pyglue.api.operations import Operation, OperationKind
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.agents.directories import Directories
@@ -11,7 +12,7 @@ from pyglue.host.agents.lifecycle import Lifecycle
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
-from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.host.messages.notifications import Notifications
 from pyglue.manifest.record import PinnedRecord
 from pyglue.names import MANAGER, SYSTEM
 from pyglue.store.failures import StoreError

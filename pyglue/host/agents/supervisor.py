@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pyglue.api.event_values import NotificationKind
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.agents.container_limits import within_operator_limits
@@ -22,7 +23,7 @@ from pyglue.host.backends.base import Backend, ContainerEvent, ContainerEventKin
 from pyglue.host.core.agent import Agent, spec_of
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
-from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.host.messages.notifications import Notifications
 from pyglue.limits import RESTARTS_S
 
 _SHOWN: Final = 12

@@ -21,6 +21,7 @@ from pyglue.api.approvals import (
     RequestChangesParams,
     critical,
 )
+from pyglue.api.event_values import NotificationKind
 from pyglue.api.events import ApprovalChanged, Event
 from pyglue.api.manager import WithdrawParams
 from pyglue.api.operations import Operation
@@ -35,7 +36,7 @@ from pyglue.host.changes.review import Review
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.operations import Operations
 from pyglue.host.core.registry import Registry
-from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.host.messages.notifications import Notifications
 from pyglue.names import MANAGER
 from pyglue.store import agents, drafts, kept
 from pyglue.store import approvals as rows

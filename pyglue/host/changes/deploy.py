@@ -15,6 +15,7 @@ from typing import ClassVar, Final
 
 from pyglue.api.approvals import ApprovalKind, ApprovalState
 from pyglue.api.common import PROBLEM_MAX
+from pyglue.api.event_values import NotificationKind
 from pyglue.api.operations import Operation
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
@@ -29,7 +30,7 @@ from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.turns import end_turn
-from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.host.messages.notifications import Notifications
 from pyglue.manifest.record import PinnedRecord
 from pyglue.names import MANAGER
 from pyglue.store import agents as agent_rows

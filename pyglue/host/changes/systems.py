@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from pyglue.api.event_values import NotificationKind
 from pyglue.api.system import ClosureDiff
 from pyglue.config import HiveConfig, NixosConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.export import export_tree
 from pyglue.git.repos import AppliedRepo
-from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.host.messages.notifications import Notifications
 from pyglue.host.policy.system import SystemChange
 from pyglue.manifest.record import PinnedRecord
 from pyglue.nix.closure import diff_closures

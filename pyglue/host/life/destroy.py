@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 
 from pyglue import names
 from pyglue.api.common import OperationRef
+from pyglue.api.event_values import NotificationKind
 from pyglue.api.lifecycle import PurgeParams
 from pyglue.api.manager import AgentParams
 from pyglue.api.operations import Operation, OperationKind
@@ -26,7 +27,7 @@ from pyglue.host.core.operations import Operations, queued
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.core.turns import end_turn
-from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.host.messages.notifications import Notifications
 from pyglue.host.messages.questions import Questions
 from pyglue.names import MANAGER, SYSTEM
 from pyglue.store import agents, approvals, control, kept, reminders

@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 
 from pyglue import names
 from pyglue.api.common import NoParams, OperationRef
+from pyglue.api.event_values import NotificationKind
 from pyglue.api.lifecycle import DraftsResult, DraftView
 from pyglue.api.manager import AgentParams, DraftResult
 from pyglue.api.operations import Operation, OperationKind
@@ -28,7 +29,7 @@ from pyglue.host.changes.template import read_template
 from pyglue.host.core.name_conflicts import check_free
 from pyglue.host.core.operations import Operations, queued
 from pyglue.host.core.registry import Registry
-from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.host.messages.notifications import Notifications
 from pyglue.names import MANAGER
 from pyglue.paths import Layout
 from pyglue.store import approvals, drafts

@@ -14,10 +14,10 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Final
 
 from pyglue.api.common import AgentState
+from pyglue.api.event_values import NotificationKind
 from pyglue.api.events import AgentStateChanged, Event, Notice, ServerDown
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.audit import Audit
@@ -30,25 +30,6 @@ from pyglue.text.display import said, visible
 _WHILE_S: Final = 600.0
 _FEW: Final = 10
 _KEYS_MAX: Final = 10_000
-
-
-class NotificationKind(StrEnum):
-    """What can happen to an agent."""
-
-    SPAWNED = "spawned"
-    DRAFT_CREATED = "draft_created"
-    APPROVAL_RESOLVED = "approval_resolved"
-    REBUILT = "rebuilt"
-    ROLLED_BACK = "rolled_back"
-    STARTED = "started"
-    STOPPED = "stopped"
-    CRASHED = "crashed"
-    DESTROYED = "destroyed"
-    NEEDS_UPDATE = "needs_update"
-    NEEDS_LOGIN = "needs_login"
-    DISK_FULL = "disk_full"
-    SERVER_DOWN = "server_down"
-    STEP_LATE = "step_late"
 
 
 _BY_THEMSELVES: Final = frozenset(
@@ -124,7 +105,7 @@ class Notifications:
         mailed = mail and self._may_mail(kind, agent)
         if audit and (mailed or kind not in _CLAIMED):
             self.audit.record(by, kind.value, agent, {**(data or {}), **_key(key)})
-        notice = Notice(what=kind.value, text=text, key=key)
+        notice = Notice(what=kind, text=text, key=key)
         self.store.emit(agent, notice)
         self._mailed[agent, kind] = mailed
         if mailed:

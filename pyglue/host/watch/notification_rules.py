@@ -6,6 +6,7 @@ from typing import Final
 
 from pyglue.api.approvals import ApprovalState
 from pyglue.api.common import AgentState
+from pyglue.api.event_values import NotificationKind
 from pyglue.api.events import (
     AgentStateChanged,
     ApprovalChanged,
@@ -20,15 +21,15 @@ from pyglue.api.push import Note
 from pyglue.names import OPERATOR
 
 _TROUBLE: Final = {
-    AgentState.FAILED.value: "has failed",
-    AgentState.NEEDS_LOGIN.value: "needs a login",
-    AgentState.NO_CREDIT.value: "is refused by the model provider: no credit",
-    AgentState.DISK_FULL.value: "has no free disk space",
+    AgentState.FAILED: "has failed",
+    AgentState.NEEDS_LOGIN: "needs a login",
+    AgentState.NO_CREDIT: "is refused by the model provider: no credit",
+    AgentState.DISK_FULL: "has no free disk space",
 }
 _NOTICES: Final = {
-    "crashed": "has crashed",
-    "server_down": "has an MCP server that is down",
-    "step_late": "is waiting for a tool call without a result",
+    NotificationKind.CRASHED: "has crashed",
+    NotificationKind.SERVER_DOWN: "has an MCP server that is down",
+    NotificationKind.STEP_LATE: "is waiting for a tool call without a result",
 }
 
 
@@ -45,7 +46,7 @@ def worth_of(event: Event) -> Iterator[tuple[NotifyEvent, Note]]:
             tag = f"approval-{number}"
             note = Note(title=title, path=f"/approvals/{number}", tag=tag)
             yield NotifyEvent.APPROVALS, note
-        case ApprovalChanged(approval=number, state=ApprovalState.FAILED.value):
+        case ApprovalChanged(approval=number, state=ApprovalState.FAILED):
             title = f"The deployment of approval {number} of {who} failed"
             tag = f"failed-{number}"
             note = Note(title=title, path=f"/approvals/{number}", tag=tag)
@@ -60,7 +61,7 @@ def worth_of(event: Event) -> Iterator[tuple[NotifyEvent, Note]]:
         case AgentStateChanged(state=state) if state in _TROUBLE:
             title, tag = f"{who} {_TROUBLE[state]}", f"trouble-{event.agent}-{state}"
             yield NotifyEvent.TROUBLE, Note(title=title, path=page, tag=tag)
-        case AgentStateChanged(state=AgentState.OVER_BUDGET.value as state):
+        case AgentStateChanged(state=AgentState.OVER_BUDGET as state):
             title = f"{who} has used up its budget"
             tag = f"trouble-{event.agent}-{state}"
             yield NotifyEvent.BUDGETS, Note(title=title, path=page, tag=tag)

@@ -14,14 +14,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pyglue.api.common import data_as
-from pyglue.api.events import AgentChange, AgentChanged
+from pyglue.api.event_values import AgentChange, NotificationKind
+from pyglue.api.events import AgentChanged
 from pyglue.api.overview import Step
 from pyglue.api.turn_events import ToolCall, ToolDone, TurnEventKind
 from pyglue.api.turns import TurnEventParams
 from pyglue.errors import HiveError
 from pyglue.host.core.agent import Agent
 from pyglue.host.messages.broker import Broker
-from pyglue.host.messages.notifications import NotificationKind, Notifications
+from pyglue.host.messages.notifications import Notifications
 from pyglue.names import MANAGER, OPERATOR
 from pyglue.store.database import Store
 from pyglue.text.display import said

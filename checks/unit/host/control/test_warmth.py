@@ -11,7 +11,8 @@ import pytest
 from checks.kits.host.store import Kit, open_kit, put
 from pyglue.api.agent import COOL
 from pyglue.api.control import PauseParams
-from pyglue.api.events import AgentChange, AgentChanged
+from pyglue.api.event_values import AgentChange
+from pyglue.api.events import AgentChanged
 from pyglue.config import WarmConfig
 from pyglue.host.control.warmth import Warmth
 from pyglue.host.core.agent import Agent

@@ -11,13 +11,13 @@ import pytest_asyncio
 from checks.kits.api.events import data
 from checks.kits.host.store import Kit, open_kit, put, settled
 from pyglue.api.common import AgentState
+from pyglue.api.event_values import NotificationKind
 from pyglue.api.events import Notice, ServerDown
 from pyglue.api.messages import RecvParams
 from pyglue.api.turns import StateParams
 from pyglue.config import MessageLimits
 from pyglue.host.core.audit import Audit
 from pyglue.host.messages.notifications import (
-    NotificationKind,
     Notifications,
 )
 from pyglue.names import MANAGER, SYSTEM

@@ -10,6 +10,7 @@ import pytest
 
 from checks.kits.api.events import data, raw
 from checks.kits.host.store import Kit, open_kit
+from pyglue.api.common import AgentState
 from pyglue.api.events import AgentStateChanged, TurnEvent
 from pyglue.api.telemetry import HistoryParams
 from pyglue.api.turn_events import TurnEventKind
@@ -240,7 +241,8 @@ async def test_age_counts_for_each_kind_by_itself(
     def old(tx: Tx, days: float) -> None:
         tx.now = time.time() - days * day
         tx.emit("alice", TurnEvent(turn=1, kind="text", data=raw({})))
-        tx.emit("alice", AgentStateChanged(state="idle", since_at=0.0, detail=None))
+        idle = AgentState.IDLE
+        tx.emit("alice", AgentStateChanged(state=idle, since_at=0.0, detail=None))
 
     await kit.store.write(lambda tx: tx.execute("DELETE FROM event"))
     for days in (9.0, 6.0, 3.0, 0.0):

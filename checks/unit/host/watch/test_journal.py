@@ -12,6 +12,7 @@ from checks.kits.api.events import raw
 from checks.kits.host.journal import OneLog, Room, Socket, asked, source, texts
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.patience import PATIENCE_S
+from pyglue.api.common import AgentState
 from pyglue.api.events import AgentStateChanged, Event
 from pyglue.api.journal import JournalNews, JournalParams, JournalUnit
 from pyglue.api.manager import AgentLogsParams
@@ -214,7 +215,7 @@ async def test_a_container_that_comes_back_is_followed_anew(
     peer = await socket.peer()
     await peer.follow()
     more = await asyncio.to_thread(os.open, room.path / "more", os.O_WRONLY)
-    for state in ("thinking", "starting", "idle"):
+    for state in (AgentState.THINKING, AgentState.STARTING, AgentState.IDLE):
         data = raw(AgentStateChanged(state=state, since_at=0.0, detail=None))
         socket.journal.heard(
             Event(seq=1, at=0.0, kind="agent.state", agent="alice", data=data)

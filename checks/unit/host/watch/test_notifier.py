@@ -20,8 +20,11 @@ from checks.kits.host.store import open_kit
 from checks.kits.patience import PATIENCE_S
 from pyglue import strict_json
 from pyglue.api import events
-from pyglue.api.common import NoParams
+from pyglue.api.approvals import ApprovalState
+from pyglue.api.common import AgentState, NoParams
+from pyglue.api.event_values import NotificationKind
 from pyglue.api.events import Event
+from pyglue.api.messages import MessageKind
 from pyglue.api.notify import (
     Asked,
     NotifyEvent,
@@ -58,11 +61,17 @@ def event(data: events.Data, agent: str | None = "alice") -> Event:
 
 
 def state(name: str) -> events.AgentStateChanged:
-    return events.AgentStateChanged(state=name, since_at=0, detail="a secret: hunter2")
+    secret = "a secret: hunter2"
+    return events.AgentStateChanged(state=AgentState(name), since_at=0, detail=secret)
+
+
+def approval_changed(state: ApprovalState) -> events.ApprovalChanged:
+    return events.ApprovalChanged(approval=3, state=state, commit="", manifest="")
 
 
 def message(to: str, number: int = 7) -> events.MessageSent:
-    return events.MessageSent(id=number, sender="alice", recipient=to, kind="message")
+    kind = MessageKind.MESSAGE
+    return events.MessageSent(id=number, sender="alice", recipient=to, kind=kind)
 
 
 class Desk:
@@ -127,7 +136,7 @@ WORTH: Final = [
     ),
     (message("operator"), "messages", "Message 7 from alice", "/messages/7"),
     (
-        events.ApprovalChanged(approval=3, state="failed", commit="", manifest=""),
+        approval_changed(ApprovalState.FAILED),
         "trouble",
         "The deployment of approval 3 of alice failed",
         "/approvals/3",
@@ -136,7 +145,7 @@ WORTH: Final = [
     (state("needs_login"), "trouble", "alice needs a login", "/agents/alice"),
     (state("over_budget"), "budgets", "alice has used up its budget", "/agents/alice"),
     (
-        events.Notice(what="crashed", text="hunter2"),
+        events.Notice(what=NotificationKind.CRASHED, text="hunter2"),
         *("trouble", "alice has crashed", "/agents/alice"),
     ),
 ]
@@ -166,8 +175,8 @@ async def test_what_is_worth_a_notification(
         state("thinking"),
         message("bob"),
         events.QuestionAsked(question=1, to="bob"),
-        events.Notice(what="started", text="x"),
-        events.ApprovalChanged(approval=1, state="denied", commit="", manifest=""),
+        events.Notice(what=NotificationKind.STARTED, text="x"),
+        approval_changed(ApprovalState.DENIED),
     ],
 )
 def test_what_is_not(tmp_path: Path, data: events.Data) -> None:

@@ -10,6 +10,7 @@ import pytest
 from checks.kits.api.events import raw
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.approvals import ApprovalKind, ApprovalsParams, ApprovalState
+from pyglue.api.event_values import AgentChange
 from pyglue.api.events import AgentChanged, HiveWarning, TurnEvent
 from pyglue.api.operations import OperationKind
 from pyglue.api.questions import QuestionEnd
@@ -154,7 +155,7 @@ async def history_days(kit: Kit, room: Path) -> Callable[..., object]:
 
 
 async def events_days(kit: Kit, room: Path) -> Callable[..., object]:
-    await ago(kit, lambda tx: tx.emit("alice", AgentChanged(what="old")))
+    await ago(kit, lambda tx: tx.emit("alice", AgentChanged(what=AgentChange.COLD)))
     await many_events(kit)
 
     async def left() -> int:

@@ -14,6 +14,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.events import TurnEnded
 from pyglue.api.manager import AgentParams
 from pyglue.api.relay import ReserveParams
+from pyglue.api.turns import TurnOutcome
 from pyglue.host.core.day_limits import start_of_day
 from pyglue.host.watch.spending import HOURS, Spending
 from pyglue.store import stats, usage
@@ -86,7 +87,8 @@ async def test_it_is_read_once_until_a_turn_ends(
     now += 5
     assert await recently.read() is first
     await kit.agent("alice")
-    ended = TurnEnded(turn=1, outcome="ok", reason=None, duration_ms=9, steps=1)
+    well = TurnOutcome.OK
+    ended = TurnEnded(turn=1, outcome=well, reason=None, duration_ms=9, steps=1)
     await kit.store.write(lambda tx: tx.emit("alice", ended))
     again = await recently.read()
     assert set(again.hours) == {"alice"}

@@ -10,7 +10,8 @@ import pytest
 
 from checks.kits.host.store import Kit, open_kit, put, steps_of
 from checks.kits.patience import PATIENCE_S
-from pyglue.api.events import AgentChange, AgentChanged, Notice
+from pyglue.api.event_values import AgentChange
+from pyglue.api.events import AgentChanged, Notice
 from pyglue.api.inbox import InboxFilter, InboxParams
 from pyglue.api.turn_events import ToolCall
 from pyglue.api.turns import TurnEventParams

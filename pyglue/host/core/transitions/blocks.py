@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 
-from pyglue.api.events import AgentChange
+from pyglue.api.event_values import AgentChange
 from pyglue.clock.wall_clock import Moment
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.transitions.writing import Writing

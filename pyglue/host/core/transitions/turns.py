@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from pyglue.api.events import AgentChange
+from pyglue.api.event_values import AgentChange
 from pyglue.api.turns import TurnEndParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pyglue.api.common import AgentState
-from pyglue.api.events import AgentChange, AgentChanged, AgentStateChanged
+from pyglue.api.event_values import AgentChange
+from pyglue.api.events import AgentChanged, AgentStateChanged
 from pyglue.host.core.agent import Agent, Everyone
 from pyglue.host.core.registry import Registry
 from pyglue.store.database import Store
@@ -43,7 +44,7 @@ class Writing:
         changed = replace(agent, state=state, detail=detail, since=at, late=None)
         self._set(agent, changed)
         if not same:
-            event = AgentStateChanged(state=state.value, since_at=at, detail=detail)
+            event = AgentStateChanged(state=state, since_at=at, detail=detail)
             self.store.emit(agent.name, event)
 
     def _emit(self, agent: Agent, what: AgentChange) -> None:
