@@ -223,7 +223,7 @@ in
       messagesDays = days 90 "handled messages, closed questions, finished operations and turns, and usage are";
       proposalsDays = days 30 "files, manifests and comments of proposals that ended without an approval are";
       historyDays = days 7 "the history of turns is";
-      statsDays = days 400 "usage metrics are";
+      statsDays = days 400 "metrics in steps of 6 hours are";
       eventsDays = days 7 "events for the live view are";
     };
     ids = {
