@@ -1,4 +1,5 @@
-"""What patterns of the Bash tool let run, for the gate and for approvals.
+"""What patterns of the Bash tool allow, for the gate and for approvals.
 
-It is policy, not a wall: it keeps an agent to its task. The wall is the container.
+It is policy, not a boundary: it keeps an agent to its task. The boundary is the
+container.
 """

@@ -1,9 +1,9 @@
 """What a wildcard of the Bash gate never lets through, although a pattern matches.
 
-A pattern such as ``git *`` is meant for git's everyday use; taken by the letter it
-would also run any program (``git -c alias.x='!sh' x``) or write any file
-(``--output=…``). So words matched by a wildcard may not be what the table keeps from
-it; who wants one writes it out in a pattern.
+A pattern such as ``git *`` is meant for git's everyday use; taken literally it would
+also run any program (``git -c alias.x='!sh' x``) or write any file (``--output=…``). So
+a wildcard does not match words that the table protects; to allow one, write it out in a
+pattern.
 """
 
 from collections.abc import Sequence
@@ -247,7 +247,7 @@ def _unknown(name: str, match: Match) -> str | None:
 
 
 def _startup_file(match: Match, program: Program | None) -> str | None:
-    """Whoever can write these has every later command run what they like."""
+    """Anyone who can write these decides what every later command runs."""
     reads = program is not None and program.kind is Kind.READS
     reads = reads or _is_git_that_reads(match.words)
     for i in range(1, len(match.words)):

@@ -1,8 +1,8 @@
-"""What hived says of a proposed pattern: that it never matches, or what it gives.
+"""Reviews a proposed pattern: whether it can match, and what it allows.
 
-A pattern that the gate would refuse with every command is refused at once, with what
-to write instead, so that no approval shows power that is none. One that hands over any
-program gets a sentence of its own on the approval.
+A pattern with which the gate would refuse every command is refused immediately, with an
+alternative, so that no approval shows permissions that do not exist. One that allows
+any program gets its own sentence on the approval.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,12 +20,12 @@ _SAMPLES: Final = 8
 """Everyday subcommands to try; a manifest has 200 patterns."""
 
 _MARKS: Final = frozenset("~{}!#?")
-"""What no program's name has; the shell means something else by most."""
+"""Characters that no program's name contains; most have a meaning in the shell."""
 _SHELLS: Final = names("ash bash dash fish ksh sh zsh")
 
 
 def useless(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Say of each pattern under which no command could ever run what to write."""
+    """Return, for each pattern that can never match, what to write instead."""
     for text in patterns(manifest):
         reason = never_matches(text)
         if reason is not None:

@@ -1,9 +1,9 @@
-"""Files by which a later command runs what nobody saw, and the words that name them.
+"""Start-up files, through which a later command runs unseen code, and their names.
 
-Shells, git, package managers and others read these on their own. Who may write one has
-every later command run what they like, so a wildcard may not name one for writing. A
+Shells, git, package managers and others read these automatically. Anyone who can write
+one decides what every later command runs, so a wildcard may not name one for writing. A
 project's own files (its Makefile, package.json, conftest.py) are not among them: they
-are code, and whoever works on a project writes its code.
+are code, and an agent that works on a project writes its code.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _RUN: Final = names(
     .profile .zlogin .zlogout .zprofile .zshenv .zshrc
     """
 )
-"""What the CLI's own shell, or git, runs before anything that the gate has seen."""
+"""Files that the CLI's own shell, or git, runs before anything that the gate checks."""
 
 _FILES: Final = _RUN | names(
     """

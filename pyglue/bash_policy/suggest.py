@@ -1,4 +1,4 @@
-"""A pattern that would let a refused command run, for whoever decides about it.
+"""A pattern that would allow a refused command, as a suggestion.
 
 The gate names it to the agent, and the dashboard to the operator. It is as narrow as
 an everyday pattern is: ``npm run *`` rather than ``npm *``.

@@ -1,1 +1,1 @@
-"""``hive``: what the operator types, and the local hive without NixOS."""
+"""``hive``: the operator's commands, and the local hive without NixOS."""

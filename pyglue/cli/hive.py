@@ -57,7 +57,7 @@ def _state(arguments: argparse.Namespace) -> Path:
 
 
 def _common(**defaults: Any) -> argparse.ArgumentParser:  # noqa: ANN401
-    """Return the options that stand before or after the command."""
+    """Return the options that are accepted before or after the command."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--json", action="store_true", help="print a JSON object", **defaults
@@ -70,7 +70,7 @@ def _common(**defaults: Any) -> argparse.ArgumentParser:  # noqa: ANN401
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says which option or command is unknown, and which may be meant."""
+    """Names the unknown option or command, and the one that was probably meant."""
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         """Refuse an unknown option before the command: its value is no command."""
@@ -103,7 +103,7 @@ def _meant(word: str, known: list[str]) -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    common = _common(default=argparse.SUPPRESS)  # keeps what stands before the command
+    common = _common(default=argparse.SUPPRESS)  # keeps options before the command
     parser = _Parser(
         prog="hive",
         description="Everything the dashboard offers, over hived's socket.",
@@ -161,7 +161,7 @@ def _remote(command: Command) -> Callable[[argparse.Namespace], int]:
 
 
 def _doctor(command: Command) -> Callable[[argparse.Namespace], int]:
-    """Ask hived, or rebuild the store that it does not start with."""
+    """Ask hived, or rebuild a store with which it does not start."""
 
     def call(arguments: argparse.Namespace) -> int:
         if not arguments.from_git:
@@ -208,7 +208,7 @@ def main() -> None:
         code = 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt as interrupt:
-        if interrupt.args:  # what goes on without us
+        if interrupt.args:  # what continues without us
             sys.stderr.write(f"hive: interrupted. {interrupt}\n")
         code = 130
     sys.exit(code)

@@ -1,9 +1,9 @@
-"""The users of a hive that root starts by hand: numbers without an entry in passwd.
+"""The users of a hive that root starts by hand: user IDs without a passwd entry.
 
-Each hive has a block of its own, so that two hives on a machine share no user. The
-block follows from where the hive lies, and is written down in its state directory, so
-that it stays when that is moved. All blocks lie where neither distributions, nor
-systemd, nor ranges for containers (/etc/subuid) give numbers to anybody.
+Each hive has its own block, so that two hives on a machine share no user. The block is
+derived from the state directory's path and recorded in it, so that it stays the same
+when the directory is moved. All blocks are outside the ranges of distributions, systemd
+and containers (/etc/subuid).
 """
 
 import hashlib
@@ -17,13 +17,13 @@ from pyglue.config import Ids
 FIRST: Final = 1_900_000_000
 BLOCK: Final = 1024
 BLOCKS: Final = 200_000
-"""They end below 2,104,800,000; systemd's UIDS-GIDS has nobody there."""
+"""They end below 2,104,800,000; systemd's UIDS-GIDS reserves no users there."""
 _AGENTS: Final = 16
 _FILE: Final = "users"
 
 
 def local_ids(state: Path) -> Ids:
-    """Return the users of the hive in ``state``, which is there; as root."""
+    """Return the users of the hive in ``state``, which must exist; as root."""
     file = state / _FILE
     first = _read(file)
     if first is None:
@@ -50,7 +50,7 @@ def model_user(ids: Ids) -> int:
 
 
 def _read(file: Path) -> int | None:
-    """Return what was written down, if it is the first number of a block."""
+    """Return the recorded number, if it is the first of a block."""
     with suppress(OSError, ValueError):
         number = int(file.read_text("ascii"))
         if FIRST <= number < FIRST + BLOCK * BLOCKS and (number - FIRST) % BLOCK == 0:

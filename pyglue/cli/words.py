@@ -12,12 +12,12 @@ from pyglue.text.display import quoted
 TEXTS: Final = ("body", "reason", "description")
 """Arguments that ``-`` reads from standard input."""
 _BYTE_ORDER_MARK: Final = "\ufeff"
-"""How some editors and shells begin UTF-8; it is no part of the text."""
+"""The byte order mark of some editors and shells; not part of the text."""
 _READ_MAX: Final = 64 * BODY_LIMIT
 
 
 def check_utf8(words: Sequence[str]) -> None:
-    """Refuse words that are not UTF-8: nothing could carry them.
+    """Refuse words that are not UTF-8: no call could carry them.
 
     Raises:
         HiveError: ``bad_request`` with the word.

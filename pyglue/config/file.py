@@ -46,7 +46,7 @@ class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     web: WebConfig = WebConfig()
     relay: RelayConfig = RelayConfig()
     models: dict[str, ModelConfig] = {}
-    """Models of a gateway by alias, beside those that the hive knows."""
+    """Models of a gateway by alias, in addition to those that the hive knows."""
     limits: OperatorLimits = OperatorLimits()
     defaults: AgentDefaults = AgentDefaults()
     timeouts: Timeouts = Timeouts()
@@ -63,11 +63,11 @@ class HiveConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     nixos: NixosConfig | None = None
     """Settings of the ``nixos-container`` backend; None on the local one."""
     secrets: dict[str, str] = {}
-    """Files with values of secrets, by name; others are set with ``hive secret``."""
+    """Files with values of secrets, by name; set others with ``hive secret``."""
     workspaces: dict[str, WorkspaceConfig] = {}
-    """Directories that agents may be given; others come with ``hive workspace``."""
+    """Directories that agents can use by name; add others with ``hive workspace``."""
     time_zone: str | None = None
-    """Of schedules that name none; None: this machine's."""
+    """Time zone of schedules without one; None: this machine's."""
     operators_gid: int | None = None
     """The group whose members may use ``operator.sock``; None: only hived's user."""
 
@@ -117,7 +117,7 @@ def load(path: Path) -> HiveConfig:
 
 
 def _wrong(config: HiveConfig) -> str | None:
-    """Return what no type of a single field can refuse, and what to do; or None."""
+    """Return a problem across fields and what to do; None if there is none."""
     for name in ("state_dir", "runtime_dir"):
         place = getattr(config, name)
         if not place.startswith("/") or "\0" in place:

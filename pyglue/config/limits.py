@@ -27,15 +27,15 @@ class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     network: bool | tuple[str, ...] = True
     """Whether agents may have a network; a tuple: only these hosts, and no network."""
     secrets: dict[str, tuple[str, ...]] | None = None
-    """Secrets that agents may use, each with the hosts that may be sent it; ``*``:
-    anywhere, which also lets an agent see it."""
+    """Secrets that agents may use, each with the hosts to which it may be sent; ``*``:
+    any host, and agents may see the value."""
     webhooks: bool = True
     workspaces: Literal["none", "read", "write"] = "write"
-    """The most that an agent may do with directories of the host."""
+    """Maximum access to directories of the host."""
     shared: Literal["read", "write"] = "write"
-    """The most that an agent may do in ``/shared``."""
+    """Maximum access to ``/shared``."""
     schedule_minutes: Annotated[int, Meta(ge=1)] = 5
-    """The least minutes between two times of one schedule of an agent."""
+    """Minimum interval of an agent's schedule in minutes."""
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ class OperatorLimits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class AgentDefaults(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Defaults for what an agent.nix does not set; None: the limit, if any."""
+    """Defaults for options that an agent.nix does not set; None: the limit, if any."""
 
     cost_per_day_usd: float | None = None
     tokens_per_day: int | None = None
@@ -110,20 +110,23 @@ class Quotas(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     drafts: _Limit = 16
     """Drafts at a time."""
     egress_mib_per_day: _Limit = 51_200
-    """MiB that an agent may move through hive-egress a day, both ways together."""
+    """MiB that an agent may transfer through hive-egress per day, in both
+    directions."""
     history_mib: Annotated[int, Meta(ge=1)] = 64
     """MiB of an agent's history of turns; the oldest events are deleted."""
     state_mib: _Limit = 10_240
-    """MiB of an agent's files (``/state``, the CLI's); above it, no turn begins."""
+    """MiB of an agent's files (``/state``, the CLI's); above it, the agent is on
+    hold."""
     state_files: _Limit = 500_000
-    """Files and directories of an agent; above it, no turn begins."""
+    """Files and directories of an agent; above it, the agent is on hold."""
 
 
 class WarmConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """CLIs that stay alive between turns."""
 
     memory: Annotated[int, Meta(ge=0)] | None = None
-    """Bytes that all of them may hold; None: a quarter of the machine's memory."""
+    """Bytes that all of them together may use; None: a quarter of the machine's
+    memory."""
 
 
 class DiskConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -136,4 +139,4 @@ class DiskConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ballast_mib: Annotated[int, Meta(ge=0)] = 64
     """MiB that the hive reserves, and frees for itself when the disk is full."""
     reserve_mib: Annotated[int, Meta(ge=0)] = 256
-    """No turn begins while fewer MiB are free."""
+    """Agents are on hold while fewer MiB are free."""

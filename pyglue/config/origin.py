@@ -1,8 +1,8 @@
 """The dashboard's address in browsers, and which names are this machine's own.
 
 A cookie does not know ports: what one port of a host sets, every other port of that
-host receives. On loopback anybody may listen, so a dashboard there is called by a name
-that nobody else knows, ``http://<128 random bits>.localhost:PORT``: no page can lead a
+host receives. On loopback anybody may listen, so a dashboard there has a name that
+nobody else knows, ``http://<128 random bits>.localhost:PORT``: no page can lead a
 browser to it at another port (docs/decisions/0014). hived keeps the name and hands it
 to hive-web; both read here what the configuration says.
 """

@@ -1,10 +1,10 @@
-"""Which directories of the host may be workspaces, and what they are called.
+"""The rules for names and paths of workspaces.
 
 The operator names a directory (``services.hyperhive.workspaces`` or ``hive workspace
-add``), an agent.nix asks for it by name, and the agent has it at ``/work/NAME``. Here
-are the rules for names and paths, which hold for both ways; modules/host/checks.nix has
-the same ones at evaluation. A path says one thing only: it is absolute, normal, and no
-component of it is a link, which is checked each time that it is opened (``nofollow``).
+add``), an agent.nix refers to it by name, and the agent has it at ``/work/NAME``. The
+rules apply to both ways; modules/host/checks.nix checks the same ones at evaluation.
+Paths are unambiguous: absolute, normal, and without symbolic links, which is checked
+each time that one is opened (``nofollow``).
 """
 
 import re
@@ -49,7 +49,7 @@ class Mount:
 
 
 def check_name(name: str) -> str:
-    """Return ``name`` if a workspace may be called so.
+    """Return ``name`` if it is a valid name of a workspace.
 
     Raises:
         HiveError: ``bad_request``.
@@ -63,7 +63,7 @@ def check_name(name: str) -> str:
 
 
 def check_path(path: str, own: Iterable[Path]) -> Path:
-    """Return ``path`` if a workspace may be there. It is not opened.
+    """Return ``path`` if it may be a workspace. It is not opened.
 
     ``own`` are the hive's own directories.
 

@@ -86,7 +86,7 @@ class Loop:
         return Done()
 
     def cool(self, _params: NoParams) -> None:
-        """End a CLI that waits for the next turn; hived's notification."""
+        """End a CLI kept for the next turn; hived's notification."""
         task = asyncio.create_task(self.session.cool())
         self._cooling.add(task)
         task.add_done_callback(self._cooling.discard)

@@ -1,10 +1,10 @@
 """Messages that reach the model during its turn, between two tool calls.
 
-hived says when there is something new (``news``); only then it is requested. Messages
-of the operator and of high priority are delivered in full, and belong to the turn like
-its prompt; the model is told once that others are pending. ``cli`` asks here each time
-that tool calls have ended, and says which lines the CLI has read: only those messages
-are acknowledged with the turn.
+hived notifies of new messages (``news``); only then they are requested. Messages of the
+operator and of high priority are delivered in full, and belong to the turn like its
+prompt; the model is told once that others are pending. ``cli`` asks here each time that
+tool calls have ended, and says which lines the CLI has read: only those messages are
+acknowledged with the turn.
 """
 
 import logging
@@ -34,7 +34,7 @@ class Steering:
         self._given = 0
 
     def news(self, _params: NoParams) -> None:
-        """A message is pending that the turn does not know of; hived's notification."""
+        """A message is pending that the turn does not have; hived's notification."""
         self._is_new = True
 
     def begin(self) -> None:

@@ -1,8 +1,9 @@
 """Secrets that an agent's programs see (``hyperhive.secrets.NAME.expose``).
 
-``proposal_checks`` refuses what could not work, hived asks which values an agent gets,
-and the harness puts them where its programs find them. All that the hive shows of the
-agent passes ``redaction`` then, so a value must be one that can be found again.
+``proposal_checks`` refuses uses that cannot work, hived asks which values an agent
+gets, and the harness puts them where its programs find them. Everything that the hive
+shows of the agent then passes ``redaction``, so it must be possible to find a value in
+text.
 """
 
 import re
@@ -14,18 +15,18 @@ from pyglue.manifest.types import Manifest
 from pyglue.net import hosts
 
 VALUE_MIN: Final = 8
-"""Bytes of a value: shorter ones stand everywhere by chance, and cannot be hidden."""
+"""Least bytes of a value: shorter ones occur everywhere and cannot be redacted."""
 VALUE_MAX: Final = 8 * 1024
-"""Bytes of a value: each form of each part of it is looked for in all output."""
+"""Most bytes of a value: each form of each part is searched for in all output."""
 _WORD_MAX: Final = 16
 _WORD: Final = re.compile(r"[a-z_]+|[0-9]+")
-"""What texts and the hive's own protocol hold by chance as well."""
+"""Words that also occur in ordinary text and in the hive's own protocol."""
 _OURS: Final = re.compile(
     r"PATH|HOME|SHELL|USER|LOGNAME|IFS|ENV|BASH_.*|LD_.*|NODE_OPTIONS|MCP_.*|"
     r"ANTHROPIC_.*|CLAUDE_.*|DISABLE_.*|ENABLE_.*|HIVE_.*|MAX_.*|.*_PROXY|"
     r"GIT_CONFIG_.*|PYTHON.*|TERM|NIX_REMOTE"
 )
-"""Variables that the hive sets itself, or that decide which programs run and how."""
+"""Variables that the hive sets itself, or that affect which programs run and how."""
 
 
 def of(manifest: Manifest) -> dict[str, str]:
@@ -40,13 +41,13 @@ def of(manifest: Manifest) -> dict[str, str]:
 def allowed(limits: Mapping[str, tuple[str, ...]] | None, name: str) -> bool:
     """Return whether the operator's limits let an agent see a secret.
 
-    Whoever sees it can send it anywhere: where a limit lists hosts, nobody may.
+    An agent that sees it can send it anywhere: if a limit lists hosts, none may.
     """
     return limits is None or hosts.ANY in limits.get(name, ())
 
 
 def problems(manifest: Manifest) -> Iterator[str]:
-    """Yield a sentence for each exposure that could not work as it is written."""
+    """Yield a sentence for each exposure that cannot work as written."""
     for name, how in of(manifest).items():
         where = f"hyperhive.secrets.{name}"
         if manifest.secrets[name].inject:
@@ -64,9 +65,9 @@ def problems(manifest: Manifest) -> Iterator[str]:
 
 
 def unfit(value: str) -> str | None:
-    """Say why a value could not be found again where it must be hidden; None: it can.
+    """Return why a value cannot be redacted; None: it can.
 
-    The rest of a sentence that begins with the value.
+    This is the rest of a sentence that begins with the value.
     """
     size = len(value.encode())
     if size < VALUE_MIN:
@@ -79,7 +80,7 @@ def unfit(value: str) -> str | None:
 
 
 def check_value(name: str, value: str) -> None:
-    """Refuse a value that could not be hidden.
+    """Refuse a value that cannot be redacted.
 
     Raises:
         HiveError: ``bad_request``.

@@ -1,7 +1,7 @@
 """Secrets that requests to some hosts carry (``hyperhive.secrets.NAME.inject``).
 
-``proposal_checks`` refuses what could not work, hived asks which hosts and lines there
-are, and hive-egress puts the lines in. An agent never gets a value.
+``proposal_checks`` refuses uses that cannot work, hived asks for hosts and header
+lines, and hive-egress inserts the lines. An agent never gets a value.
 """
 
 import base64
@@ -18,11 +18,11 @@ from pyglue.net.hosts import Host
 from pyglue.text.display import quoted
 
 GIT_USER: Final = "x-access-token"
-"""GitHub's name for it; Forgejo, Gitea and GitLab take any with a token."""
+"""GitHub's name for it; Forgejo, Gitea and GitLab accept any with a token."""
 LINE_MAX: Final = 16 * 1024
-"""Longest value of a header in bytes; few servers take more."""
+"""Longest value of a header in bytes; few servers accept more."""
 HIDDEN_LEAST: Final = 6
-"""Shorter values are not looked for in answers: they stand there by chance."""
+"""Shorter values are not searched for in responses: they occur by chance."""
 
 _PLACE: Final = "{}"
 _PORT: Final = 443
@@ -70,21 +70,21 @@ class Injection:
 
 
 def shown(use: Inject) -> str:
-    """Say how a secret is sent."""
+    """Describe how a secret is sent."""
     if use.preset == "git":
         return "as Git's password"
     return f"as {quoted(f'{use.header}: {use.format}', limit=300)}"
 
 
 def forms(value: str) -> tuple[str, ...]:
-    """Return what would give a value away if a host repeated it."""
+    """Return the texts that would reveal a value if a host echoed them."""
     plain = base64.b64encode(value.encode()).decode().rstrip("=")
     found = (value, _basic(value).rstrip("="), plain, quote(value, safe=""))
     return tuple(dict.fromkeys(one for one in found if len(one) >= HIDDEN_LEAST))
 
 
 def allowed(limits: Mapping[str, tuple[str, ...]] | None, one: Injection) -> bool:
-    """Return whether the operator's limits let a secret go there."""
+    """Return whether the operator's limits allow sending a secret there."""
     if limits is None:
         return True
     entries = limits.get(one.secret, ())
@@ -92,7 +92,7 @@ def allowed(limits: Mapping[str, tuple[str, ...]] | None, one: Injection) -> boo
 
 
 def host_of(text: str) -> Host | None:
-    """Read ``host`` of a use: a name, with port 443 if it says none."""
+    """Parse ``host`` of a use: a name, with port 443 by default."""
     found = hosts.asked(text, default_port=_PORT)
     return None if found is None or found.address is not None else found
 
@@ -107,7 +107,7 @@ def of(manifest: Manifest) -> Iterator[Injection]:
 
 
 def problems(manifest: Manifest) -> Iterator[str]:
-    """Yield a sentence for each use that could not work as it is written."""
+    """Yield a sentence for each use that cannot work as written."""
     seen: set[tuple[Host, str]] = set()
     for name, secret in sorted(manifest.secrets.items()):
         for index, use in enumerate(secret.inject):

@@ -1,10 +1,10 @@
-"""What can be known of a manifest when it is proposed, beyond its types.
+"""Checks of a proposed manifest beyond its types.
 
-Called with every proposal (``changes.evaluation``) and by ``hive manifest``. Refused is
-what could never work, or would not be what the operator approved: a model that the
-relay refuses, a Bash pattern that lets nothing run, a path that exists only where
-agent.nix was evaluated, text that Claude Code would replace at run time. What was
-deployed earlier is not checked again: it may always be rolled back to.
+Called with every proposal (``changes.evaluation``) and by ``hive manifest``. They
+refuse options that can never work, or would not be what the operator approved: a model
+that the relay refuses, a Bash pattern that allows nothing, a path that exists only
+where agent.nix was evaluated, text that Claude Code would replace at run time. Earlier
+deployments are not checked again: a rollback to them is always possible.
 """
 
 import difflib
@@ -32,7 +32,8 @@ from pyglue.text.option_path import ROOT, option_path
 
 _STORE_PATH: Final = re.compile(r"/nix/store/[0-9a-z]{32}-[A-Za-z0-9+._?=-]+")
 _EXPANDED: Final = re.compile(r"\$\{[^}]+\}")
-"""What Claude Code replaces in an MCP server's configuration: ``${A}``, ``${A:-b}``."""
+"""Text that Claude Code replaces in an MCP server's configuration: ``${A}``,
+``${A:-b}``."""
 _TOOLS: Final = (
     *("Bash", "Read", "Edit", "MultiEdit", "Write", "Glob", "Grep", "Monitor", "LSP"),
     *("WebFetch", "WebSearch", "ToolSearch", "NotebookEdit", "NotebookRead", "LS"),
@@ -85,7 +86,7 @@ def check(
 
 
 def notes(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what works, but perhaps not as its author meant it."""
+    """Return notes on options that work, but perhaps not as intended."""
     found = [
         f"{option_path(path)} holds carriage returns (U+000D), as files with Windows "
         "line ends do. They are kept; save the files with LF to be rid of them."
@@ -103,7 +104,7 @@ def _model(manifest: Mapping[str, Any], models: Catalogue) -> Iterator[str]:
 
 
 def _hosts(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Find hosts that can be reached by nobody: no host, or no public address."""
+    """Find hosts that cannot be reached: invalid, or without a public address."""
     found = manifest.get("hosts")
     for index, entry in enumerate(found if isinstance(found, list) else ()):
         option = option_path(("hosts", index))
@@ -120,7 +121,7 @@ def _hosts(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _secrets(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Find secrets that could not be used as is written there."""
+    """Find secrets that cannot be used as written."""
     if manifest.get("secrets"):
         typed = PinnedRecord(manifest, None).typed
         yield from injected_secrets.problems(typed)
@@ -128,7 +129,7 @@ def _secrets(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _times(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Find schedules that are no times, or never come."""
+    """Find schedules that are invalid or never occur."""
     schedule = manifest.get("schedule")
     for name, one in schedule.items() if isinstance(schedule, Mapping) else ():
         option = option_path(("schedule", name, "at"))
@@ -142,7 +143,7 @@ def _times(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _paths(manifest: Mapping[str, Any], evaluated_at: str) -> Iterator[str]:
-    """Find paths of files that are only there while agent.nix is evaluated."""
+    """Find paths of files that only exist while agent.nix is evaluated."""
     inside = re.compile(rf"{re.escape(evaluated_at)}(?![\w.-])[\w./+-]*")
     for path, text in _texts(manifest, ()):
         for match in _STORE_PATH.finditer(text):
@@ -164,7 +165,7 @@ def _no_path(option: tuple[str | int, ...], path: str) -> str:
 
 
 def _expanded(manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Find what would run as something else than what was approved."""
+    """Find text that would differ at run time from what was approved."""
     for path, text in _texts(manifest.get("mcpServers"), ("mcpServers",)):
         match = _EXPANDED.search(text)
         if match is not None:
@@ -201,7 +202,7 @@ def _mistyped(manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _outside(options: Sequence[str], *, ignored: bool) -> Iterator[str]:
-    """Find what stands outside ``hyperhive`` and is no option of NixOS either."""
+    """Find names outside ``hyperhive`` that are not options of NixOS either."""
     top = dict.fromkeys(name.partition(".")[0] for name in options)
     if "outputs" in top:
         yield (

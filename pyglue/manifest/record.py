@@ -3,9 +3,9 @@
 ``{"manifest": …, "system": "<toplevel .drv>" | null}`` in canonical JSON; *manifest
 hash* means the SHA-256 of these bytes, everywhere. hived makes the record once, at
 submission; approval, deploying, the harness and rollback handle its bytes. Reading
-is strict (no duplicate keys, no NaN, canonical form only), so that one hash stands
-for one meaning. Checking a manifest against the options is ``schema``'s:
-kept apart because the harness, which starts often, needs none of it.
+is strict (no duplicate keys, no NaN, canonical form only), so that one hash has one
+meaning. ``schema`` checks a manifest against the options; it is separate because the
+harness, which starts often, does not need it.
 """
 
 import hashlib

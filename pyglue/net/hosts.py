@@ -21,7 +21,7 @@ PORTS: Final = frozenset({80, 443})
 """What an entry without a port allows."""
 NAME_MAX: Final = 253
 ANY: Final = "*"
-"""In the operator's limit of a secret: anywhere. No entry of an allow list."""
+"""In the operator's limit of a secret: any host. Not an entry of an allow list."""
 
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME: Final = re.compile(rf"(?:{_LABEL}\.)*[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
@@ -31,7 +31,7 @@ _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
 
 @dataclass(frozen=True)
 class Host:
-    """One host that is asked for: a name in lower case, or an address."""
+    """A requested host: a name in lower case, or an address."""
 
     name: str
     port: int
@@ -44,14 +44,14 @@ class Host:
 
     @property
     def entry(self) -> str:
-        """The entry of an allow list that lets through just this host."""
+        """The entry of an allow list that allows only this host."""
         shown = str(self)
         return shown.rpartition(":")[0] if self.port in PORTS else shown
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pattern:
-    """An entry of an allow list. ``below`` stands for every name below ``name``."""
+    """An entry of an allow list. ``below`` means every name below ``name``."""
 
     name: str
     below: bool
@@ -59,7 +59,7 @@ class Pattern:
     address: Address | None = None
 
     def allows(self, host: Host) -> bool:
-        """Return whether the entry lets through a host."""
+        """Return whether the entry allows a host."""
         if host.port not in self.ports:
             return False
         if not self.below:
@@ -67,7 +67,7 @@ class Pattern:
         return host.address is None and host.name.endswith(f".{self.name}")
 
     def covers(self, other: "Pattern") -> bool:
-        """Return whether whatever ``other`` lets through, this one does too."""
+        """Return whether this entry allows everything that ``other`` allows."""
         if not other.ports <= self.ports:
             return False
         if not self.below:
@@ -100,7 +100,7 @@ def parse(text: str) -> Pattern:
 
 
 def asked(text: str, *, default_port: int | None = None) -> Host | None:
-    """Read what a client asks for (``GitHub.com:443``); None if it is no host."""
+    """Parse a client's request (``GitHub.com:443``); None if it is not a host."""
     name, port = _split(text.lower())
     if port is None:
         port = default_port
@@ -110,7 +110,7 @@ def asked(text: str, *, default_port: int | None = None) -> Host | None:
 
 
 def allows(entries: Iterable[str], host: Host) -> bool:
-    """Return whether an allow list lets through a host."""
+    """Return whether an allow list allows a host."""
     return any(parse(entry).allows(host) for entry in entries)
 
 

@@ -1,8 +1,8 @@
-"""Addresses of push services: what a browser says is hostile until it is read here.
+"""Addresses of push services, which browsers supply: untrusted until validated here.
 
-hived reads one when a browser subscribes, hive-notify before each request. The path is
-a secret: who knows it can send to the browser's push service, so no error and no log
-repeats it.
+hived validates one when a browser subscribes, hive-notify before each request. The path
+is a secret: anyone who knows it can send to the browser's push service, so no error and
+no log repeats it.
 """
 
 import re
@@ -24,7 +24,7 @@ _PATH: Final = re.compile(r"/[!-\"$-\[\]-~]*")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A host and what is asked of it; the path includes the query."""
+    """A host and a path on it; the path includes the query."""
 
     host: Host
     path: str
@@ -42,7 +42,7 @@ class Endpoint:
 
 
 def read(text: str) -> Endpoint:
-    """Read an endpoint. Whether its host may be called says ``check``.
+    """Parse an endpoint. ``check`` decides whether its host may be called.
 
     Raises:
         HiveError: ``bad_request`` with what is wrong.
@@ -60,7 +60,7 @@ def read(text: str) -> Endpoint:
 
 
 def check(host: Host, private_hosts: Iterable[str]) -> None:
-    """Refuse an address that is not public, or ours, and that no entry allows.
+    """Refuse an address that is not public, or our own, unless an entry allows it.
 
     A name is judged by its addresses, when it is looked up.
 

@@ -1,1 +1,1 @@
-"""Hides secrets: ``redactor`` in what agents write, ``response_mask`` in responses."""
+"""Hides secrets: ``redactor`` in agents' output, ``response_mask`` in responses."""

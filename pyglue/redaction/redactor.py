@@ -1,14 +1,14 @@
-"""Hides the values of secrets in what agents write, before the hive keeps or shows it.
+"""Redacts the values of secrets in agents' output, before the hive stores or shows it.
 
 hived has one ``Redactor``, which knows every value that it has read since it started.
-Everything that an agent writes passes it where it enters: each line of its sockets
-(``jsonrpc``), the bytes of its terminals and its log, and the lines of its journal. The
-common case, a line without a value, costs a search for each form of each value.
+All output of agents passes it on entry: each line of their sockets (``jsonrpc``), the
+bytes of their terminals and log, and the lines of their journal. The common case, a
+line without a value, costs a search for each form of each value.
 
-What is found: the value, in JSON, URL-encoded, in hexadecimal, and in base64 at each of
-the three places where it may begin, also in lines of their own; and the long lines of a
-value of several. Who wants to pass one on can still write it in another way: this is
-against accidents, and no boundary.
+It finds the plain value, its JSON, URL and hexadecimal encodings, its base64 at each of
+the three possible offsets, also with line breaks, and the long lines of a multi-line
+value. An agent can still leak a value in another encoding: redaction prevents accidents
+and is not a boundary.
 """
 
 import base64
@@ -25,20 +25,20 @@ from pyglue.manifest.exposed_secrets import VALUE_MIN, unfit
 from pyglue.strict_json import JsonError
 
 _ANCHOR: Final = 16
-"""Characters by which a form is looked for in a line, before the line is read."""
+"""Characters of a form that are searched for in a line, before it is parsed."""
 _LINE_MIN: Final = 16
-"""Characters of a line of a value that is hidden by itself."""
+"""Least characters of a value's line that is redacted by itself."""
 _BLOCK: Final = 512
 """Bytes that are encoded together, of a long value."""
 _PART_MIN: Final = 16
-"""Characters of a value's beginning that are hidden where a text was cut off."""
+"""Least characters of a value's beginning that are redacted at a truncated end."""
 _DEPTH: Final = 64
 _PROTOCOL: Final = re.compile(r"[a-z_]{1,40}")
-"""Keys that may be the protocol's own are left as they are."""
+"""Keys that may be the protocol's own are not changed."""
 _BYTES: Final = {"terminal_output": "data", "submit_chunk": "data"}
-"""Calls with bytes in them: no text; what of it is shown passes a ``Stream``."""
+"""Calls with binary data; whatever of it is shown passes a ``Stream``."""
 _LEFT: Final = {**_BYTES, "live_text": "text"}
-"""What is hidden later: a text that goes on passes ``unfinished``."""
+"""Redacted later: a text that continues passes ``unfinished``."""
 _CUT: Final = "…"
 _BREAK: Final = r"(?:\r?\n)?"
 
@@ -59,14 +59,14 @@ class Redactor:
         """Each form as bytes with what stands instead, the longest first."""
 
     def learn(self, name: str, value: str) -> None:
-        """Hide a value from now on; some cannot be (``exposed_secrets.unfit``)."""
+        """Redact a value from now on; some cannot be (``exposed_secrets.unfit``)."""
         if value in self._known or unfit(value) is not None:
             return
         self._known[value] = name
         wrapped = dict.fromkeys(_base64(value), name)
         for form in (*_plain(value), *wrapped):
             self._forms.setdefault(form, name)
-        # Of two that begin alike, the longer one is hidden whole.
+        # Of two with the same beginning, the longer one is redacted completely.
         self._forms = dict(sorted(self._forms.items(), key=lambda one: -len(one[0])))
         self.raw = tuple(
             (form.encode(), _instead(name).encode())
@@ -80,7 +80,7 @@ class Redactor:
 
     def _all_needles(self) -> Iterator[bytes]:
         for form in self._forms:
-            # A line break is in one of the two at most.
+            # At most one of the two contains a line break.
             for part in (form[:_ANCHOR], form[_ANCHOR : 2 * _ANCHOR]):
                 if len(part) >= VALUE_MIN:
                     for ascii_only in (False, True):
@@ -89,7 +89,7 @@ class Redactor:
     # --- lines of JSON ----------------------------------------------------------------
 
     def line(self, line: bytes) -> bytes:
-        """Return a line of the protocol without values; the same one if it has none."""
+        """Return a line of the protocol without values, unchanged if it has none."""
         for needle in self._needles:
             if needle in line:
                 return self._rewritten(line)
@@ -129,7 +129,7 @@ class Redactor:
     # --- text -------------------------------------------------------------------------
 
     def text(self, text: str) -> str:
-        """Return a text without values, nor the beginning of one where it was cut."""
+        """Return a text without values, or the beginning of one at a truncated end."""
         text = self._without_whole(text)
         whole = text.removesuffix(_CUT)
         for form, name in self._forms.items():
@@ -148,9 +148,9 @@ class Redactor:
         return text
 
     def unfinished(self, text: str) -> str:
-        """Return a text that goes on, without values nor what may begin one at its end.
+        """Return an unfinished text without values, or a suffix that could start one.
 
-        Unlike ``text``, however little of it is there: the rest comes with the next.
+        Unlike in ``text``, the suffix can be short: the next text has the rest.
         """
         text = self._without_whole(text)
         end = len(text) - max((_begun(text, one) for one in self._forms), default=0)
@@ -164,16 +164,16 @@ class Redactor:
         return text[: min(end, wrapped)]
 
     def stream(self) -> "Stream":
-        """Return what hides values in bytes that come in pieces."""
+        """Return a redactor of bytes that arrive in pieces."""
         return Stream(self)
 
 
 class Stream:
-    """Passes bytes on without values, also where one is split over several pieces.
+    """Redacts values in bytes, even if one is split over several pieces.
 
-    It keeps back an end with which a value begins. ``flush`` shows a short one, so that
-    what somebody types is seen at once; if it was a value's beginning after all, only
-    these few bytes of it were shown.
+    It withholds a suffix that could start a value. ``flush`` releases a short one, so
+    that typed text is visible immediately; if it was the start of a value after all,
+    only these few bytes of it were shown.
     """
 
     def __init__(self, redactor: Redactor) -> None:
@@ -204,18 +204,18 @@ class Stream:
 
     @property
     def waits(self) -> bool:
-        """Whether bytes are kept back that ``flush`` would show."""
+        """Whether bytes are withheld that ``flush`` would release."""
         return self._shown < len(self._kept) < VALUE_MIN
 
     def flush(self) -> bytes:
-        """Return what is kept back, if it is short."""
+        """Return the withheld bytes, if they are few."""
         if not self.waits:
             return b""
         data, self._shown = self._kept[self._shown :], len(self._kept)
         return data
 
     def end(self) -> bytes:
-        """Return what was kept back: nothing more comes."""
+        """Return the withheld bytes at the end of the stream."""
         data, self._kept, self._shown = self._kept[self._shown :], b"", 0
         return data
 
@@ -227,7 +227,7 @@ def _instead(name: str) -> str:
 def _first(
     data: bytes, at: int, forms: tuple[tuple[bytes, bytes], ...]
 ) -> tuple[int, int, bytes] | None:
-    """Return where the first form begins and ends, the longest of several."""
+    """Return the start and end of the first form, the longest if there are several."""
     found: tuple[int, int, bytes] | None = None
     for form, instead in forms:
         begin = data.find(form, at)
@@ -237,7 +237,7 @@ def _first(
 
 
 def _begun(text: _Text, form: _Text) -> int:
-    """Return how much at the end of a text is the beginning of a form."""
+    """Return the length of the suffix that is the beginning of a form."""
     at = max(0, len(text) - len(form) + 1)
     while (at := text.find(form[:1], at)) >= 0:
         if form.startswith(text[at:]):
@@ -247,7 +247,7 @@ def _begun(text: _Text, form: _Text) -> int:
 
 
 def _plain(value: str) -> Iterator[str]:
-    """Yield the value and how it stands in other texts, but for base64."""
+    """Yield the value and its encodings except base64."""
     lines = [one for one in value.splitlines() if len(one) >= _LINE_MIN]
     whole = [value, *(one for one in lines if not one.startswith("-----"))]
     for one in dict.fromkeys(whole):
@@ -265,7 +265,7 @@ def _plain(value: str) -> Iterator[str]:
 
 
 def _base64(value: str) -> Iterator[str]:
-    """Yield what of the value's base64 is the same whatever is before and after it."""
+    """Yield the parts of the value's base64 that do not depend on what surrounds it."""
     for block in _blocks(value):
         for before in range(3):
             first = -(-before * 8 // 6)

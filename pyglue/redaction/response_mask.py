@@ -1,7 +1,7 @@
-"""Hides secrets in an answer, even if one is split over two reads.
+"""Masks secrets in a response, even if one is split over two reads.
 
-The relay hides its key, hive-egress the secrets that it put in: who was sent one need
-not repeat it, but a gateway in between may repeat headers, and a program behind it may
+The relay masks its key, hive-egress the secrets that it inserted: a server need not
+repeat them, but a gateway in between may echo headers, and a program behind it may
 print them; the agent would read all of that.
 """
 
@@ -9,14 +9,14 @@ from collections.abc import Mapping
 
 
 class Mask:
-    """Passes one answer on without what ``hidden`` names, each with what is instead.
+    """Masks one response; ``hidden`` has each secret with its replacement.
 
-    It only keeps back an end with which one of them begins. Nothing that an agent waits
+    It only withholds a suffix that could start a secret. Nothing that an agent waits
     for ends like that, so nothing is delayed.
     """
 
     def __init__(self, hidden: Mapping[bytes, bytes]) -> None:
-        """Of two that begin alike, the longer one is hidden whole."""
+        """Of two with the same beginning, the longer one is masked completely."""
         longest_first = sorted(hidden.items(), key=lambda one: -len(one[0]))
         self._hidden = tuple(longest_first)
         self._kept = b""
@@ -31,12 +31,12 @@ class Mask:
         return data[:end]
 
     def end(self) -> bytes:
-        """Return the bytes kept back: the answer has ended without a secret."""
+        """Return the withheld bytes: the response has ended without a secret."""
         kept, self._kept = self._kept, b""
         return kept
 
     def whole(self, data: bytes) -> bytes:
-        """Return a text that has an end of its own."""
+        """Return a complete text, masked."""
         for secret, instead in self._hidden:
             data = data.replace(secret, instead)
         return data

@@ -6,11 +6,11 @@ range, a field that is missing, unknown or of another type, too many bytes), cal
 types for these, and which of them is a ``ValueError`` differs between versions: so
 nothing else catches them, which a test checks.
 
-``unique`` is for what a hash, a signature or a person's approval stands for: it refuses
-keys that occur twice, of which readers otherwise choose one each.
+``unique`` is for content of a hash, a signature or a person's approval: it refuses
+duplicate keys, of which readers would otherwise choose one each.
 
-``decode`` is all of it for callers; ``depth`` bounds the nesting, ``decoder_errors``
-turns a decoder's errors into sentences.
+Callers only need ``decode``; ``depth`` bounds the nesting, ``decoder_errors`` turns a
+decoder's errors into sentences.
 """
 
 from pyglue.strict_json.decode import (

@@ -1,4 +1,4 @@
-"""What a value of the wrong shape is told, in words: the decoder's are of its types.
+"""Error texts for values of the wrong type: the decoder's own name its types.
 
 ``Expected `str` of length >= 1 - at `$.body``` becomes *body is empty*. Used by
 ``strict_json`` for its sentences, and by the dashboard, which names the value too.

@@ -1,4 +1,4 @@
-"""How text that somebody else wrote is shown, and how names are written as text.
+"""How untrusted text is shown, and how names are written as text.
 
 ``display`` makes hostile text safe for terminals and sentences, by the table of
 ``invisible`` characters; ``file_names`` encodes names of files, ``option_path`` writes

@@ -1,9 +1,9 @@
 """Hostile text as part of a sentence for people: one line, nothing invisible.
 
-Everything that an agent wrote and that we quote (option values, error texts, names
-of variables) passes through here. Every character of ``invisible`` is shown as an
-escape, so that what is read is what is there; letters of any language stay. This is
-not an encoder for HTML or a terminal's only guard: those have their own.
+Everything by an agent that we quote (option values, error texts, names of variables)
+passes through here. Every character of ``invisible`` is shown as an escape, so that
+nothing is hidden from the reader; letters of any language are unchanged. This is not an
+encoder for HTML or a terminal's only guard: those have their own.
 """
 
 import re
@@ -17,7 +17,7 @@ HIDDEN_IN_TEXT: Final = pattern(keep="\t\n")
 """Matches one character that ``named`` names instead of showing."""
 _BARE: Final = re.compile(r"[A-Za-z0-9_.:@/+-]+")
 BODY_SHOWN: Final = 200_000
-"""Characters of a longer text that are cited."""
+"""Most characters that are quoted of a longer text."""
 COMMAND_LENGTH: Final = 2000
 """Characters of a command line that are shown."""
 
@@ -31,7 +31,7 @@ def visible(text: str, *, limit: int = 400) -> str:
 
 
 def name_of(char: str) -> str:
-    """Return what stands for a hidden character: ``␛``, or U+202E in brackets."""
+    """Return the name of a hidden character: ``␛``, or U+202E in brackets."""
     code = ord(char)
     if code < 0x20:
         return chr(0x2400 + code)
@@ -55,12 +55,12 @@ def quoted(text: str, *, limit: int = 400) -> str:
 
 
 def said(text: str, *, limit: int = 400) -> str:
-    """Return somebody's own words as such: one line, always in quotes."""
+    """Return a quotation of someone's text: one line, always in quotes."""
     return f"“{visible(text, limit=limit)}”"
 
 
 def cited(text: str, *, limit: int = BODY_SHOWN) -> str:
-    """Return somebody's own words on lines of their own, each marked with ``>``."""
+    """Return a quotation of someone's text, with each line marked by ``>``."""
     lines = text[:limit].splitlines() or [""]
     more = ["> …"] if len(text) > limit else []
     return "\n".join([*(f"> {visible(line, limit=limit)}" for line in lines), *more])

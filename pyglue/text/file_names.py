@@ -1,7 +1,7 @@
 """File names as text: Linux allows every byte but two in them, JSON does not.
 
-Each component of a path is percent-encoded; what stays as it is are the letters, digits
-and ``_.-~`` of ASCII.
+Each component of a path is percent-encoded, except for ASCII letters, digits and
+``_.-~``.
 """
 
 import os
@@ -20,7 +20,7 @@ def decoded(path: str) -> tuple[str, ...]:
     """Return the components of an encoded path, as ``os`` takes them.
 
     Raises:
-        HiveError: ``bad_request`` if one is no name of a file.
+        HiveError: ``bad_request`` if one is not a valid file name.
     """
     parts = tuple(os.fsdecode(unquote_to_bytes(part)) for part in _parts(path))
     for part in parts:
@@ -34,7 +34,7 @@ def decoded(path: str) -> tuple[str, ...]:
 
 
 def shown(part: str) -> str:
-    """Return an encoded name for people to read; it does not lead back."""
+    """Return an encoded name for people to read; it cannot be decoded."""
     return unquote_to_bytes(part).decode("utf-8", "replace")
 
 

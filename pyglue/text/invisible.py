@@ -1,12 +1,13 @@
-"""Characters that an eye cannot see, or that move others about: the one table.
+"""Characters that are invisible or reorder others: the only table.
 
 Control and format characters, everything that Unicode lets a font leave out (among it
 selectors and tags), blanks that are not the space, surrogates, private use and
-noncharacters. What the operator judges must show each of them: ``display`` for
-terminals and sentences, ``web.text`` for pages, ``web/static/invisible.js`` (made from
-here by ``make generate``) for what scripts put in; ``git.filenames`` refuses them.
+noncharacters. Everything that the operator reviews must show each of them: ``display``
+in terminals and sentences, ``web.text`` in pages, ``web/static/invisible.js``
+(generated from here by ``make generate``) in text inserted by scripts;
+``git.filenames`` refuses them.
 
-The table is written out, so that it is the same under every version of Python. A test
+The table is explicit, so that it is the same with every version of Python. A test
 compares it with Unicode's own categories.
 """
 

@@ -1,4 +1,4 @@
-"""How sentences name an option of agent.nix: as the author wrote it."""
+"""How sentences name an option of agent.nix: as its author writes it."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -7,7 +7,7 @@ from pyglue.text.display import visible
 
 ROOT: Final = "hyperhive"
 WRITTEN: Final = {"hosts": ("network", "allow")}
-"""Where agent.nix has what the manifest has under a name of its own."""
+"""Paths in agent.nix of options that have a different name in the manifest."""
 
 
 def option_path(path: Iterable[str | int]) -> str:

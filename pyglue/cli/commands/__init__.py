@@ -1,1 +1,1 @@
-"""The commands of ``hive``, a module a subject."""
+"""The commands of ``hive``, one module per subject."""

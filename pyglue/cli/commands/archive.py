@@ -177,7 +177,7 @@ def _receive(
 
 
 def left_out_text(lines: tuple[str, ...]) -> str:
-    """Return what an archive does not contain, in lines; nothing if that is all."""
+    """Return the archive's omissions as lines; empty if it is complete."""
     if not lines:
         return ""
     more = len(lines) - _SHOWN

@@ -158,7 +158,7 @@ def _entries(client: SyncClient, params: AuditExportParams) -> Iterator[AuditEnt
 
 
 def _write_row(*cells: str) -> None:
-    """Write one row; no spreadsheet takes a cell for a formula."""
+    """Write one row, so that no spreadsheet treats a cell as a formula."""
     row = io.StringIO()
     safe = [f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells]
     csv.writer(row, lineterminator="\n").writerow(safe)

@@ -1,6 +1,6 @@
 """The commands for an agent's life: drafts, destroy, restore, purge, rollback.
 
-Irreversible commands say what will be removed and ask for the agent's name on a
+Irreversible commands list what will be removed and ask for the agent's name on a
 terminal; elsewhere they require ``--yes``.
 """
 

@@ -26,7 +26,7 @@ from pyglue.cli.output.spinner import SpinnerClient
 from pyglue.errors import ErrorCode, HiveError
 
 _PATIENCE_S: Final = 90.0
-"""hived answers a follower more often than this, with or without new lines."""
+"""hived sends to a follower more often than this, with or without new lines."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

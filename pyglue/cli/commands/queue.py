@@ -1,4 +1,4 @@
-"""The command ``queue``: an agent's queued and held messages, and taking one away."""
+"""The command ``queue``: lists, drops and moves an agent's pending messages."""
 
 import argparse
 import time

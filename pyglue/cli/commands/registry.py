@@ -1,4 +1,4 @@
-"""The table of the commands that call hived; their code stands by subject beside it."""
+"""The table of the commands that call hived; modules beside it implement them."""
 
 from typing import Final
 

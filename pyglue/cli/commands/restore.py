@@ -1,6 +1,6 @@
 """``hive restore-backup``: creates a state directory from a backup, without hived.
 
-Nothing is left behind unless all of it is there and every hash matches.
+Unless it is complete and every hash matches, nothing remains.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def restore_backup(arguments: argparse.Namespace) -> int:
     """Create a state directory from a backup.
 
     Raises:
-        HiveError: the file or the directory cannot be used; nothing is left behind.
+        HiveError: the file or the directory cannot be used; nothing remains.
     """
     into = Path(arguments.into).absolute()
     room = _room(into)

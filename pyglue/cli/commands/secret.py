@@ -1,4 +1,4 @@
-"""The command ``secret``: values that the operator holds.
+"""The command ``secret``: values that the operator stores.
 
 A value comes from a prompt without echo or from standard input, never from the command
 line, which other users can see.

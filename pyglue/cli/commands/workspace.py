@@ -1,4 +1,4 @@
-"""The command ``workspace``: directories that agents may be given, by name."""
+"""The command ``workspace``: directories that agents can use by name."""
 
 import argparse
 from collections.abc import Sequence

@@ -1,8 +1,9 @@
-"""What one ``hive run`` takes for itself: its state directory and a temporary room.
+"""Locks the state directory and creates a temporary directory, for one ``hive run``.
 
-Both are locks on the directory itself, which the kernel releases however the process
-ends. A second run on the same state is refused before it has touched anything; and the
-room of a run that was killed (it holds the key) is removed by whoever starts next.
+Both are locked by a lock on the directory itself, which the kernel releases however the
+process ends. A second run on the same state is refused before it has touched anything;
+the temporary directory of a killed run (it contains the key) is removed by the next
+one.
 """
 
 import contextlib
@@ -26,13 +27,13 @@ _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass
 class Claim:
-    """A locked state directory. ``made`` is what did not exist before."""
+    """A locked state directory. ``made`` are the directories created for it."""
 
     made: list[Path] = field(default_factory=list)
     lock: int = -1
 
     def release(self) -> None:
-        """Give it back; directories made for it go if nothing is in them."""
+        """Release it; remove directories created for it that are empty."""
         if self.lock >= 0:
             os.close(self.lock)
             self.lock = -1
@@ -43,7 +44,7 @@ class Claim:
 
 
 def claim(state: Path, *, hived_lock: Path) -> Claim:
-    """Create the state directory, if need be, and lock it.
+    """Create the state directory, if necessary, and lock it.
 
     Raises:
         HiveError: ``store_locked`` if another hive uses it, ``config_invalid`` if it
@@ -135,7 +136,7 @@ def _make(directory: Path, made: list[Path]) -> None:
 
 
 def _in_use(hived_lock: Path) -> bool:
-    """Whether a hived that somebody else started holds the store."""
+    """Whether a hived that was started otherwise has the store open."""
     try:
         descriptor = os.open(hived_lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:

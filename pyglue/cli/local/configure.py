@@ -34,13 +34,13 @@ from pyglue.config import (
 )
 
 _MEMORY_DEFAULT: Final = "4G"
-"""For an agent that sets none: one agent cannot take all of this computer's memory."""
+"""For an agent that sets none, so that one agent cannot use all memory."""
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalOptions:
-    """The options of ``hive run``. ``script`` is what the scripted model plays.
+    """The options of ``hive run``. ``script`` is the script of the scripted model.
 
     ``api_key`` is the key or token of the kind ``credential``; None: that model.
     """
@@ -68,7 +68,7 @@ class LocalOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a run has its files, and the users of its parts (None: all are us)."""
+    """The directories of a run, and the users of its parts (None: all run as us)."""
 
     state: Path
     room: Path
@@ -98,7 +98,7 @@ class Place:
         return runtime
 
     def let_pass(self, directory: Path) -> None:
-        """Let the hive's own users pass through, and nobody else."""
+        """Let only the hive's own users traverse it."""
         if self.ids is not None:
             os.chown(directory, 0, group_of(self.ids))
             directory.chmod(0o710)
@@ -115,7 +115,7 @@ class Place:
         fresh.replace(self.config_file)
 
     def secret(self, name: str, text: str, uid: int | None) -> str:
-        """Write a file that only ``uid`` reads (None: we), and return its path."""
+        """Write a file that only ``uid`` can read (None: we), and return its path."""
         path = self.room / name
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
@@ -129,7 +129,7 @@ class Place:
 def configure(
     options: LocalOptions, place: Place, *, upstream: str, key: str
 ) -> HiveConfig:
-    """Return what the parts are told. ``key`` is what the relay pays with."""
+    """Return the parts' configuration. ``key`` is the relay's credential."""
     ids = place.ids
     relay = None if ids is None else ids.relay
     urls_file = None
@@ -163,14 +163,14 @@ def configure(
 
 
 def group_of(ids: Ids) -> int:
-    """Return the group that the hive's own users share."""
+    """Return the common group of the hive's own users."""
     return ids.agent if ids.group is None else ids.group
 
 
 def _other_accounts(
     accounts: LocalAccounts, place: Place, relay: int | None
 ) -> dict[str, Account]:
-    """Write the credentials of the other accounts where only the relay reads."""
+    """Write the credentials of the other accounts, readable only by the relay."""
     return {
         name: Account(
             upstream_url=one.upstream,

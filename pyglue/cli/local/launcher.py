@@ -30,7 +30,7 @@ class LocalHive:
     """A running local hive."""
 
     hived: ClassVar[tuple[str, Mapping[str, str]]] = ("pyglue.host.main", {})
-    """The module of hived, and what its environment has more."""
+    """The module of hived, and additional environment variables."""
 
     options: LocalOptions
     say: Callable[[str], None]
@@ -75,7 +75,7 @@ class LocalHive:
         await self._parts.ready(self._daemon("hived", module, env=env))
 
     def take(self, config: HiveConfig) -> None:
-        """Write another configuration, which a part reads when it starts again."""
+        """Write a new configuration, which a part reads when it restarts."""
         self.config = config
         self.place.write(config)
 
@@ -84,7 +84,7 @@ class LocalHive:
         return self._parts.pid(name)
 
     async def stop(self) -> None:
-        """Stop every part; those that hived's agents need end after it."""
+        """Stop every part; those that agents need end after hived."""
         after = ("hive-relay", "hive-egress", "scripted-model")
         if self._room is not None:
             await self._parts.stop(("hive-notify", "hive-web"), ("hived",), after)
@@ -95,9 +95,9 @@ class LocalHive:
         self._claim.release()
 
     async def ended(self) -> str:
-        """Return when hived exits by itself, with a sentence that says how.
+        """Return when hived exits, with a sentence that says how.
 
-        Meanwhile every other part that exits is started again, alone.
+        Until then, every other part that exits is restarted.
         """
         return await self._parts.ended("hived")
 
@@ -129,9 +129,9 @@ class LocalHive:
     async def _start_model(self, key: str) -> str:
         """Start the scripted model; return its address, possibly before it is up.
 
-        It answers only clients with ``key``, and is a user of its own that owns
+        It answers only clients with ``key``, and runs as a separate user that owns
         nothing. The socket is created here: early clients wait in its queue, so nothing
-        else has to wait for the start, and one that is started again has the same.
+        else has to wait for the start, and a restarted model uses the same socket.
         """
         self._model = listening = socket.create_server(("127.0.0.1", 0))
         ids = self.place.ids

@@ -1,8 +1,8 @@
 """The parts of a local hive, as children of this process.
 
-Each writes a log of its own and says by sd_notify that it is ready; nothing waits for
-time to pass. All but hived are started again when they exit. When this process exits,
-however that happens, so do they.
+Each writes its own log and reports by sd_notify that it is ready, so there are no fixed
+delays. All except hived are restarted when they exit. When this process exits, however
+that happens, so do they.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from pyglue.process import Child, LogFile, RunAs, describe_exit
 from pyglue.sandbox import own_places, reach
 
 _DIE_WITH_US: Final = ("setpriv", "--pdeathsig", "TERM", "--")
-"""Even when this process is killed, no part of the hive is left behind."""
+"""Even if this process is killed, no part of the hive keeps running."""
 _READY_S: Final = 60.0
 _AGAIN_S: Final = 0.5
-"""Before a part is started again; twice as long each time, up to the most."""
+"""Delay before a part is restarted; doubled each time, up to a maximum."""
 _AGAIN_MAX_S: Final = 60.0
 _WELL_S: Final = 60.0
-"""A part that ran for so long did not fail at its start."""
+"""A part that ran for this long did not fail at its start."""
 _STOP_S: Final = 8.0
 _KEPT_ENV: Final = (
     "PATH",
@@ -69,12 +69,12 @@ class Parts:
     _starts: dict[str, Start] = field(default_factory=dict)
 
     async def keep(self, name: str, start: Start) -> None:
-        """Start a part, and again whenever it exits while ``ended`` is awaited."""
+        """Start a part, and restart it whenever it exits while ``ended`` is awaited."""
         self._starts[name] = start
         await start()
 
     def run(self, program: Program, env: Mapping[str, str] | None = None) -> None:
-        """Start a child, with ``env`` beside the program's own."""
+        """Start a child, with ``env`` in addition to the program's own variables."""
         name = program.name
         log = self._logs.setdefault(name, LogFile(self._log(name), stamps=True))
         kept = {key: os.environ[key] for key in _KEPT_ENV if key in os.environ}
@@ -95,7 +95,7 @@ class Parts:
         )
 
     async def ready(self, program: Program) -> None:
-        """Start a daemon, and return when it says that it is ready.
+        """Start a daemon, and return when it reports that it is ready.
 
         Raises:
             HiveError: ``unavailable`` with the end of its log.
@@ -122,9 +122,9 @@ class Parts:
             log.close()
 
     async def ended(self, name: str) -> str:
-        """Return when a part exits by itself, with a sentence that says how.
+        """Return when a part exits, with a sentence that says how.
 
-        Meanwhile every part that was given to ``keep`` is started again, alone.
+        Until then, every part that was passed to ``keep`` is restarted.
         """
         keepers = [asyncio.create_task(self._restart(other)) for other in self._starts]
         try:
@@ -136,7 +136,7 @@ class Parts:
             await asyncio.gather(*keepers, return_exceptions=True)
 
     async def _restart(self, name: str) -> None:
-        """Start a part again whenever it has exited, later each time that it fails."""
+        """Restart a part whenever it has exited, with growing delays."""
         begun, failures = time.monotonic(), 0
         while True:
             code = await self._children[name].wait()
@@ -171,7 +171,7 @@ class Parts:
         raise HiveError(ErrorCode.UNAVAILABLE, f"{name} {what}. {self._tail(name)}")
 
     def _reach(self, run_as: RunAs | None) -> tuple[str, ...]:
-        """Let a part find our modules and its sockets, even below a closed home."""
+        """Let a part find our modules and its sockets, even below a private home."""
         return reach(dict.fromkeys((*own_places(), self.state)), run_as)
 
     def _log(self, name: str) -> Path:

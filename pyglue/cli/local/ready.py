@@ -32,6 +32,6 @@ class Readiness:
             self.future.set_result(message)
 
     def close(self) -> None:
-        """Stop listening; later messages are of no interest."""
+        """Stop listening; later messages are ignored."""
         self._loop.remove_reader(self._socket)
         self._socket.close()

@@ -114,7 +114,7 @@ def _text_of(file: Path | None) -> str | None:
 
 
 def _credential() -> tuple[Credential, str | None]:
-    """Return the one credential of the environment, by the names that the CLI uses."""
+    """Return the only credential in the environment, by the CLI's variable names."""
     set_ones = [name for name in _CREDENTIALS if os.environ.get(name)]
     if len(set_ones) > 1:
         raise HiveError(
@@ -140,7 +140,7 @@ def run(state: Path, arguments: argparse.Namespace) -> int:
 
 
 def say(text: str) -> None:
-    """Print a line now."""
+    """Print a line without buffering."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
@@ -190,7 +190,7 @@ def _introduce(hive: LocalHive, begun: float) -> None:
 
 
 def _open_story(client: SyncClient) -> None:
-    """Send the scenario's first message, once in the life of a state directory."""
+    """Send the scenario's first message, once per state directory."""
     told = story.load()
     sent = client.call(MESSAGES, MessagesParams(limit=500)).messages
     if any(message.body == told.request for message in sent):

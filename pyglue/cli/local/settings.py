@@ -1,4 +1,4 @@
-"""What ``hive run --settings FILE`` reads: settings of a hive without NixOS."""
+"""The file of ``hive run --settings FILE``: settings of a hive without NixOS."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ _MAX: Final = 1024 * 1024
 
 @dataclass(frozen=True)
 class LocalCredential:
-    """What pays: its kind, the key or token itself, and where it is sent."""
+    """A credential: its kind, the key or token, and where it is sent."""
 
     kind: Credential
     key: str = field(repr=False)
@@ -27,7 +27,7 @@ class LocalCredential:
 
 @dataclass(frozen=True)
 class LocalAccounts:
-    """All accounts; ``default`` may have no credential: the scripted model's then."""
+    """All accounts; without a credential, ``default`` uses the scripted model."""
 
     default: str = DEFAULT_ACCOUNT
     all: Mapping[str, LocalCredential] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class LocalAccount(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def files(self) -> list[tuple[Credential, str]]:
-        """Return the files that are named, with what each holds."""
+        """Return the named files, each with the kind of its credential."""
         named = (
             (Credential.API_KEY, self.api_key_file),
             (Credential.SUBSCRIPTION, self.oauth_token_file),
@@ -97,11 +97,11 @@ def read(file: Path | None) -> LocalSettings:
 
 
 def accounts(found: LocalSettings, own: LocalCredential | None) -> LocalAccounts:
-    """Return all accounts with their credentials; ``own`` is of the environment.
+    """Return all accounts with their credentials; ``own`` is from the environment.
 
     Raises:
-        HiveError: ``config_invalid``: a file cannot be read, a name stands twice, or
-            none is the default.
+        HiveError: ``config_invalid``: a file cannot be read, a name occurs twice, or
+        there is no default.
     """
     read = {name: _credential(name, one) for name, one in found.accounts.items()}
     if own is not None:

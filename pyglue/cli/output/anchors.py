@@ -21,9 +21,9 @@ UNIT: Final = "hived.service"
 _ANCHOR: Final = r"hyperhive-audit head=([0-9a-f]{64}) seq=([0-9]{1,15})"
 _ANYWHERE: Final = re.compile(rf"{_ANCHOR}\b")
 ANCHOR_LINE: Final = "INFO hyperhive-audit: "
-"""How a line of hived's log with a head begins."""
+"""The beginning of a line of hived's log with a head."""
 _OWN_LINE: Final = re.compile(rf"^{ANCHOR_LINE}{_ANCHOR}$", re.MULTILINE)
-"""A whole line of hived's own: what it quotes from others is not an anchor."""
+"""A whole line by hived: text that it quotes from others is not an anchor."""
 _MOST: Final = 4096
 _LINES: Final = 20_000
 _READ_S: Final = 60.0

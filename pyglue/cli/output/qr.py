@@ -29,7 +29,7 @@ def wanted(url: str, chosen: bool | None) -> bool:
 def drawn(url: str) -> str:
     """Return the lines of the code, two rows of it in each.
 
-    On a terminal in colours of their own: with its own, dark could be light.
+    In explicit colours: with the terminal's own, dark could be light.
     """
     import segno  # by far the slowest import of the command line, for one command
 

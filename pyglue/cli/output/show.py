@@ -26,9 +26,9 @@ KINDS = {
     ApprovalKind.ROLLBACK: "roll back",
     ApprovalKind.REBUILD: "rebuild",
 }
-"""What approving does, in words."""
+"""The effect of approving, in words."""
 _WHOLE = 2**31
-"""Text to be reviewed is never cut."""
+"""Text to be reviewed is never truncated."""
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -79,7 +79,7 @@ def approval_text(detail: ApprovalDetail) -> str:
 
 
 def comparison_text(found: Comparison) -> str:
-    """Return what differs between two versions of an agent."""
+    """Return the differences between two versions of an agent."""
     lines = [
         f"{word:<5} approval {row.id}: {KINDS[row.kind]}, {row.state.word}, commit "
         f"{row.commit}, {moment(row.created_at)}"
@@ -103,7 +103,7 @@ def _policy(changes: Sequence[PolicyChange]) -> list[str]:
 
 
 def schedule_lines(schedule: Sequence[ScheduleView]) -> list[str]:
-    """Return when an agent is woken, with the next times; nothing if it never is."""
+    """Return an agent's schedules with their next times; empty if there are none."""
     lines = ["", "Schedule:"] if schedule else []
     for one in schedule:
         lines.append(f"  {visible(one.name)}: {visible(one.at)}")
@@ -113,7 +113,7 @@ def schedule_lines(schedule: Sequence[ScheduleView]) -> list[str]:
 
 
 def webhook_lines(webhooks: Sequence[WebhookView]) -> list[str]:
-    """Return what may send an agent messages; nothing if nothing may."""
+    """Return an agent's webhooks; empty if there are none."""
     lines = ["", "Webhooks:"] if webhooks else []
     for one in webhooks:
         lines.append(f"  {visible(one.name)}: {one.kind}, signed with {one.secret}")
@@ -124,7 +124,7 @@ def webhook_lines(webhooks: Sequence[WebhookView]) -> list[str]:
 
 
 def secret_lines(secrets: Sequence[SecretUse]) -> list[str]:
-    """Return how an agent uses secrets; nothing if it has none."""
+    """Return an agent's uses of secrets; empty if there are none."""
     lines = ["", "Secrets:"] if secrets else []
     for one in secrets:
         sees = "sees" if one.exposed else "does not see"

@@ -18,7 +18,7 @@ _TEXT_MAX: Final = 64 * 1024
 
 
 def ended(client: SyncClient, number: int, *, wait: bool = True) -> Answer:
-    """Return an operation once it has ended, or its present state.
+    """Return an operation once it has ended, or its current state.
 
     Raises:
         HiveError: ``unavailable`` when the connection to hived is lost.

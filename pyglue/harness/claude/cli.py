@@ -1,9 +1,9 @@
-"""A running CLI, and the protocol of its pipes: JSON, one message a line.
+"""A running CLI, and the protocol of its pipes: JSON, one message per line.
 
-It is told prompts and reports what becomes of them. In between both sides ask the other
-for something (*control requests*): the CLI asks for the hive's tools and whether a tool
-may run, we ask it to interrupt a turn and how its MCP servers fare. ``turn`` runs turns
-over it, ``options`` says how it is started.
+It receives prompts and reports on their turns. In between, both sides send *control
+requests*: the CLI asks for the hive's tools and whether a tool may run, we ask it to
+interrupt a turn and for the status of its MCP servers. ``turn`` runs turns over it,
+``options`` determines how it is started.
 """
 
 import asyncio
@@ -33,19 +33,19 @@ from pyglue.strict_json import JsonError
 
 _LINE_MAX: Final = 64 * 1024 * 1024
 _START_S: Final = 60.0
-"""For the first answer: the CLI waits for its MCP servers."""
+"""Timeout of the first answer: the CLI waits for its MCP servers."""
 _ANSWER_S: Final = 60.0
 _GRACE_S: Final = 5.0
-"""To write the session's file after its input has ended."""
+"""Time to write the session's file after its input has ended."""
 _AHEAD: Final = 100
-"""Messages that may be read before somebody takes them."""
+"""Most messages that are read ahead of their consumer."""
 _PARTIAL: Final = b'{"type":"stream_event"'
 
 _log = logging.getLogger(__name__)
 
 
 class Cli:
-    """One process of the CLI. Make it with ``Cli.start``, end it with ``close``."""
+    """One process of the CLI. Create it with ``Cli.start``, end it with ``close``."""
 
     def __init__(self, process: Piped, launch: Launch) -> None:
         self._process = process
@@ -66,10 +66,10 @@ class Cli:
 
     @classmethod
     async def start(cls, launch: Launch) -> "Cli":
-        """Start it, and wait until it takes prompts.
+        """Start it, and wait until it accepts prompts.
 
         Raises:
-            CliError: It did not start, or ended at once.
+            CliError: It did not start, or exited immediately.
         """
         if launch.cli is None:
             raise CliError("Claude Code is not installed")
@@ -124,7 +124,7 @@ class Cli:
         await self._write(line)
 
     async def until_result(self) -> AsyncIterator[Message]:
-        """Yield what it says up to the turn's result, or until it has ended well.
+        """Yield its messages up to the turn's result, or until it exits successfully.
 
         Raises:
             CliError: It ended otherwise.
@@ -135,7 +135,7 @@ class Cli:
                 return
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Yield what it says until it has ended well.
+        """Yield its messages until it exits successfully.
 
         Raises:
             CliError: It ended otherwise.
@@ -158,7 +158,7 @@ class Cli:
         await self._ask({"subtype": "interrupt"}, within=_ANSWER_S)
 
     async def servers(self) -> list[dict[str, Any]]:
-        """Return how its MCP servers fare.
+        """Return the status of its MCP servers.
 
         Raises:
             CliError: It is gone, or does not answer.
@@ -168,7 +168,7 @@ class Cli:
         return [dict(one) for one in servers] if isinstance(servers, list) else []
 
     async def close(self, grace_s: float = _GRACE_S) -> None:
-        """End it, if it has not ended yet; it may write its session's file first."""
+        """End it, if it is still running; it may write its session's file first."""
         try:
             await self._process.close(grace_s)
         finally:
@@ -279,7 +279,7 @@ class Cli:
 
 
 async def _line_of(reader: asyncio.StreamReader) -> bytes:
-    """Return a line, or what there is of one that is too long."""
+    """Return a line, or the beginning of one that is too long."""
     try:
         return await reader.readline()
     except ValueError:

@@ -1,7 +1,7 @@
 """Converts the CLI's reports into live events and the metrics of a turn.
 
-``turn`` feeds every message of the CLI to a ``Tally``. Events are shown as text
-only; long texts are cut, since the session's own transcript has them whole.
+``turn`` feeds every message of the CLI to a ``Tally``. Events are shown as text only;
+long texts are truncated, since the session's own transcript has them in full.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ Emit = Callable[[TurnSaid], None]
 
 @dataclass(kw_only=True)
 class Tally:
-    """What a turn has done so far. ``context_tokens`` is what the model last read."""
+    """The progress of a turn. ``context_tokens`` is the size of the last request."""
 
     emit: Emit
     tool_calls: int = 0
@@ -63,12 +63,12 @@ class Tally:
     was_compacted: bool = False
     init: dict[str, Any] = field(default_factory=dict)
     retry_after_s: float = 0.0
-    """The longest that the CLI waited before a try, which the model's side asks for."""
+    """The CLI's longest wait before a retry, as requested by the model provider."""
     is_deaf: bool = False
     """Whether the hive's own tools did not connect."""
 
     def take(self, message: Message) -> None:
-        """Count one message of the CLI and emit what it means."""
+        """Count one message of the CLI and emit its events."""
         if isinstance(message, AssistantMessage):
             self._assistant(message)
         elif isinstance(message, UserMessage):
@@ -132,7 +132,7 @@ class Tally:
             self.emit(Compacted(details=small(details)))
 
     def _servers(self, servers: object) -> None:
-        """Tell of MCP servers that did not come up for this turn."""
+        """Report MCP servers that did not start for this turn."""
         for server in servers if isinstance(servers, list) else []:
             name, status = str(server.get("name")), str(server.get("status"))
             if status == "connected":
@@ -153,13 +153,13 @@ def count(value: object) -> int:
 
 
 def clip(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Return ``text`` as UTF-8 can hold it, cut after ``limit`` characters."""
+    """Return ``text`` as valid UTF-8, truncated after ``limit`` characters."""
     cut = text if len(text) <= limit else text[:limit] + "…"
     return cut.encode(errors="replace").decode()
 
 
 def small(value: object) -> Any:  # noqa: ANN401
-    """Return a JSON value fit for an event: itself, or its text cut short."""
+    """Return a JSON value fit for an event: itself, or its truncated text."""
     copy = plain(value)
     encoded = msgspec.json.encode(copy)
     return copy if len(encoded) <= _VALUE_LIMIT else clip(encoded.decode())
@@ -171,7 +171,7 @@ def sentence(text: str) -> str:
 
 
 def plain(value: object, depth: int = _DEPTH) -> Any:  # noqa: ANN401
-    """Return a copy of a JSON value with long texts, lists and depths cut."""
+    """Return a copy of a JSON value with long texts, lists and depths truncated."""
     if isinstance(value, str):
         return clip(value)
     if value is None or isinstance(value, bool | float):

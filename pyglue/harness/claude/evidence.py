@@ -1,8 +1,8 @@
-"""Whether the model works without the mail over which a turn failed.
+"""Checks whether the model answers at all after a failed turn.
 
-An empty question with the agent's own options, in a session that is not kept: what
-fails there too (a key, a proxy, a tool's schema, the CLI itself) is not the mail's
-fault. ``session`` asks only when it is not plain whose fault a failure is, since a
+It sends an empty question with the agent's own options, in a session that is not kept:
+if that fails too (a key, a proxy, a tool's schema, the CLI itself), the messages are
+not the cause. ``session`` asks only if the cause of a failure is unclear, since a
 question costs a little.
 """
 
@@ -31,7 +31,7 @@ async def ask_without_mail(
     budget_usd: float | None,
     cancellation: Cancellation,
 ) -> tuple[bool, Ended]:
-    """Return whether an empty turn goes well, and how it ended."""
+    """Return whether an empty turn succeeds, and how it ended."""
     asked = options.probe(model=model, budget_usd=budget_usd)
     ended = await run_turn(asked, QUESTION, Tally(emit=_unheard), cancellation)
     _log.info("an empty turn ended: %s (%s)", ended.outcome.value, ended.reason)
@@ -39,4 +39,4 @@ async def ask_without_mail(
 
 
 def _unheard(said: TurnSaid) -> None:
-    """Drop an event: this is no turn of the agent's."""
+    """Drop an event: this is not a turn of the agent."""

@@ -1,4 +1,4 @@
-"""What is remembered of the session, in a file of the session directory."""
+"""The record of the session, in a file of the session directory."""
 
 import logging
 from dataclasses import dataclass, field
@@ -19,11 +19,11 @@ _log = logging.getLogger(__name__)
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What is remembered of the session between turns and restarts.
+    """The record of the session between turns and restarts.
 
-    ``id`` is None before a fresh session has begun; ``preface`` is what that is told.
-    ``has_worked``: a turn of it ended well. ``refused``: how often since then the API
-    refused to continue it. ``recent`` are its newest prompts.
+    ``id`` is None before a new session has begun; ``preface`` is the text before its
+    first prompt. ``has_worked``: one of its turns succeeded. ``refused``: how often the
+    API has refused to continue it since then. ``recent`` are its newest prompts.
     """
 
     id: str | None
@@ -37,7 +37,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 @dataclass(kw_only=True)
 class SessionStore:
-    """Reads and writes what is remembered; ``emit`` reports what cannot be written."""
+    """Reads and writes the record; ``emit`` reports failed writes."""
 
     directory: Path
     emit: Emit
@@ -56,7 +56,7 @@ class SessionStore:
         self.kept = None
 
     def keep(self, kept: Kept) -> None:
-        """Remember ``kept``; a full disk is reported, and it holds until a restart."""
+        """Store ``kept``; on a full disk, report it and keep it until a restart."""
         self.kept = kept
         try:
             replace_file(self._path, msgspec.json.encode(kept).decode())
@@ -66,7 +66,7 @@ class SessionStore:
             self.emit(Log(text=text))
 
     def remember(self, session: str, tally: Tally, ended: Ended, prompt: str) -> None:
-        """Remember what a turn over ``prompt`` made of the session."""
+        """Store the state of the session after a turn over ``prompt``."""
         before = self.kept or Kept(None, has_worked=False)
         well = ended.outcome in (TurnOutcome.OK, TurnOutcome.COMPACTED)
         self.keep(

@@ -1,7 +1,7 @@
-"""How the CLI is started: its arguments, environment, hooks and tools of ours.
+"""How the CLI is started: its arguments, environment, hooks, and our tools.
 
-Made by ``options``, used by ``cli``. A turn that is to be run with another one cannot
-use a CLI that is already running.
+Created by ``options``, used by ``cli``. A turn that needs a different launch cannot use
+a CLI that is already running.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,7 +22,7 @@ class ToolServer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Hook:
-    """What the CLI asks at ``event`` about the tools that ``matcher`` names."""
+    """A hook that the CLI calls at ``event`` for the tools that ``matcher`` names."""
 
     event: str
     matcher: str
@@ -30,19 +30,19 @@ class Hook:
 
 
 class News(Protocol):
-    """What is to reach a turn that runs."""
+    """Messages to deliver to a running turn."""
 
     async def line(self) -> tuple[str, str] | None:
-        """Return an id and a text for the model; None if nothing is new."""
+        """Return an id and a text for the model; None if there is nothing new."""
         ...
 
     def echoed(self, line: str) -> None:
-        """Hear that the CLI has taken the line of this id."""
+        """Record that the CLI has read the line with this id."""
         ...
 
     @property
     def is_pending(self) -> bool:
-        """Whether there is a line that it has not taken."""
+        """Whether there is a line that it has not read."""
         ...
 
 
@@ -65,21 +65,21 @@ class Launch:
     mcp_config: Path | None = None
     hooks: tuple[Hook, ...] = ()
     directories: tuple[str, ...] = ()
-    """Where a shell may stay beside the working directory."""
+    """Directories besides the working directory in which a shell may stay."""
     session: str | None = None
     resume: bool = False
     is_kept: bool = True
-    """Whether the session is written to a file, and can be continued."""
+    """Whether the session is stored in a file, and can be continued."""
     max_steps: int | None = None
     budget_usd: float | None = None
     verbatim: bool = True
-    """Whether a prompt is only text; a command of the CLI otherwise."""
+    """Whether a prompt is only text; otherwise it may be a command of the CLI."""
     extra: Mapping[str, str | None] = field(default_factory=dict)
     steers: bool = False
-    """Whether it asks what is new when tool calls have ended."""
+    """Whether it asks for new messages when tool calls have ended."""
     stderr: Callable[[str], None] = _unheard
     partial: Callable[[bytes], None] | None = None
-    """Hears the lines that say what the model is writing, before it is whole."""
+    """Receives the lines with partial model output."""
 
     def arguments(self) -> list[str]:
         """Return the command line's arguments."""

@@ -1,9 +1,9 @@
-"""Shortens ``/state/notes.md`` when it has grown past the manifest's limit.
+"""Shortens ``/state/notes.md`` when it has grown beyond the manifest's limit.
 
-A short session of its own, without tools and without the agent's conversation, is
-given the file and answers with a shorter one. The old file stays beside it as
-``notes.md.bak``. ``loop`` calls this between turns; a file that could not be
-shortened is left alone until it changes.
+A short, separate session, without tools and without the agent's conversation, receives
+the file and answers with a shorter one. The old file is kept as ``notes.md.bak``.
+``loop`` calls this between turns; a file that could not be shortened is not tried again
+until it changes.
 """
 
 import asyncio
@@ -38,14 +38,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class Notes:
-    """The notes file of one agent; up to ``max_bytes`` it is left alone."""
+    """The notes file of one agent; up to ``max_bytes`` it is not changed."""
 
     options: CliOptions
     state: Path
     max_bytes: int
     tools: Collection[str]
     _seen: int | None = field(default=None, init=False)
-    """When the file last changed that could not be shortened."""
+    """Modification time of a file that could not be shortened."""
 
     @property
     def _file(self) -> Path:
@@ -57,7 +57,7 @@ class Notes:
         return not _WRITERS.isdisjoint(self.tools)
 
     def are_long(self) -> bool:
-        """Return whether the file is to be shortened."""
+        """Return whether the file should be shortened."""
         try:
             found = self._file.stat()
         except OSError:
@@ -65,9 +65,9 @@ class Notes:
         return found.st_size > self.max_bytes and found.st_mtime_ns != self._seen
 
     async def shorten(self, *, model: str, cancellation: Cancellation) -> str | None:
-        """Rewrite the file; return a sentence on what became of it, None if cancelled.
+        """Rewrite the file; return a sentence about the outcome, None if cancelled.
 
-        The old text is beside it before it is replaced, at once or not at all.
+        The old text is saved first; the file is replaced atomically.
         """
         changed = None
         try:
@@ -101,7 +101,7 @@ class Notes:
     async def _ask(
         self, old: str, model: str, cancellation: Cancellation
     ) -> tuple[str | None, str]:
-        """Return a shorter text, or None and why there is none."""
+        """Return a shorter text, or None and the reason."""
         system = (paths.share() / "prompts" / "compact-notes.md").read_text("utf-8")
         tally = Tally(emit=_unheard)
         prompt = f"The notes:\n{_LINE}\n{old}\n{_LINE}"
@@ -118,4 +118,4 @@ class Notes:
 
 
 def _unheard(said: TurnSaid) -> None:
-    """Drop an event: this is no turn of the agent's."""
+    """Drop an event: this is not a turn of the agent."""

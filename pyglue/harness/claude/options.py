@@ -1,11 +1,11 @@
-"""The options of the CLI: everything from the pinned manifest, the rest fixed.
+"""The options of the CLI: all from the pinned manifest or fixed.
 
-Made once when the harness starts, so that a turn only adds its session and model.
+Created once when the harness starts, so that a turn only adds its session and model.
 Long texts (system prompt, MCP servers) go in files of the session directory, because
-one argument of a program holds at most 128 KiB. Facts about the CLI that decide
-these values: no settings of the workspace are read, other MCP configurations are
-ignored, what no rule allows is denied, and mail is never expanded as a command or a
-file mention.
+one argument of a program holds at most 128 KiB. Facts about the CLI that decide these
+values: no settings of the workspace are read, other MCP configurations are ignored,
+anything that no rule allows is denied, and messages are never expanded as commands or
+file mentions.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from pyglue.paths import INSIDE
 from pyglue.tools import HIVE
 
 MAX_STEPS: Final = 500
-"""Calls of the model in one turn; who needs more is going in circles."""
+"""Most model calls in one turn; an agent that needs more is going in circles."""
 _NO_PROXY: Final[Mapping[str, str]] = {}
 _NOWHERE: Final = "http://127.0.0.1:9"
 _DEBUG: Final[Mapping[str, str | None]] = {"debug": "mcp", "debug-to-stderr": None}
@@ -47,7 +47,7 @@ _FIXED: Final = {
 
 
 class CliOptions:
-    """Says how the CLI of one agent is started."""
+    """Determines how the CLI of one agent is started."""
 
     def __init__(
         self,
@@ -65,9 +65,9 @@ class CliOptions:
     ) -> None:
         """``base_url`` and ``key`` are the forwarder's; the relay has the real key.
 
-        ``proxy`` are the variables by which programs find the way to hosts; ``exposed``
-        has those with secrets, which change. ``partial`` hears what the model of a
-        turn is writing.
+        ``proxy`` are the variables by which programs find the proxy; ``exposed`` has
+        those with secrets, which change. ``partial`` receives the partial output of a
+        turn's model.
         """
         self._max_steps = max_steps
         self._partial = partial
@@ -94,7 +94,7 @@ class CliOptions:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the CLI's environment has now beyond this process's own."""
+        """The CLI's current environment in addition to this process's own."""
         secrets = {} if self._exposed is None else self._exposed.environment
         return {**secrets, **self._environment}
 
@@ -120,7 +120,8 @@ class CliOptions:
         )
 
     def probe(self, *, model: str, budget_usd: float | None) -> Launch:
-        """Return how one answer is got with everything a turn has, and no rights."""
+        """Return the launch for one answer, with a turn's options but no
+        permissions."""
         return dataclasses.replace(
             self._base(model),
             is_kept=False,
@@ -130,7 +131,7 @@ class CliOptions:
         )
 
     def preflight(self) -> Launch:
-        """Return how everything is started, while no model can be reached."""
+        """Return the launch for a check of everything without access to a model."""
         unreachable = {"ANTHROPIC_BASE_URL": _NOWHERE, "CLAUDE_CODE_MAX_RETRIES": "0"}
         return dataclasses.replace(
             self._base(self._manifest.model),
@@ -141,7 +142,7 @@ class CliOptions:
         )
 
     def notes(self, *, model: str, system: str) -> Launch:
-        """Return how a session of its own is run that has no tools at all."""
+        """Return the launch for a separate session without any tools."""
         return Launch(
             cli=self._cli,
             cwd=self._places.work,
@@ -180,7 +181,8 @@ class CliOptions:
 def find_cli() -> Path | None:
     """Return the CLI on PATH, else the one in claude-agent-sdk, else None.
 
-    That package is only looked for: to import it takes most of a second and 50 MiB.
+    That package is only located, because importing it takes most of a second and 50
+    MiB.
     """
     on_path = shutil.which("claude")
     if on_path is not None:
@@ -223,7 +225,7 @@ def _environment(
 
 
 def _allowed(manifest: Manifest) -> tuple[str, ...]:
-    """Return the CLI's allow rules; a gated tool is allowed by its hook alone."""
+    """Return the CLI's allow rules; gated tools are allowed only by their hook."""
     built_in = [t for t in manifest.allowed_tools if t not in GATED]
     theirs = [
         f"mcp__{name}__{tool}"
@@ -260,7 +262,7 @@ def _hooks(manifest: Manifest, gate: Gate) -> tuple[Hook, ...]:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Replace a file, readable by this user alone, at once or not at all."""
+    """Atomically replace a file that only this user can read."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,7 +1,8 @@
 """The meaning of a turn's end: outcome, cause, and how long to wait.
 
-Every row of the CLI's ways to end has its place here; ``turn`` asks for the verdict,
-``loop`` for the wait. Errors call themselves ``success``: ``subtype`` is never trusted.
+Every way in which the CLI can end is classified here; ``turn`` asks for the verdict,
+``loop`` for the wait. The CLI marks some errors as ``success``: ``subtype`` is never
+trusted.
 """
 
 import random
@@ -26,30 +27,30 @@ STATE_REFUSED: Final = {
     ErrorCode.MODEL_NOT_ALLOWED: AgentState.RETRYING,  # it was just changed
 }
 GIVEN_BACK: Final = frozenset(STATE_REFUSED)
-"""Refusals of a turn with which hived itself takes the mail back."""
+"""Refusals of a turn after which hived itself requeues the messages."""
 AUTH_TRIES: Final = 2
-"""Turns that may fail for want of a login before the agent waits for one."""
+"""Turns that may fail without a login before the agent waits for one."""
 
 
 class Suspect(Enum):
-    """Whose fault a failure may be, by what the CLI said of it."""
+    """The possible cause of a failure, according to the CLI's report."""
 
     NOBODY = auto()
-    """Another message would have met the same: a limit, a login, the model's side."""
+    """Any message would have failed: a limit, a login, the model provider."""
     MAIL = auto()
     REQUEST = auto()
-    """The API refused the request: for the mail, the conversation or all else in it."""
+    """The API refused the request: its messages, the conversation or something else."""
     CRASH = auto()
-    """The CLI broke: for what the mail made it do, or by itself."""
+    """The CLI broke, perhaps because of the messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """How a turn ended, and whose fault it may be (``session`` finds out).
+    """How a turn ended, and its possible cause (``session`` finds out).
 
-    ``budget_used``: the CLI stopped at the budget it was given. ``is_too_long``: the
-    conversation did not fit, and the CLI could not shorten it. ``is_disk_full``: there
-    was no room to run it.
+    ``budget_used``: the CLI stopped at its budget. ``is_too_long``: the conversation
+    did not fit, and the CLI could not shorten it. ``is_disk_full``: there was not
+    enough free space to run it.
     """
 
     outcome: TurnOutcome
@@ -62,7 +63,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Pauses:
-    """Seconds to wait after turns that did not end well; doubled each time."""
+    """Seconds to wait after unsuccessful turns; doubled each time."""
 
     first_s: float = 5.0
     longest_s: float = 600.0
@@ -74,10 +75,10 @@ class Pauses:
 
 
 def state_after(verdict: Verdict) -> AgentState:
-    """Return the state to wait in after a turn that did not end well.
+    """Return the state to wait in after an unsuccessful turn.
 
-    A budget of the hive is hived's to say, and the CLI's own is ``budget_used``; what
-    is left is the provider's credit.
+    hived decides about the hive's budgets, and the CLI's own is ``budget_used``; the
+    remaining case is the provider's credit.
     """
     if verdict.budget_used:
         return AgentState.OVER_BUDGET
@@ -87,7 +88,7 @@ def state_after(verdict: Verdict) -> AgentState:
 
 
 def judge(result: ResultMessage, error: str | None) -> Verdict:
-    """Say how a turn ended that the CLI reported; ``error`` is its name for why."""
+    """Classify the end of a turn; ``error`` is the CLI's name for the cause."""
     if not result.is_error:
         return Verdict(outcome=TurnOutcome.OK)
     why = result.result or "; ".join(result.errors or []) or result.subtype

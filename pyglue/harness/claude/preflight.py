@@ -1,9 +1,9 @@
 """Starts the CLI once without a model call, to check that everything declared exists.
 
-The CLI says which tools it has and how its MCP servers fared only once it gets a
-prompt, so this sends a command that it answers by itself (``/usage``), with a base
-URL where nobody listens: no request can reach a model. The outcome goes up in the
-hello and decides whether a deploy counts.
+The CLI reports its tools and the status of its MCP servers only after a prompt, so this
+sends a command that it answers itself (``/usage``), with a base URL on which nothing
+listens: no request can reach a model. The hello reports the outcome, which decides
+whether a deploy succeeds.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _LOCAL_COMMAND: Final = "/usage"
 
 @dataclass(frozen=True)
 class Checked:
-    """What the start showed; ``problem`` is a sentence for people, None when fine."""
+    """The result of the start; ``problem`` is a sentence for people, or None."""
 
     cli_version: str | None
     servers: tuple[ServerStatus, ...]
@@ -38,7 +38,7 @@ class Checked:
 async def check(
     options: CliOptions, manifest: Manifest, *, timeout_s: float = PREFLIGHT_S
 ) -> Checked:
-    """Start the CLI, look at it, stop it. Takes about half a second."""
+    """Start the CLI, inspect it, stop it. Takes about half a second."""
     if find_cli() is None:
         return _failed(
             "Claude Code is not installed: there is no 'claude' on PATH, and none in "

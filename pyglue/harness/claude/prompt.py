@@ -1,10 +1,9 @@
 """Renders messages as the prompt of a turn.
 
-Every message begins with a header line that the hive wrote, so no prompt can begin
-with ``/`` and be taken for a command of the CLI. Bodies are hostile: a line of one
-that looks like a header, or like the CLI's own ``<system-reminder>``, is marked, so
-that nobody can put words into another's mouth. ``prompts/agent.md`` tells the model
-of both.
+Every message begins with a header line by the hive, so no prompt can begin with ``/``
+and be mistaken for a command of the CLI. Bodies are hostile: lines that look like a
+header, or like the CLI's own ``<system-reminder>``, are marked, so that nobody can pose
+as someone else. ``prompts/agent.md`` explains both to the model.
 """
 
 import re
@@ -53,9 +52,9 @@ def _body(text: str) -> str:
 
 
 def _looks_like_header(line: str) -> bool:
-    """Return whether a reader could take ``line`` for the hive's or the CLI's own.
+    """Return whether a reader could take ``line`` for a line of the hive or the CLI.
 
-    Look-alike letters are many, so any bracket, word and number will do.
+    There are many look-alike letters, so any bracket, word and number matches.
     """
     shown = (c for c in line if c.isprintable() and unicodedata.category(c)[0] != "M")
     seen = unicodedata.normalize("NFKC", "".join(islice(shown, _LOOKED_AT)))

@@ -1,7 +1,7 @@
-"""What the CLI says, as types: the messages of its stream-json output.
+"""The messages of the CLI's stream-json output, as types.
 
-Only what the harness reads is here. Everything else in a message, and every kind of
-message that is not known, is passed over, because newer versions of the CLI add more.
+Only what the harness reads is declared. Everything else in a message, and unknown kinds
+of messages, are ignored, because newer versions of the CLI add more.
 """
 
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class TextBlock:
-    """Words of the model."""
+    """Text by the model."""
 
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class ThinkingBlock:
-    """Thoughts of the model."""
+    """Thinking by the model."""
 
     thinking: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToolUseBlock:
-    """A call of a tool."""
+    """A tool call."""
 
     id: str
     name: str
@@ -33,7 +33,7 @@ class ToolUseBlock:
 
 @dataclass(frozen=True, kw_only=True)
 class ToolResultBlock:
-    """What a tool returned: a text, or blocks."""
+    """The result of a tool: a text, or blocks."""
 
     tool_use_id: str
     content: Any = None
@@ -45,7 +45,7 @@ ContentBlock = TextBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock
 
 @dataclass(frozen=True, kw_only=True)
 class AssistantMessage:
-    """The model's part; ``error`` is the CLI's name for a call that failed."""
+    """The model's answer; ``error`` is the CLI's name for a failed call."""
 
     content: list[ContentBlock]
     usage: dict[str, Any] | None = None
@@ -55,16 +55,16 @@ class AssistantMessage:
 
 @dataclass(frozen=True, kw_only=True)
 class UserMessage:
-    """What the model is given: results of tools, or a text."""
+    """The input of the model: results of tools, or a text."""
 
     content: list[ContentBlock] | str
     echo: str | None = None
-    """The id of a line of ours that was taken, if this only says so."""
+    """The id of our line, if this only confirms that it was read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SystemMessage:
-    """A report of the CLI itself."""
+    """A report by the CLI itself."""
 
     subtype: str
     data: dict[str, Any]
@@ -92,7 +92,7 @@ Message = AssistantMessage | UserMessage | SystemMessage | ResultMessage
 
 
 def message_of(data: dict[str, Any]) -> Message | None:
-    """Return what ``data`` says; None for what is of no interest or no message."""
+    """Return the message in ``data``; None if it is irrelevant or not a message."""
     match data:
         case {"type": "assistant", "message": {"content": list(blocks), **rest}}:
             return AssistantMessage(

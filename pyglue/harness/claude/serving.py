@@ -1,4 +1,4 @@
-"""Answers what the CLI asks in the middle of a turn: for tools, hooks, and news."""
+"""Answers the CLI's requests during a turn: for tools, hooks, and new messages."""
 
 import asyncio
 import contextlib
@@ -29,17 +29,17 @@ class Serving:
     launch: Launch
     write: Callable[[dict[str, Any]], Awaitable[None]]
     news: News | None = field(default=None, init=False)
-    """What is asked when tool calls have ended; None outside of turns."""
+    """Source of new messages after tool calls; None outside of turns."""
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
 
     def begin(self, line: Line) -> None:
-        """Answer a control request in a task of its own."""
+        """Answer a control request in a separate task."""
         task = asyncio.create_task(self._serve(line))
         self._tasks[line.request_id] = task
         task.add_done_callback(lambda _: self._tasks.pop(line.request_id, None))
 
     def cancel(self, request: str) -> None:
-        """Cancel the answer to a request, if it is still being made."""
+        """Cancel the answer to a request, if it is still in progress."""
         if (serving := self._tasks.get(request)) is not None:
             serving.cancel()
 
@@ -77,9 +77,9 @@ class Serving:
         raise CliError(f"there is no {asked.subtype} of that kind")
 
     async def _steer(self, boundary: object) -> None:
-        """Tell the model what is new, before it is called again.
+        """Give the model new messages before its next call.
 
-        The CLI reads lines in their order, and has this one before our answer.
+        The CLI reads lines in order, and gets this one before our answer.
         """
         within = isinstance(boundary, dict) and boundary.get("agent_id")
         if self.news is None or within:  # a subagent hears nothing

@@ -1,7 +1,7 @@
 """The agent's one session across all turns: its id, and compaction.
 
-Its ID is stored (``kept_session``), so that turns continue it over restarts; a session
-that the CLI does not know is replaced by a new one. A session larger than the
+Its ID is stored (``kept_session``), so that turns continue it across restarts; a
+session that the CLI does not know is replaced by a new one. A session larger than the
 manifest's ``autoCompact`` is compacted after the turn by the CLI's own ``/compact``;
 one that no longer fits in the middle of a turn by the CLI itself, or else from here.
 ``loop`` calls this; one turn at a time.
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """What a turn is to do, over all its attempts."""
+    """The work of a turn, over all its attempts."""
 
     prompt: str
     model: str
@@ -67,12 +67,12 @@ class Session:
     joined: Joined
     """The messages that reached a turn after its prompt."""
     news: News | None = None
-    """What reaches a turn while it runs."""
+    """Messages to deliver to a running turn."""
     space: Space
     compact_at: int | None
     """Tokens of context."""
     say: Callable[[AgentState], None]
-    """Hears of compaction."""
+    """Called when a compaction starts or ends."""
 
     @property
     def has_begun(self) -> bool:
@@ -81,11 +81,11 @@ class Session:
 
     @property
     def warm_bytes(self) -> int:
-        """The memory of the CLI that waits for the next turn; 0: none does."""
+        """The memory of the CLI kept for the next turn; 0: there is none."""
         return self.warm.memory
 
     async def cool(self) -> None:
-        """End a CLI that waits for the next turn."""
+        """End a CLI that is kept for the next turn."""
         await self.warm.cool()
 
     @property
@@ -145,10 +145,10 @@ class Session:
     async def _whose_fault(
         self, work: _Work, ended: Ended, before: Kept | None
     ) -> tuple[Ended, float]:
-        """Find the cause by evidence; return the end with it, and what finding it cost.
+        """Find the cause by evidence; return the end with it, and the cost of this.
 
-        A conversation that worked before is given up when the API has refused it twice;
-        a new one contains nothing but the messages.
+        A conversation that worked before is replaced when the API has refused it twice;
+        a new one contains only the messages.
         """
         well, asked = await ask_without_mail(
             self.options,
@@ -171,7 +171,7 @@ class Session:
         return replace(ended, verdict=verdict), asked.session_cost_usd
 
     def begin_fresh(self, why: str) -> str:
-        """End the conversation; the next turn begins a new one, which is told why."""
+        """End the conversation; the next turn starts a new one with this reason."""
         kept = self.store.kept
         if kept is None or kept.id is None:
             return "There is no conversation yet; the next turn begins one."
@@ -215,9 +215,9 @@ class Session:
         return tally, ended
 
     async def _retry_shorter(self, work: _Work) -> tuple[Tally, Ended]:
-        """Compact the conversation, as the CLI itself could not, or begin a new one.
+        """Compact the conversation, because the CLI could not, or start a new one.
 
-        What the agent must not forget is in its notes.
+        The agent's notes have what it must not forget.
         """
         kept = self.store.kept
         if kept is not None and kept.id is not None:
@@ -235,7 +235,7 @@ class Session:
         return tally, as_compacted(ended)
 
     def _begin_anew(self, work: _Work, why: str) -> _Work:
-        """Return the work for a new session, which has seen nothing of this turn."""
+        """Return the work for a new session, which knows nothing of this turn."""
         _log.warning("%s Starting a new session.", why)
         self.store.emit(Log(text=f"{why} Starting a new session."))
         self.store.forget()
@@ -255,7 +255,7 @@ class Session:
     async def _compacted(
         self, kept: Kept, session: str, model: str, cancellation: Cancellation
     ) -> tuple[Ended, str | None]:
-        """Compact; return how it ended, and the CLI's words if it failed."""
+        """Compact; return the outcome, and the CLI's error if it failed."""
         self.say(AgentState.COMPACTING)
         await self.warm.cool()  # two processes must not write one session
         tally = Tally(emit=self.store.emit)
@@ -269,7 +269,7 @@ class Session:
                 verdict=Verdict(outcome=TurnOutcome.FAILED, reason=reason)
             ), reason
         ended = await run_turn(options, _COMPACT, tally, cancellation)
-        # Either way, not again before the next turn has measured the context.
+        # In any case, not again before the next turn has measured the context.
         cost = ended.session_cost_usd or kept.cost_usd
         self.store.keep(msgspec.structs.replace(kept, cost_usd=cost, context_tokens=0))
         if ended.outcome is TurnOutcome.OK and tally.was_compacted:

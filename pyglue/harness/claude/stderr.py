@@ -1,10 +1,9 @@
 """The standard error of MCP servers, from the CLI's debug log.
 
-The CLI logs all that a server wrote in its last run as one entry. An entry of several
-lines is a JSON string; older versions print the lines themselves. Before the CLI
-connects it may run a server once to see which protocol it speaks: what that run wrote
-stands in an entry of its own and is left out, as is everything before a server started
-again.
+The CLI logs a server's output of its last run as one entry. An entry of several lines
+is a JSON string; older versions print the lines themselves. Before the CLI connects, it
+may run a server once to detect its protocol: the output of that run is a separate entry
+and is ignored, as is everything before a restart of a server.
 """
 
 import contextlib
@@ -17,7 +16,7 @@ from pyglue.strict_json import JsonError
 from pyglue.text.display import visible
 
 BYTES_MAX: Final = 8 * 1024
-"""Most of a server's standard error that is shown: its end."""
+"""Most characters of a server's standard error that are shown: its end."""
 _TAIL: Final = 4
 _LINE_MAX: Final = 2000
 _ENTRY: Final = re.compile(r"\d{4}-\d\d-\d\dT\S+ \[\w+\] (.*)", re.DOTALL)
@@ -26,7 +25,7 @@ _STARTS: Final = re.compile(r'MCP server "([^"]+)":? Starting connection')
 
 
 class Stderr:
-    """Takes the CLI's standard error line by line."""
+    """Reads the CLI's standard error line by line."""
 
     def __init__(self) -> None:
         self._servers: dict[str, list[str]] = defaultdict(list)
@@ -34,7 +33,7 @@ class Stderr:
         self._speaking: list[str] | None = None
 
     def take(self, line: str) -> None:
-        """Take a line."""
+        """Read a line."""
         entry = _ENTRY.match(line)
         text = _plain(entry[1]) if entry else line
         if wrote := _WROTE.match(text) if entry else _WROTE.search(text):
@@ -50,7 +49,7 @@ class Stderr:
             self._cli.append(line)
 
     def of(self, server: str) -> str:
-        """Return what a server wrote, the end of it if it is long; visible text."""
+        """Return a server's output, only the end if it is long, as visible text."""
         said = "\n".join(self._servers.get(server, ())).rstrip()
         cut = said.encode(errors="replace")[-BYTES_MAX:].decode(errors="ignore")
         lines = [visible(line, limit=_LINE_MAX) for line in cut.splitlines()]

@@ -1,4 +1,4 @@
-"""One turn, from its prompt to its result, in a CLI of its own or one that stayed.
+"""One turn, from its prompt to its result, in a new CLI or one that was kept.
 
 ``session`` decides which session it continues; this module only runs it and reports how
 it ended. A cancelled turn is interrupted, so that the session stays intact, and its
@@ -23,7 +23,7 @@ from pyglue.harness.claude.warm import Warm
 from pyglue.harness.claude.wire import CliError
 
 INTERRUPT_S: Final = 8.0
-"""How long an interrupted CLI may take to end its turn."""
+"""Time for an interrupted CLI to end its turn."""
 _TAIL: Final = 5
 _BAD_SESSION: Final = ("No conversation found with session ID", "is already in use")
 _DEAF: Final = Verdict(
@@ -85,10 +85,10 @@ async def run_turn(
     warm: Warm | None = None,
     news: News | None = None,
 ) -> Ended:
-    """Run the CLI over ``prompt``; every way that it can end is an ``Ended``.
+    """Run the CLI over ``prompt``; every way in which it can end is an ``Ended``.
 
-    With ``warm`` it may be a CLI that is already running, and it may stay. ``news`` is
-    delivered to the model while it works; what it did not read is not delivered.
+    With ``warm`` it may be a CLI that is already running, and it may be kept. ``news``
+    is delivered to the model while it works; unread messages do not count as delivered.
     """
     said: deque[str] = deque(maxlen=_TAIL)
     launch = replace(launch, stderr=said.append)
@@ -126,7 +126,7 @@ async def run_turn(
 
 
 async def _hear(cli: Cli, tally: Tally) -> Verdict | None:
-    """Count what the CLI says up to its result; return what is wrong with it, if so."""
+    """Count the CLI's messages up to its result; return the problem, if any."""
     async for message in cli.until_result():
         tally.take(message)
         if (
@@ -142,7 +142,7 @@ async def _hear(cli: Cli, tally: Tally) -> Verdict | None:
 
 @dataclass
 class _Running:
-    """What is to be interrupted."""
+    """The CLI to interrupt."""
 
     cli: Cli | None = None
 
@@ -152,7 +152,7 @@ async def _interruptible(cancellation: Cancellation) -> AsyncIterator[_Running]:
     """Interrupt the body when requested.
 
     Raises:
-        TimeoutError: it did not end in time after that.
+        TimeoutError: it did not end in time after the interrupt.
     """
     running = _Running()
     async with asyncio.timeout(None) as limit:
@@ -207,7 +207,7 @@ def _ended(
 
 
 def _failure(error: Exception, tally: Tally, said: deque[str]) -> Verdict:
-    """A CLI that ended before it read the messages did not end because of them."""
+    """A CLI that exited before it read the messages did not exit because of them."""
     return Verdict(
         outcome=TurnOutcome.FAILED,
         reason=f"The CLI failed: {error}.{_tail(said)}",
@@ -221,7 +221,7 @@ def _tail(said: deque[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class TurnMetrics:
-    """A finished turn, as it is reported to hived."""
+    """A finished turn, as reported to hived."""
 
     ended: Ended
     tool_calls: int
@@ -237,7 +237,7 @@ def no_room(reason: str) -> Verdict:
 def not_compacted(ended: Ended, said: str) -> Ended:
     """Return the end of a turn whose conversation could not be shortened for it.
 
-    The CLI reports no error when the model provider fails meanwhile.
+    The CLI reports no error if the model provider fails during that.
     """
     if ended.outcome is not TurnOutcome.OK:
         return ended

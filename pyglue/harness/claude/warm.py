@@ -1,13 +1,13 @@
-"""The CLI that stays alive after a turn, so that the next one begins at once.
+"""The CLI that stays alive after a turn, so that the next one starts immediately.
 
-There is at most one, and only while nothing about it is doubtful: it ended its turn
-well, runs the same session with the same options, its MCP servers run, nobody else has
-written the session's file, and it has not grown too large. In any other case it is
-ended, and the turn starts a CLI of its own, as every turn does without this. The
-session's file is complete when a turn ends, so the CLI can be killed at any time.
+At most one is kept, and only if it is certain to behave like a new one: its turn
+succeeded, it runs the same session with the same options, its MCP servers are running,
+the session's file is unchanged, and it has not grown too large. Otherwise it is ended,
+and the turn starts a new CLI. The session's file is complete when a turn ends, so the
+CLI can be killed at any time.
 
-While it waits it is stopped (SIGSTOP); otherwise it would poll a hundred times a
-second. hived allows each stay, and may revoke it (``cool``).
+Between turns it is stopped (SIGSTOP); otherwise it would poll a hundred times a second.
+hived grants each stay, and may revoke it (``cool``).
 """
 
 import asyncio
@@ -25,20 +25,20 @@ from pyglue.limits import WARM_BYTES
 from pyglue.process.family import Family
 
 _SETTLE_S: Final = 1.0
-"""From the end of a turn until it is stopped: it tidies up for a moment."""
+"""Delay after a turn before it is stopped: it tidies up for a moment."""
 _ANSWER_S: Final = 5.0
-"""For it to answer before a turn, however long it was stopped."""
+"""Timeout of its answer before a turn, however long it was stopped."""
 _BUDGET_LEAST: Final = 0.5
 _BUDGET_MOST: Final = 1.05
-"""What is left of the budget that it was started with, as a part of what a turn may
-cost now: with much less it would stop too soon, with more too late."""
+"""Limits of its remaining budget as a share of what a turn may cost now: with much less
+it would stop too soon, with more too late."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
 class _Kept:
-    """A CLI between or in turns, and what it was started with."""
+    """A CLI between or in turns, and its launch."""
 
     cli: Cli
     launch: Launch
@@ -59,7 +59,7 @@ class Warm:
     transcript: Callable[[str], Path]
     """Finds a session's file."""
     changed: Callable[[int], None]
-    """Hears how many bytes are kept, when that changes outside a turn."""
+    """Called with the number of bytes kept, when it changes outside a turn."""
     settle_s: float = _SETTLE_S
     _kept: _Kept | None = field(default=None, init=False)
     _lent: _Kept | None = field(default=None, init=False)
@@ -67,7 +67,7 @@ class Warm:
 
     @property
     def memory(self) -> int:
-        """Bytes of the CLI that is kept; 0: there is none."""
+        """Bytes of the kept CLI; 0: there is none."""
         kept = self._kept
         return 0 if kept is None or kept.family is None else kept.family.bytes_own()
 
@@ -97,7 +97,7 @@ class Warm:
             return cli
 
     async def give(self, cli: Cli, *, ended_well: bool) -> None:
-        """Accept the CLI of a turn; it stays if allowed."""
+        """Accept the CLI of a turn; it is kept if allowed."""
         lent, self._lent = self._lent, None
         if lent is None or lent.cli is not cli:
             raise AssertionError("it was taken here")
@@ -114,12 +114,12 @@ class Warm:
         lent.waits = asyncio.create_task(self._wait(lent))
 
     def spent(self, cost_usd: float) -> None:
-        """Count what the last turn of the kept CLI cost."""
+        """Add the cost of the kept CLI's last turn."""
         if self._kept is not None:
             self._kept.spent_usd += cost_usd
 
     async def cool(self) -> None:
-        """End the kept CLI, if there is one; not one that is running a turn."""
+        """End the kept CLI, if there is one, but not one that is running a turn."""
         if self._kept is not None:
             await self._cool(self._kept)
 
@@ -133,7 +133,7 @@ class Warm:
     # --- while it waits ---------------------------------------------------------------
 
     async def _wait(self, kept: _Kept) -> None:
-        """Stop it, end it after a time, and notice if it ends by itself."""
+        """Stop it, end it after a time, and notice if it exits."""
         ended = asyncio.create_task(kept.cli.wait())
         try:
             await asyncio.wait({ended}, timeout=min(self.settle_s, self.keep_s))
@@ -208,7 +208,7 @@ def _same(kept: _Kept, launch: Launch) -> bool:
 
 
 def _affords(began: float | None, spent: float, launch: Launch) -> bool:
-    """Return whether its remaining budget is about what a turn may cost now."""
+    """Return whether its remaining budget is close to what a turn may cost now."""
     wanted = launch.budget_usd
     if began is None or wanted is None:
         return began is wanted

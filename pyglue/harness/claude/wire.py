@@ -1,4 +1,4 @@
-"""The lines of the CLI's protocol: what it asks and answers, and what it is told."""
+"""The lines of the CLI's protocol: requests and answers in both directions."""
 
 import os
 from typing import Any, Final
@@ -9,12 +9,12 @@ from pyglue import strict_json
 from pyglue.harness.claude.launch import Launch
 
 BOUNDARY: Final = "boundary"
-"""The hook that is called when all tool calls of one answer have ended."""
+"""The hook that the CLI calls when all tool calls of one answer have ended."""
 NO_ANSWER: Final = msgspec.Raw(b'{"jsonrpc":"2.0","result":{}}')
 
 
 class CliError(Exception):
-    """The CLI cannot be started, has ended, or does not answer."""
+    """The CLI cannot be started, has exited, or does not answer."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """Any line that it writes."""
+    """Any line of its output."""
 
     type: str
     request_id: str = ""
@@ -60,7 +60,7 @@ def initialize(launch: Launch) -> dict[str, Any]:
 
 
 def user_line(text: str) -> dict[str, Any]:
-    """Return the line that tells the model ``text`` as its user."""
+    """Return the line that gives the model ``text`` as a user message."""
     return {
         "type": "user",
         "message": {"role": "user", "content": text},
@@ -70,7 +70,7 @@ def user_line(text: str) -> dict[str, Any]:
 
 
 def environment(launch: Launch) -> dict[str, str]:
-    """Return the CLI's whole environment: that of a program which drives it."""
+    """Return the CLI's whole environment, as for a program that drives it."""
     inherited = {k: v for k, v in os.environ.items() if k != "CLAUDECODE"}
     return {
         **inherited,

@@ -1,8 +1,8 @@
-"""What the model is writing, as the CLI's partial messages say it, for who watches.
+"""Streams partial model output to viewers.
 
-``turn`` gives every such line to one ``Writing`` of the harness. It reads them also
-while nobody watches, so that who comes then sees the beginning; it sends a few a
-second at most, each with the whole text of the block, and nothing unless asked to.
+``turn`` passes every partial message of the CLI to the harness's ``Writing``. It reads
+them even without viewers, so that a later viewer sees the beginning; it sends at most a
+few texts per second, each with the whole current block, and only while someone watches.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from pyglue.api.live_text import Writing as Kind
 from pyglue.strict_json import JsonError
 
 EVERY_S: Final = 0.25
-"""Between two that are sent."""
+"""Minimum interval between two texts."""
 
 
 class _Block(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ _KINDS: Final = {"text": Kind.TEXT, "thinking": Kind.THINKING}
 
 
 class Writing:
-    """The block that the model is writing, if any. ``send`` is given what there is."""
+    """The block that the model is writing, if any. ``send`` receives its text."""
 
     def __init__(
         self, send: Callable[[LiveTextParams], None], *, every_s: float = EVERY_S
@@ -60,13 +60,13 @@ class Writing:
         self._due: asyncio.TimerHandle | None = None
 
     def watch(self, params: WatchedParams) -> None:
-        """Hear whether anybody watches; who begins to sees what there is."""
+        """Note whether anyone watches; a new viewer gets the current text."""
         self._watched = params.watched
         if self._watched and self._parts and self._due is None:
             self._tell()
 
     def take(self, line: bytes) -> None:
-        """Read a partial message. What cannot be read is left out."""
+        """Read a partial message; ignore one that cannot be read."""
         try:
             said = _read(line)
         except JsonError:
@@ -85,7 +85,7 @@ class Writing:
                 self.end()
 
     def end(self) -> None:
-        """Forget the block: it is whole, or will not be."""
+        """Forget the block: it is complete, or was abandoned."""
         if self._due is not None:
             self._due.cancel()
         self._kind, self._parts, self._room = None, [], LIVE_TEXT_MAX
@@ -100,7 +100,7 @@ class Writing:
             self._tell()
 
     def _tell(self) -> None:
-        """Send the text, and look again after a while if there is more by then."""
+        """Send the text, and check again after a while for more."""
         sent = len(self._parts)
         if self._kind is None:
             return

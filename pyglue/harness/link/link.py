@@ -149,7 +149,7 @@ class Link:
         return answer
 
     async def steer(self) -> SteerResult:
-        """Take the messages that are to reach the running turn now.
+        """Take the messages to insert into the running turn.
 
         Raises:
             HiveError: as ``Connection.call``, soon: a model waits meanwhile.
@@ -178,7 +178,7 @@ class Link:
             self._connection.notify(STATE, self._state)
 
     def warm(self, held: int, *, known: bool = False) -> None:
-        """Report the memory of the CLI that waits for the next turn; 0: none does.
+        """Report the memory of the CLI kept for the next turn; 0: there is none.
 
         ``known``: hived knows it already; only a change has to be reported.
         """

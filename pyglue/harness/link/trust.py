@@ -1,10 +1,10 @@
 """Makes the agent's programs trust hive-egress where it inserts secrets.
 
-hived places the certificate of hive-egress's authority in ``/run/hive``, another one
-each time that hive-egress starts. Programs that take one file instead of adding to what
-they trust get a bundle: the system's certificates and this one, written anew when it
-has changed: hived placed it before hive-egress served anybody, and the bundle is looked
-at before a program gets hive-egress's first answer.
+hived places the certificate of hive-egress's authority in ``/run/hive``, a new one each
+time hive-egress starts. Programs that read a single file get a bundle of the system's
+certificates and this one. It is rewritten after a change: hived places the certificate
+before hive-egress serves anyone, and the bundle is checked before a program gets
+hive-egress's first answer.
 """
 
 import logging

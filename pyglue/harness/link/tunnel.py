@@ -1,8 +1,8 @@
-"""Leads a loopback port of the sandbox to ``egress.sock``, and tells programs of it.
+"""Forwards a loopback port of the sandbox to ``egress.sock``.
 
 Only for an agent that may reach some hosts and has no network: programs speak to a
-proxy over TCP, and hive-egress listens on a Unix socket. What passes is not looked at
-here; every rule is hive-egress's.
+proxy over TCP, and hive-egress listens on a Unix socket. Nothing is inspected here;
+hive-egress enforces every rule.
 """
 
 import asyncio
@@ -34,7 +34,8 @@ class Tunnel:
     ) -> None:
         """``target`` is the egress socket; it may appear and be replaced later.
 
-        ``trust`` is what programs have to trust, if requests carry secrets.
+        ``trust`` is the certificate that programs must trust, if requests carry
+        secrets.
         """
         self._target = target
         self._trust = trust
@@ -59,7 +60,7 @@ class Tunnel:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes programs use it."""
+        """The variables that make programs use it."""
         if self._server is None:
             raise AssertionError("the tunnel is not running")
         port = self._server.sockets[0].getsockname()[1]
