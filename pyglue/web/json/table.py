@@ -174,7 +174,7 @@ ROUTES: Final = (
         path="/agents/<agent>/api/text",
         about="Stream what an agent's model is writing: `live_text` of docs/rpc.md.",
         takes=LiveTextFollowParams,
-        answer=live_text.answer,
+        answer=live_text.FOLLOWED.answer,
         also=(STREAM,),
     ),
     call(

@@ -1,20 +1,15 @@
 """``GET /api/journal/NAME``: an agent's log, or hived's own as ``hive``.
 
 A page as JSON, or as text with ``?format=text``; ``?follow=1`` streams as SSE: the
-page, then additions to the log. hived checks names and units. It feeds a stream as the
-log grows and otherwise sends a beat, with which this end detects that its client has
-disconnected.
+page, then additions to the log. hived checks names and units.
 """
 
-import contextlib
 import datetime
-from collections.abc import Callable, Iterator
 from enum import StrEnum
-from functools import partial
 from typing import Annotated, Final
 
 import msgspec
-from flask import Response, g
+from flask import Response
 from msgspec import Meta
 
 from pyglue import names
@@ -26,15 +21,10 @@ from pyglue.api.journal import (
 )
 from pyglue.api.operator import JOURNAL, JOURNAL_FOLLOW, JOURNAL_NEWS
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.jsonrpc import SyncClient
 from pyglue.web.json.fields import converted
 from pyglue.web.live import sse
-from pyglue.web.live.hub import CLIENT
-from pyglue.web.live.stream import alive
-from pyglue.web.rpc import hive, web
-
-_PATIENCE_S: Final = 90.0
-_RETRY_MS: Final = 2000
+from pyglue.web.live.followed import Followed
+from pyglue.web.rpc import hive
 
 
 class Format(StrEnum):
@@ -74,36 +64,28 @@ def answer(asked: Query) -> Response:
 
 
 def _stream(params: JournalParams) -> Response:
-    """Follow over a separate connection, which lasts as long as the stream."""
-    session = g.session
+    """Follow the log, after the last line that a reconnecting browser has seen."""
     if (seen := sse.last_id()) is not None:
         given = {**msgspec.to_builtins(params), "cursor": seen}
         params = converted(given, JournalParams)
-    client = SyncClient(web().socket, client=CLIENT, session=session)
-    try:
-        page = client.call(JOURNAL_FOLLOW, params)
-    except BaseException:
-        client.close()
-        raise
-    body = _sse(client, page, partial(alive, web(), session))
-    return sse.answer(body, client.close)
-
-
-def _sse(
-    client: SyncClient, page: JournalPage, lives: Callable[[], bool]
-) -> Iterator[str]:
-    yield sse.opening(_RETRY_MS) + _event(page)
-    watch = sse.Watch(lives)
-    with contextlib.suppress(HiveError):  # hived has stopped sending
-        for news in client.stream(JOURNAL_NEWS, timeout=_PATIENCE_S):
-            beat = not (news.lines or news.gap or news.ended)
-            yield sse.BEAT if beat else _event(news)
-            if news.ended is not None or watch.has_ended(now=beat):
-                return
+    return _FOLLOWED.answer(params)
 
 
 def _event(page: JournalPage | JournalNews) -> str:
     return sse.event(msgspec.json.encode(page).decode(), page.cursor)
+
+
+def _news(news: JournalNews) -> str | None:
+    return _event(news) if news.lines or news.gap or news.ended else None
+
+
+_FOLLOWED: Final = Followed(
+    call=JOURNAL_FOLLOW,
+    note=JOURNAL_NEWS,
+    first=_event,
+    shown=_news,
+    is_last=lambda news: news.ended is not None,
+)
 
 
 def _text(line: JournalLine) -> str:

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 from checks.kits.web.app import Operator
-from pyglue.api.common import NoParams
+from pyglue.api.common import Done, NoParams, Params
 from pyglue.api.journal import JournalLine, JournalNews, JournalPage
+from pyglue.api.live_text import LiveTextParams
 from pyglue.api.overview import HiveStatus
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.web.live import journal, sse
+from pyglue.web.live import journal, live_text, sse
 from pyglue.web.live.stream import alive
 
 LINE: Final = JournalLine(at=None, text="a line")
@@ -26,10 +27,10 @@ BEAT: Final = JournalNews()
 class Client:
     """Gives news, then hangs up as a connection does."""
 
-    def __init__(self, *news: JournalNews) -> None:
+    def __init__(self, *news: Params) -> None:
         self.news = news
 
-    def stream(self, _note: object, *, timeout: float) -> Iterator[JournalNews]:
+    def stream(self, _note: object, *, timeout: float) -> Iterator[Params]:
         assert timeout > 20, "hived's beats must come sooner"
         yield from self.news
 
@@ -55,7 +56,8 @@ def stream(link: Link, *news: JournalNews) -> list[str]:
     known: Any = SimpleNamespace(socket=None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pyglue.web.live.stream.HiveLink", lambda *_: link)
-        return list(journal._sse(client, page, partial(alive, known, "a session")))
+        lives = partial(alive, known, "a session")
+        return list(journal._FOLLOWED.sent(client, page, lives))
 
 
 def test_events_carry_the_cursor_as_their_id() -> None:
@@ -110,6 +112,16 @@ def test_the_end_of_a_log_is_the_last_event() -> None:
     events = stream(Link(), JournalNews(ended="The container is gone."), NEWS)
     assert len(events) == 2
     assert "The container is gone." in events[-1]
+
+
+def test_a_models_text_is_an_event_and_no_text_a_beat() -> None:
+    texts = (LiveTextParams(turn=1, text="so far"), LiveTextParams())
+    client: Any = Client(*texts)
+    first, event, beat = live_text.FOLLOWED.sent(client, Done(), lambda: True)
+    assert (first, beat) == ("retry: 2000\n: beat\n\n", ": beat\n\n")
+    assert json.loads(event.removeprefix("data: "))["text"] == "so far"
+    ended = live_text.FOLLOWED.sent(client, Done(), lambda: False)
+    assert len(list(ended)) == 3, "the beat looks after the session"
 
 
 @pytest.mark.parametrize(
