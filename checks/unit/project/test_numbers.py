@@ -13,11 +13,14 @@ import pytest
 
 from pyglue.api.agent import OPEN_MOST
 from pyglue.api.approvals import COMMENT_MAX, COMMENTS_MAX
-from pyglue.api.messages import BODY_LIMIT
+from pyglue.api.files import LISTED_MAX, READ_MAX
+from pyglue.api.journal import LINES_MAX
+from pyglue.api.messages import BODY_LIMIT, RecvParams
 from pyglue.cli import local_ids
 from pyglue.config import (
     DiskConfig,
     MessageLimits,
+    NixosConfig,
     OperatorLimits,
     Quotas,
     Retention,
@@ -25,7 +28,8 @@ from pyglue.config import (
 )
 from pyglue.git.verdict import PackLimits
 from pyglue.host.agents import ports
-from pyglue.host.core import agent, events
+from pyglue.host.core import agent, events, turns
+from pyglue.host.messages import forges
 from pyglue.host.watch import history, journal
 from pyglue.limits import (
     AGENT_RPC,
@@ -41,7 +45,10 @@ from pyglue.limits import (
     WEBHOOK,
 )
 from pyglue.manifest.record import MAX_BYTES
+from pyglue.process import logfile
 from pyglue.store import stats
+from pyglue.web.pages import explain, highlight
+from pyglue.web.pages import files as file_pages
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 _DAY_S: Final = 86400
@@ -51,11 +58,31 @@ _PACK: Final = PackLimits()
 _MESSAGES: Final = MessageLimits()
 _QUOTAS: Final = Quotas()
 _TIMEOUTS: Final = Timeouts()
+_NIXOS: Final = NixosConfig(nixpkgs="", framework="", revision="")
+_RECV: Final = msgspec.json.schema_components((RecvParams,))[1]["RecvParams"][
+    "properties"
+]
 _DECIDED_DAYS: Final = _TIMEOUTS.approval_expires_s / _DAY_S
 _LATE_MIN: Final = _TIMEOUTS.late_step_s / 60
 
 QUOTED: Final[dict[str, dict[str, float | None]]] = {
     "docs/install.md": {r"works once, within (\d+) minutes": _LOGIN_MIN},
+    "docs/agents.md": {
+        r"(\d+) MiB per file and": _PACK.max_blob_bytes / MIB,
+        r"per file and (\d+) MiB in total": _PACK.max_total_bytes / MIB,
+        r"\(([\d,]+) MiB by default\)": _QUOTAS.egress_mib_per_day,
+        r"truncated after (\d+) KiB": forges.SHOWN_MAX / KIB,
+    },
+    "docs/containers.md": {
+        r"not healthy within (\d+) s": _TIMEOUTS.health_s,
+        r"restarts it after (\d+) to": RESTARTS_S[0],
+        r"restarts it after \d+ to (\d+) s": RESTARTS_S[-1],
+        r"defaults \((\d+) s and": _TIMEOUTS.evaluate_s,
+        r"`hyperhive.\*`, (\d+) s and": _NIXOS.evaluate_s,
+    },
+    "docs/security.md": {
+        r"raw bytes \(at most (\d+) MiB\)": WEBHOOK.body / MIB,
+    },
     "docs/rpc.md": {
         r"newest first, at most (\d+) of each kind": OPEN_MOST,
     },
@@ -72,6 +99,15 @@ QUOTED: Final[dict[str, dict[str, float | None]]] = {
         r"user IDs start at ([\d,]+)": local_ids.FIRST,
         r"waits up to (\d+) seconds for a running turn": _TIMEOUTS.drain_s,
         r"without a decision expires after (\d+) days": _DECIDED_DAYS,
+        r"up to (\d+) KiB of its diff": explain._DIFF_MAX / KIB,
+        r"up to (\d+) KiB of a change": highlight._TEXT_COLOURED / KIB,
+        r"GIF, up to (\d+) MiB": file_pages._IMAGE_MAX / MIB,
+        r"up to the first (\d+) KiB": READ_MAX / KIB,
+        r"at most ([\d,]+) entries of a directory": LISTED_MAX,
+        r"of lines \(up to ([\d,]+)\)": LINES_MAX,
+        r"twice (\d+) MiB each": logfile.CAP / MIB,
+        r"(\d+) MiB plus one older": logfile.CAP / MIB,
+        r"Rows are kept for (\d+) days": stats.ROWS_KEPT_S / _DAY_S,
         r"up to (\d+) comments": COMMENTS_MAX,
         r"comments of ([\d,]+) characters": COMMENT_MAX,
         r"after (\d+) second at first": RESTARTS_S[0],
@@ -119,6 +155,9 @@ QUOTED: Final[dict[str, dict[str, float | None]]] = {
         r"MCP servers have (\d+) s": PREFLIGHT_S,
         r"each server (\d+) s": SERVER_START_S,
         r"(\d+) minutes is reported": _LATE_MIN,
+        r"leases up to (\d+) messages": _RECV["max"]["maximum"],
+        r"waits up to (\d+) s for them": _RECV["wait_seconds"]["maximum"],
+        r"end the turn within (\d+) s": turns._CANCEL_S,
         r"After (\d+) failed turns": _MESSAGES.deliveries_max,
         r"(\d+) messages a minute to one": _MESSAGES.per_pair_per_minute,
         r"(\d+) in total; [\d,]+ messages": _MESSAGES.per_agent_per_minute,
