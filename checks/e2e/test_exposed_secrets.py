@@ -182,7 +182,7 @@ async def test_nothing_that_the_hive_shows_has_it(hive: Hive) -> None:
     assert said.count("[secret API_TOKEN]") >= 5, said
     assert "[secret DEPLOY_KEY]" in said
     assert not [one for one in hive.events if any(f in bytes(one.data) for f in FORMS)]
-    rooms = {hive.state, hive.local.place.room}
+    rooms = {hive.state, hive.local.place.temporary}
     holding = {
         str(path.relative_to(hive.state))
         for room in rooms

@@ -204,7 +204,7 @@ async def test_the_agent_never_sees_it(at: Setting) -> None:
 async def test_it_is_only_where_the_operator_put_it(at: Setting) -> None:
     """Not in the store, events, logs or Git, and not in a backup."""
     hive = at.hive
-    rooms = {hive.state, hive.local.place.room}
+    rooms = {hive.state, hive.local.place.temporary}
     holding = {
         path.name
         for room in rooms

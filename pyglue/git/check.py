@@ -247,9 +247,9 @@ def _checked(job: Job) -> Passed:
     what = job.unpacking
     if what is None:
         return Checker(job).check()
-    room = Path(what.room)
-    with unpack.Repack(room / "repo.git", room) as pack:
-        unpack.index(Path(what.pack), room / "repo.git", job.limits)
+    directory = Path(what.directory)
+    with unpack.Repack(directory / "repo.git", directory) as pack:
+        unpack.index(Path(what.pack), directory / "repo.git", job.limits)
         passed = Checker(job).check()
         if passed.new:
             pack.write(passed.new, job.limits)

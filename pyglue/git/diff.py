@@ -90,7 +90,7 @@ class _Budget:
         self._lines = limits.max_total_lines
         self._compared = limits.max_total_compared
 
-    def room(self) -> int:
+    def left(self) -> int:
         """Return how many bytes of the next file may be read."""
         return min(self._bytes, self._limits.max_file_bytes)
 
@@ -158,10 +158,10 @@ def _file(
     if delta.old_file.id != delta.new_file.id:
         size = (old_size or 0) + (new_size or 0)
         two_sided = old is not None and new is not None
-        if budget.room() == 0 or (two_sided and size > budget.room()):
+        if budget.left() == 0 or (two_sided and size > budget.left()):
             text = _Text(truncated=size > 0)
         else:
-            budget.take_bytes(min(size, budget.room()))
+            budget.take_bytes(min(size, budget.left()))
             before = b"" if old is None else bytes(repo.odb.read(old.id)[1])
             after = b"" if new is None else bytes(repo.odb.read(new.id)[1])
             text = _text(path, before, after, budget)
@@ -236,7 +236,7 @@ def _head(content: bytes, budget: _Budget) -> bytes:
         if end == 0:
             end = len(content)
             break
-    return content[: min(end, budget.room())]
+    return content[: min(end, budget.left())]
 
 
 def _hunks(

@@ -23,11 +23,16 @@ from pyglue.git.run import import_path
 from pyglue.git.skeleton import write_repository
 from pyglue.process import RunAs, describe_exit, run_sync
 from pyglue.sandbox import Bind, SandboxSpec, prepare, python_runtime
-from pyglue.sandbox.rooms import make_own, make_room, nobody, remove_room
+from pyglue.sandbox.directories import (
+    make_directory,
+    make_own,
+    nobody,
+    remove_directory,
+)
 from pyglue.text.display import visible
 
 QUARANTINE: Final = "repo.git"
-"""The repository in a room into which a pack is unpacked."""
+"""The repository in a directory into which a pack is unpacked."""
 _AT_ONCE: Final = 2
 """Packs checked at the same time: each may use the memory of ``PackLimits``."""
 _PROBE_S: Final = 20.0
@@ -73,11 +78,12 @@ class Fence:
         if not self.works:
             return None
         own = self._run_as
-        top = make_room(own, "pack-", None if own else workdir)
-        room = top / "room"
-        make_own(own, room)
-        write_repository(room / QUARANTINE, bare=True)
-        return Place(top=top, room=room, shown=None if own else shown, run_as=own)
+        top = make_directory(own, "pack-", None if own else workdir)
+        directory = top / "own"
+        make_own(own, directory)
+        write_repository(directory / QUARANTINE, bare=True)
+        seen = None if own else shown
+        return Place(top=top, directory=directory, shown=seen, run_as=own)
 
     def _probe(self) -> str | None:
         """Return why the sandbox does not work here; None if it does."""
@@ -85,7 +91,10 @@ class Fence:
         try:
             with tempfile.TemporaryDirectory() as name:
                 place = Place(
-                    top=Path(name), room=Path(name), shown=None, run_as=self._run_as
+                    top=Path(name),
+                    directory=Path(name),
+                    shown=None,
+                    run_as=self._run_as,
                 )
                 place.top.chmod(0o755)
                 with place.launch(["-c", script]) as launch:
@@ -104,13 +113,13 @@ class Fence:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Directories of one check: ``room`` is the program's own, in ``top``.
+    """Directories of one check: ``directory`` is the program's own, in ``top``.
 
     ``shown`` is bound read-only; None: the required parts are copied into ``top``.
     """
 
     top: Path
-    room: Path
+    directory: Path
     shown: Path | None
     run_as: RunAs | None
 
@@ -126,7 +135,7 @@ class Place:
         return copy
 
     def give(self, directory: Path) -> None:
-        """Give the files that the host wrote into ``room`` to the program."""
+        """Give the files that the host wrote into ``directory`` to the program."""
         if self.run_as is not None:
             for path in (directory, *directory.rglob("*")):
                 os.chown(path, self.run_as.uid, self.run_as.gid, follow_symlinks=False)
@@ -165,7 +174,7 @@ class Place:
 
     def remove(self) -> None:
         """Remove it."""
-        remove_room(self.top)
+        remove_directory(self.top)
 
     def _own(self) -> Bind:
         return Bind(

@@ -26,19 +26,19 @@ HISTORY_LIMITS = PackLimits(
 """Limits for the whole history of an agent; its files are limited as in a proposal."""
 
 
-def pack_history(applied: AppliedRepo, commit: str, room: Path) -> Path:
-    """Write everything reachable from ``commit`` to one pack in ``room``; return it.
+def pack_history(applied: AppliedRepo, commit: str, directory: Path) -> Path:
+    """Write what is reachable from ``commit`` to one pack in ``directory``; return it.
 
-    ``room`` belongs to the host and may be on another file system.
+    ``directory`` belongs to the host and may be on another file system.
     """
     run_git(
-        ["pack-objects", "--quiet", "--revs", str(room.absolute() / "history")],
+        ["pack-objects", "--quiet", "--revs", str(directory.absolute() / "history")],
         git_dir=applied.path,
         stdin=f"{commit}\n".encode("ascii"),
         timeout=_PACK_S,
         durable=False,
     )
-    (pack,) = room.glob("history-*.pack")
+    (pack,) = directory.glob("history-*.pack")
     return pack
 
 

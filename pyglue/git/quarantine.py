@@ -97,25 +97,25 @@ def import_pack(
             stack.callback(spare.dispose, waiting)
         place = None if waiting is None else waiting.place
         if place is None:
-            room = Path(tempfile.mkdtemp(prefix="pack-", dir=workdir))
-            stack.callback(shutil.rmtree, room)
-            write_repository(room / QUARANTINE, bare=True)
+            directory = Path(tempfile.mkdtemp(prefix="pack-", dir=workdir))
+            stack.callback(shutil.rmtree, directory)
+            write_repository(directory / QUARANTINE, bare=True)
             known = applied.objects
         else:
-            room, known = place.room, place.objects(applied.objects)
-        write_alternate(room / QUARANTINE, known)
+            directory, known = place.directory, place.objects(applied.objects)
+        write_alternate(directory / QUARANTINE, known)
         main = applied.main()
         job = Job(
-            objects=str(room / QUARANTINE / "objects"),
+            objects=str(directory / QUARANTINE / "objects"),
             applied_objects=str(known),
             commit=commit,
             main=main,
             allow_unchanged=allow_unchanged,
             limits=limits,
         )
-        passed = _unpacked(pack, room, job, waiting)
+        passed = _unpacked(pack, directory, job, waiting)
         if passed.new:
-            _migrate(_clean(room), applied, file_max(limits))
+            _migrate(_clean(directory), applied, file_max(limits))
     return CheckedCommit(
         sha=commit,
         tree=passed.tree,
@@ -168,16 +168,16 @@ def _check_size(pack: Path, limits: PackLimits) -> None:
         )
 
 
-def _unpacked(pack: Path, room: Path, job: Job, waiting: Waiting | None) -> Passed:
-    """Unpack in ``room`` and judge: behind a fence the child does both."""
+def _unpacked(pack: Path, directory: Path, job: Job, waiting: Waiting | None) -> Passed:
+    """Unpack in ``directory`` and judge: behind a fence the child does both."""
     place = None if waiting is None else waiting.place
     if place is not None:
-        shutil.copyfile(pack, room / "pack")
-        place.give(room)
-        inside = Unpacking(pack=str(room / "pack"), room=str(room))
+        shutil.copyfile(pack, directory / "pack")
+        place.give(directory)
+        inside = Unpacking(pack=str(directory / "pack"), directory=str(directory))
         return _judge(msgspec.structs.replace(job, unpacking=inside), waiting)
-    with unpack.Repack(room / QUARANTINE, room) as clean:
-        unpack.index(pack, room / QUARANTINE, job.limits)
+    with unpack.Repack(directory / QUARANTINE, directory) as clean:
+        unpack.index(pack, directory / QUARANTINE, job.limits)
         passed = _judge(job, waiting)
         if passed.new:
             clean.write(passed.new, job.limits)
@@ -217,9 +217,9 @@ def _judge(job: Job, waiting: Waiting | None) -> Passed:
     )
 
 
-def _clean(room: Path) -> Path:
+def _clean(directory: Path) -> Path:
     """Return the one pack of checked objects."""
-    packs = [path for path in room.iterdir() if _CLEAN.fullmatch(path.name)]
+    packs = [path for path in directory.iterdir() if _CLEAN.fullmatch(path.name)]
     if len(packs) != 1:
         raise _no_pack()
     return packs[0]

@@ -91,7 +91,7 @@ class Repack:
     Use it as a context manager.
     """
 
-    def __init__(self, quarantine: Path, room: Path) -> None:
+    def __init__(self, quarantine: Path, directory: Path) -> None:
         self._git = start_git(
             [
                 "pack-objects",
@@ -99,14 +99,14 @@ class Repack:
                 "--no-reuse-delta",
                 "--no-reuse-object",
                 "--window=0",
-                str(room / "clean"),
+                str(directory / "clean"),
             ],
             git_dir=quarantine,
             durable=False,
         )
 
     def write(self, new: tuple[str, ...], limits: PackLimits) -> None:
-        """Write a pack of exactly ``new``, with its index, into the room.
+        """Write a pack of exactly ``new``, with its index, into the directory.
 
         Raises:
             HiveError: ``timeout``, ``internal``.

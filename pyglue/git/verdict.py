@@ -55,13 +55,13 @@ def limits_of(limits: PackLimits) -> Rlimits:
 
 
 class Unpacking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Makes the child unpack a pack in its ``room`` first, and repack it afterwards.
+    """Makes the child unpack a pack in its ``directory`` first, and repack it after.
 
     The repository there is ``repo.git``; the objects that pass become one pack.
     """
 
     pack: str
-    room: str
+    directory: str
 
 
 class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

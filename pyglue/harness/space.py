@@ -13,7 +13,7 @@ from typing import Final
 
 from pyglue.text.display import visible
 
-ROOM: Final = 32 * 1024 * 1024
+FREE_MIN: Final = 32 * 1024 * 1024
 """Bytes that must be free for a turn; on a small disk, a twentieth of it."""
 _INODES: Final = 64
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -33,7 +33,7 @@ class Space:
             except OSError:
                 continue  # a write there reports it
             free = disk.f_bavail * disk.f_frsize
-            if free < min(ROOM, disk.f_blocks * disk.f_frsize // 20):
+            if free < min(FREE_MIN, disk.f_blocks * disk.f_frsize // 20):
                 left = f"only {free / 1024**2:.1f} MiB are free"
             elif disk.f_files and disk.f_favail < min(_INODES, disk.f_files // 20):
                 left = f"only {disk.f_favail} more files can be created"

@@ -29,7 +29,7 @@ from pyglue.jsonrpc.sockets import bind_unix
 from pyglue.jsonrpc.wire import error_line
 from pyglue.limits import HIVED, OPERATOR_RPC, SOCKETS_AT_ONCE, RpcLimits
 
-_NO_ROOM_S: Final = 1.0
+_REFUSED_S: Final = 1.0
 _log = logging.getLogger(__name__)
 
 Session = Callable[[Connection, HelloParams], tuple[HelloResult, Handlers]]
@@ -97,7 +97,7 @@ class Server:
                 return
             except OSError as error:  # no descriptors, no memory
                 self._say(error)
-                self._rest(_NO_ROOM_S)
+                self._rest(_REFUSED_S)
                 return
             self._gate.charge(self._limits.bucket.accept)
             self._take(sock)
@@ -132,7 +132,7 @@ class Server:
         self._refused.append(sock)
         while len(self._refused) > SOCKETS_AT_ONCE:
             self._refused.popleft().close()
-        self._loop.call_later(_NO_ROOM_S, sock.close)
+        self._loop.call_later(_REFUSED_S, sock.close)
 
     async def _attach(self, connection: Connection, sock: socket.socket) -> None:
         try:

@@ -19,7 +19,12 @@ from typing import Final
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.process import RunAs, run_sync
 from pyglue.sandbox import Bind, SandboxSpec, prepare
-from pyglue.sandbox.rooms import make_own, make_room, nobody, remove_room
+from pyglue.sandbox.directories import (
+    make_directory,
+    make_own,
+    nobody,
+    remove_directory,
+)
 
 # The whole environment that Nix sees.
 ENVIRONMENT: Final = {
@@ -86,19 +91,19 @@ class Fence:
                 name: self._readable(path, stack) for name, path in directories.items()
             }
             if empty is not None:
-                real[empty] = self._own_room(stack) / empty
+                real[empty] = self._own_directory(stack) / empty
                 real[empty].mkdir()
                 real[empty].chmod(0o755)  # whatever the umask
-            room = None
+            own = None
             shown = dict(real)
             if output is not None:
-                room = shown[output] = self._own_room(stack) / output
-                make_own(self._run_as, room)
+                own = shown[output] = self._own_directory(stack) / output
+                make_own(self._run_as, own)
             if self.sandboxed:
                 inside = {name: f"/hive/{name}" for name in shown}
             else:
                 inside = {name: str(path) for name, path in shown.items()}
-            yield Seen(inside, real, room)
+            yield Seen(inside, real, own)
 
     @contextlib.contextmanager
     def launch(self, seen: Seen, arguments: Sequence[str]) -> Iterator[Launch]:
@@ -136,15 +141,15 @@ class Fence:
         """
         if self._run_as is None or _open_to_all(path):
             return path
-        copy = self._own_room(stack) / "copy"
+        copy = self._own_directory(stack) / "copy"
         _copy(path, copy)
         return copy
 
-    def _own_room(self, stack: contextlib.ExitStack) -> Path:
+    def _own_directory(self, stack: contextlib.ExitStack) -> Path:
         """Create a temporary directory that the program's user can enter."""
-        room = make_room(self._run_as, "hive-")
-        stack.callback(remove_room, room)
-        return room
+        directory = make_directory(self._run_as, "hive-")
+        stack.callback(remove_directory, directory)
+        return directory
 
 
 def _open_to_all(path: Path) -> bool:
@@ -191,7 +196,7 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
         target.chmod(0o644)
         return
-    left, room = _COPY_ENTRIES, _COPY_BYTES
+    entries_left, bytes_left = _COPY_ENTRIES, _COPY_BYTES
     for above, names, files in os.walk(source):
         here = target / Path(above).relative_to(source)
         here.mkdir(mode=0o755)
@@ -199,8 +204,9 @@ def _copy(source: Path, target: Path) -> None:
         for name in (*names, *files):
             path = Path(above, name)
             status = path.lstat()
-            left, room = left - 1, room - status.st_size
-            if left < 0 or room < 0:
+            entries_left -= 1
+            bytes_left -= status.st_size
+            if entries_left < 0 or bytes_left < 0:
                 raise HiveError(
                     ErrorCode.TOO_LARGE,
                     f"The directory has more than {_COPY_ENTRIES} files or "

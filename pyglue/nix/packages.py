@@ -65,14 +65,14 @@ async def requisites(store: HostStore, path: str) -> set[str]:
 
 
 def _read(store: HostStore, paths: Iterable[str]) -> _Side:
-    side, room = _Side(), _BYTES_MAX
+    side, left = _Side(), _BYTES_MAX
     for path in paths:
         if not path.endswith(".drv"):
             continue
         file = store.real(path)
-        room -= file.lstat().st_size
+        left -= file.lstat().st_size
         side.derivations += 1
-        if room < 0 or side.derivations > _DERIVATIONS_MAX:
+        if left < 0 or side.derivations > _DERIVATIONS_MAX:
             raise HiveError(
                 ErrorCode.EVAL_LIMIT,
                 f"The system has more than {_DERIVATIONS_MAX} derivations, or more "

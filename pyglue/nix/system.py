@@ -122,11 +122,11 @@ class SystemEvaluator:
         """
         fence = await asyncio.to_thread(self._chosen)
         async with _closed_in_thread() as stack:
-            room = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            (room / "manifest").write_bytes(canonical(manifest))
+            temporary = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            (temporary / "manifest").write_bytes(canonical(manifest))
             paths = {
                 "agent": directory.absolute(),
-                "manifest": room / "manifest",
+                "manifest": temporary / "manifest",
                 "nixpkgs": Path(self._nixos.nixpkgs),
                 "framework": Path(self._nixos.framework),
             }
@@ -139,7 +139,7 @@ class SystemEvaluator:
             if done.code != 0:
                 raise self._limits.explain(done, _roots(seen))
             drv, options, depends_on = _read_result(done.stdout, self._limits)
-            cache = seen.output or room
+            cache = seen.output or temporary
             said = read_said(done.stderr, _roots(seen))
             yield Evaluated(
                 drv=drv,

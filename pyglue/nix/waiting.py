@@ -25,7 +25,7 @@ class Waiting:
     """A waiting Nix, and what it sees: finish it at most once, always discard it."""
 
     _program: Standby
-    _rooms: contextlib.ExitStack
+    _directories: contextlib.ExitStack
     seen: Seen
 
     @classmethod
@@ -61,7 +61,7 @@ class Waiting:
                     pass_fds=launch.pass_fds,
                     max_output=max_output,
                 )
-            return cls(_program=program, _rooms=stack.pop_all(), seen=seen)
+            return cls(_program=program, _directories=stack.pop_all(), seen=seen)
 
     @property
     def alive(self) -> bool:
@@ -84,4 +84,4 @@ class Waiting:
     def discard(self) -> None:
         """End it if it is still waiting, and remove its directories. Blocking."""
         self._program.discard()
-        self._rooms.close()
+        self._directories.close()

@@ -166,9 +166,9 @@ class _Ends:
     _dropped: int = field(default=0, init=False)
 
     def __iadd__(self, data: bytes) -> "_Ends":
-        room = self.first - len(self._head)
-        self._head += data[:room]
-        self._tail += data[room:]
+        left = self.first - len(self._head)
+        self._head += data[:left]
+        self._tail += data[left:]
         over = len(self._tail) - self.last
         if over > 0:
             del self._tail[:over]

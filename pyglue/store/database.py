@@ -57,7 +57,7 @@ class Store:
         reader: SqliteDatabase,
         lock: int,
         *,
-        make_room: Callable[[], bool],
+        make_space: Callable[[], bool],
         reserve: int,
         retry_s: float,
         examination: Examination | None = None,
@@ -77,7 +77,7 @@ class Store:
             writer,
             self._done,
             self._damaged,
-            make_room=make_room,
+            make_space=make_space,
             reserve=reserve,
             retry_s=retry_s,
         )
@@ -225,14 +225,14 @@ def open_store(
     database: Path,
     lock: Path,
     *,
-    make_room: Callable[[], bool] = lambda: False,
+    make_space: Callable[[], bool] = lambda: False,
     reserve: int = 0,
     retry_s: float = RETRY_S,
     before: Callable[[], None] = lambda: None,
 ) -> Store:
     """Lock, check, open and migrate the store; call from a running event loop.
 
-    ``make_room`` is called, in the writer's thread, when the disk is full; ``reserve``
+    ``make_space`` is called, in the writer's thread, when the disk is full; ``reserve``
     bytes are reserved for the store's growth. Writes that fail and must not get lost
     are tried again every ``retry_s`` seconds. ``before`` may refuse a whole store,
     before anything is written to it.
@@ -249,7 +249,7 @@ def open_store(
         if examination is not None:
             examination.wait(examine.START_S)
         before()
-        writer, reader = _open(database, make_room)
+        writer, reader = _open(database, make_space)
     except BaseException:
         if examination is not None:
             examination.close()
@@ -259,7 +259,7 @@ def open_store(
         writer,
         reader,
         held,
-        make_room=make_room,
+        make_space=make_space,
         reserve=reserve,
         retry_s=retry_s,
         examination=examination,
@@ -267,7 +267,7 @@ def open_store(
 
 
 def _open(
-    database: Path, make_room: Callable[[], bool]
+    database: Path, make_space: Callable[[], bool]
 ) -> tuple[SqliteDatabase, SqliteDatabase]:
     writer = SqliteDatabase(str(database), pragmas=_PRAGMAS, check_same_thread=False)
     reader = SqliteDatabase(
@@ -285,7 +285,7 @@ def _open(
             found = failures.cause(error)
             if found is None:
                 raise
-            if last or not failures.may_be_full(found) or not make_room():
+            if last or not failures.may_be_full(found) or not make_space():
                 raise failures.refusal(error, database.parent) from error
         else:
             break

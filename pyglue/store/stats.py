@@ -65,11 +65,11 @@ def record(tx: Tx, agent: str, values: Mapping[str, float]) -> None:
     known = _series(tx, agent)
     fresh = [key for key in values if key not in known]
     if fresh:
-        room = max(0, SERIES_MAX - len(known))
+        left = max(0, SERIES_MAX - len(known))
         _many(
             tx,
             "INSERT INTO stats_series (agent, key) VALUES (?, ?)",
-            [(agent, key) for key in fresh[:room]],
+            [(agent, key) for key in fresh[:left]],
         )
         known = _series(tx, agent)
     rows = [(known[key], value) for key, value in values.items() if key in known]

@@ -65,7 +65,7 @@ class Writer:
         done: Callable[[list[Outcome], list[Event]], None],
         damaged: Callable[[HiveError], None],
         *,
-        make_room: Callable[[], bool],
+        make_space: Callable[[], bool],
         reserve: int,
         retry_s: float,
     ) -> None:
@@ -73,7 +73,7 @@ class Writer:
         self._place = Path(database.database).parent
         self._done = done
         self._damaged = damaged
-        self._make_room = make_room
+        self._make_space = make_space
         self._reserve = reserve
         self._retry_s = retry_s
         self._reserves: tuple[Reserve, ...] = ()
@@ -218,7 +218,7 @@ class Writer:
             except Exception as error:
                 found = failures.cause(error)
                 full = found is not None and failures.may_be_full(found)
-                if last or not full or not self._make_room():
+                if last or not full or not self._make_space():
                     raise
         raise AssertionError  # the second attempt returns or raises
 

@@ -243,8 +243,8 @@ def main(argv: list[str] | None = None) -> int:
     except HiveError as error:
         print(f"hive-web: {error.message}", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory(prefix="hive-web-") as room:  # 0700
-        backend = Path(room) / "gunicorn.sock"
+    with tempfile.TemporaryDirectory(prefix="hive-web-") as temporary:  # 0700
+        backend = Path(temporary) / "gunicorn.sock"
         Server(
             config=config,
             listening=listening,

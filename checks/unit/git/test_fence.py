@@ -87,14 +87,14 @@ def test_a_program_behind_it_has_its_room_and_nothing_else(
                 place,
                 SECRET="/root/.profile" if os.geteuid() else str(secret),
                 OBJECTS=str(objects),
-                ROOM=str(place.room),
+                ROOM=str(place.directory),
                 PORT=server.getsockname()[1],
             )
         assert int(found["caps"], 16) == 0
         assert (found["new"], found["filter"]) == ("1", "2")
         assert found["net"] is False and found["write"] is True
         assert found["secret"] is False and found["objects"] is False
-        owner = (place.room / "x").stat().st_uid
+        owner = (place.directory / "x").stat().st_uid
         assert owner == (65534 if os.geteuid() == 0 else os.geteuid())
     finally:
         place.remove()
@@ -225,7 +225,7 @@ def test_git_that_is_taken_over_leaves_no_link_to_read(
     def links(job: Job, waiting: Waiting) -> Passed:
         passed = judge(job, waiting)
         assert waiting.place is not None
-        (made,) = waiting.place.room.glob("clean-*.pack")
+        (made,) = waiting.place.directory.glob("clean-*.pack")
         made.unlink()
         made.symlink_to("/etc/passwd")
         return passed

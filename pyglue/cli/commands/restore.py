@@ -56,13 +56,13 @@ def restore_backup(arguments: argparse.Namespace) -> int:
         HiveError: the file or the directory cannot be used; nothing remains.
     """
     into = Path(arguments.into).absolute()
-    room = _room(into)
+    fresh = _new_directory(into)
     try:
         with spinner("Unpacking"):
-            index = _unpacked(arguments.file, room)
-        room.rename(into)
+            index = _unpacked(arguments.file, fresh)
+        fresh.rename(into)
     except BaseException as error:
-        shutil.rmtree(room, ignore_errors=True)
+        shutil.rmtree(fresh, ignore_errors=True)
         if isinstance(error, OSError):
             raise HiveError(
                 ErrorCode.UNAVAILABLE, f"Could not create {into}: {error}."
@@ -88,10 +88,10 @@ def restore_backup(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _unpacked(file: str, room: Path) -> Index:
-    files = {name: room / name for name in ("hive.db", "audit.jsonl")}
+def _unpacked(file: str, fresh: Path) -> Index:
+    files = {name: fresh / name for name in ("hive.db", "audit.jsonl")}
     with contextlib.ExitStack() as stack:
-        top = stack.enter_context(Folder.at(room))
+        top = stack.enter_context(Folder.at(fresh))
         places = Places(
             trees={
                 name: stack.enter_context(top.folder(name, make=0o700))
@@ -122,7 +122,7 @@ def _refuse_encrypted(stream: BinaryIO, file: str) -> None:
     stream.seek(0)
 
 
-def _room(into: Path) -> Path:
+def _new_directory(into: Path) -> Path:
     """Return a new directory beside ``into``, which must be empty or not exist."""
     try:
         if os.path.lexists(into) and (into.is_symlink() or any(into.iterdir())):

@@ -17,9 +17,9 @@ from typing import Final
 
 from pyglue.errors import ErrorCode, HiveError
 
-_ROOM: Final = "hive-run-"
+_PREFIX: Final = "hive-run-"
 _UNLOCKED: Final = "hive-start-"
-"""A room before its lock, which nobody takes for one that was left behind."""
+"""A directory before its lock, which nobody takes for one that was left behind."""
 _TOP_MAX: Final = 107 - len("/hive-start-12345678/hive-relay.notify")
 """So that sockets fit: who reports ready connects by the whole path."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -78,14 +78,14 @@ def claim(state: Path, *, hived_lock: Path) -> Claim:
 
 
 @dataclass(frozen=True)
-class Room:
+class RunDirectory:
     """A temporary directory that is ours until ``remove``."""
 
     path: Path
     lock: int
 
     @classmethod
-    def make(cls) -> "Room":
+    def make(cls) -> "RunDirectory":
         """Create one, and remove those that were left behind.
 
         Raises:
@@ -102,7 +102,7 @@ class Room:
         fresh = Path(tempfile.mkdtemp(prefix=_UNLOCKED, dir=top))
         lock = os.open(fresh, _FOLDER)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        path = fresh.with_name(_ROOM + fresh.name.removeprefix(_UNLOCKED))
+        path = fresh.with_name(_PREFIX + fresh.name.removeprefix(_UNLOCKED))
         fresh.rename(path)
         return cls(path, lock)
 
@@ -113,16 +113,16 @@ class Room:
 
 
 def _sweep(top: Path) -> None:
-    """Remove rooms whose run is gone: our own, and as root everybody's."""
-    for room in top.glob(f"{_ROOM}*"):
+    """Remove directories whose run is gone: our own, and as root everybody's."""
+    for directory in top.glob(f"{_PREFIX}*"):
         try:
-            lock = os.open(room, _FOLDER)
+            lock = os.open(directory, _FOLDER)
         except OSError:
             continue
         try:
             ours = os.geteuid() in (0, os.fstat(lock).st_uid)
             if ours and _locked(lock):
-                shutil.rmtree(room, ignore_errors=True)
+                shutil.rmtree(directory, ignore_errors=True)
         finally:
             os.close(lock)
 

@@ -1,7 +1,7 @@
 """The configuration of a local hive, with the files it names.
 
-They lie in the temporary room of the run. Each secret is readable by the one part that
-uses it.
+They lie in the temporary directory of the run. Each secret is readable by the one part
+that uses it.
 """
 
 import contextlib
@@ -71,13 +71,13 @@ class Place:
     """The directories of a run, and the users of its parts (None: all run as us)."""
 
     state: Path
-    room: Path
+    temporary: Path
     ids: Ids | None
 
     @property
     def config_file(self) -> Path:
         """The file that every part reads."""
-        return self.room / "config.json"
+        return self.temporary / "config.json"
 
     def runtime(self) -> Path:
         """Make the directory of the sockets, which the parts' own users can reach.
@@ -91,7 +91,7 @@ class Place:
             return link
         if link.is_symlink():
             link.unlink()
-        runtime = self.room / "run"
+        runtime = self.temporary / "run"
         runtime.mkdir(mode=0o700)
         self.let_pass(runtime)
         link.symlink_to(runtime)
@@ -105,7 +105,7 @@ class Place:
 
     def write(self, config: HiveConfig) -> None:
         """Write the config file, readable only by the hive's own users."""
-        fresh = self.room / ".config.json.new"
+        fresh = self.temporary / ".config.json.new"
         fresh.unlink(missing_ok=True)
         with os.fdopen(os.open(fresh, _NEW, 0o600), "wb") as file:
             file.write(dump(config))
@@ -116,7 +116,7 @@ class Place:
 
     def secret(self, name: str, text: str, uid: int | None) -> str:
         """Write a file that only ``uid`` can read (None: we), and return its path."""
-        path = self.room / name
+        path = self.temporary / name
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
         with os.fdopen(os.open(path, _NEW, 0o600), "w") as file:

@@ -77,9 +77,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; return 0 only if the agent actually answered."""
     telling = _Telling(quiet=arguments.json)
-    with tempfile.TemporaryDirectory(prefix="hive-demo-") as room:
-        Path(room).chmod(0o711)
-        state = arguments.keep or Path(room) / "state"
+    with tempfile.TemporaryDirectory(prefix="hive-demo-") as temporary:
+        Path(temporary).chmod(0o711)
+        state = arguments.keep or Path(temporary) / "state"
         error = asyncio.run(_play(state, telling))
     outcome = telling.outcome(error)
     if arguments.json:

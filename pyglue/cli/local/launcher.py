@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from pyglue.cli.local.claim import Claim, Room, claim
+from pyglue.cli.local.claim import Claim, RunDirectory, claim
 from pyglue.cli.local.configure import LocalOptions, Place, configure, group_of
 from pyglue.cli.local.parts import Parts, Program
 from pyglue.cli.local_ids import local_ids, model_user
@@ -37,7 +37,7 @@ class LocalHive:
     config: HiveConfig = field(init=False)
     place: Place = field(init=False)
     _claim: Claim = field(default_factory=Claim, init=False)
-    _room: Room | None = field(default=None, init=False)
+    _temporary: RunDirectory | None = field(default=None, init=False)
     _parts: Parts = field(init=False)
     _model: socket.socket | None = field(default=None, init=False)
 
@@ -51,16 +51,16 @@ class LocalHive:
         share()
         self._claim = claim(state, hived_lock=Layout(state, state).lock)
         _free(self.options.port)
-        self._room = Room.make()
+        self._temporary = RunDirectory.make()
         ids = local_ids(state) if os.geteuid() == 0 else None
-        self.place = Place(state=state, room=self._room.path, ids=ids)
-        self._parts = Parts(state=state, room=self._room.path, say=self.say)
+        self.place = Place(state=state, temporary=self._temporary.path, ids=ids)
+        self._parts = Parts(state=state, temporary=self._temporary.path, say=self.say)
         key, upstream = self.options.api_key, self.options.upstream
         if key is None:
             key = secrets.token_urlsafe(32)
             upstream = await self._start_model(key)
         self.config = configure(self.options, self.place, upstream=upstream, key=key)
-        self.place.let_pass(self.place.room)
+        self.place.let_pass(self.place.temporary)
         self.place.write(self.config)
         await asyncio.gather(
             self.start_hived(),
@@ -86,10 +86,10 @@ class LocalHive:
     async def stop(self) -> None:
         """Stop every part; those that agents need end after hived."""
         after = ("hive-relay", "hive-egress", "scripted-model")
-        if self._room is not None:
+        if self._temporary is not None:
             await self._parts.stop(("hive-notify", "hive-web"), ("hived",), after)
-            self._room.remove()
-            self._room = None
+            self._temporary.remove()
+            self._temporary = None
         if self._model is not None:
             self._model.close()
         self._claim.release()

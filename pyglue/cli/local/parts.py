@@ -59,10 +59,10 @@ class Program:
 
 @dataclass(kw_only=True)
 class Parts:
-    """Children by name. ``room`` is where they report that they are ready."""
+    """Children by name. ``temporary`` is where they report that they are ready."""
 
     state: Path
-    room: Path
+    temporary: Path
     say: Callable[[str], None]
     _children: dict[str, Child] = field(default_factory=dict)
     _logs: dict[str, LogFile] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Parts:
         """
         run_as = program.run_as
         uid = None if run_as is None else run_as.uid
-        readiness = Readiness(self.room / f"{program.name}.notify", uid)
+        readiness = Readiness(self.temporary / f"{program.name}.notify", uid)
         try:
             self.run(program, {"NOTIFY_SOCKET": str(readiness.path)})
             await self._first(program.name, readiness.future)

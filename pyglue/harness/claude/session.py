@@ -31,7 +31,7 @@ from pyglue.harness.claude.turn import (
     Ended,
     TurnMetrics,
     as_compacted,
-    no_room,
+    no_space,
     not_compacted,
     run_turn,
 )
@@ -188,7 +188,7 @@ class Session:
         kept, tally = self.store.kept, Tally(emit=self.store.emit)
         full = self.space.problem()
         if full is not None:
-            return tally, Ended(verdict=no_room(full))
+            return tally, Ended(verdict=no_space(full))
         session = kept.id if kept else None
         try:
             options = self.options.turn(
@@ -200,7 +200,7 @@ class Session:
         except OSError as error:  # not because of the messages
             reason = f"Cannot write the CLI's files: {error.strerror or error}."
             if is_full(error):
-                return tally, Ended(verdict=no_room(reason))
+                return tally, Ended(verdict=no_space(reason))
             return tally, Ended(
                 verdict=Verdict(outcome=TurnOutcome.FAILED, reason=reason)
             )

@@ -229,7 +229,7 @@ class TurnMetrics:
     retry_after_s: float = 0.0
 
 
-def no_room(reason: str) -> Verdict:
+def no_space(reason: str) -> Verdict:
     """Return the verdict on a turn for which the disk is too full."""
     return Verdict(outcome=TurnOutcome.FAILED, reason=reason, is_disk_full=True)
 

@@ -56,7 +56,7 @@ class Writing:
         self._watched = False
         self._kind: Kind | None = None
         self._parts: list[str] = []
-        self._room = 0
+        self._left = 0
         self._due: asyncio.TimerHandle | None = None
 
     def watch(self, params: WatchedParams) -> None:
@@ -77,10 +77,10 @@ class Writing:
             case "content_block_start":
                 self.end()
                 self._kind = _KINDS.get(said.event.content_block.type)
-            case "content_block_delta" if self._kind is not None and self._room:
+            case "content_block_delta" if self._kind is not None and self._left:
                 delta = said.event.delta
                 text = delta.text if self._kind is Kind.TEXT else delta.thinking
-                self._add(text[: self._room])
+                self._add(text[: self._left])
             case "content_block_stop" | "message_stop":
                 self.end()
 
@@ -88,14 +88,14 @@ class Writing:
         """Forget the block: it is complete, or was abandoned."""
         if self._due is not None:
             self._due.cancel()
-        self._kind, self._parts, self._room = None, [], LIVE_TEXT_MAX
+        self._kind, self._parts, self._left = None, [], LIVE_TEXT_MAX
         self._due = None
 
     def _add(self, text: str) -> None:
         if not text:
             return
         self._parts.append(text)
-        self._room -= len(text)
+        self._left -= len(text)
         if self._watched and self._due is None:
             self._tell()
 

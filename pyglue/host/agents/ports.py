@@ -66,9 +66,7 @@ def _read(file: Path) -> int | None:
 
 def _kept_by_others(layout: Layout, name: str) -> frozenset[int]:
     directories = layout.private(name).parent
-    found = (
-        _read(room / "port") for room in directories.glob("*/") if room.name != name
-    )
+    found = (_read(one / "port") for one in directories.glob("*/") if one.name != name)
     return frozenset(port for port in found if port is not None)
 
 

@@ -27,7 +27,7 @@ from pyglue.api.common import Params
 from pyglue.api.terminal import TERMINAL_EXIT, TERMINAL_OUTPUT
 from pyglue.host.api.services import AgentServices
 from pyglue.host.core.agent import Agent, Holder
-from pyglue.host.core.registry import with_room
+from pyglue.host.core.registry import with_free_space
 from pyglue.host.messages.open_threads import open_threads
 from pyglue.jsonrpc import Connection, Handlers
 
@@ -44,7 +44,7 @@ def agent_handlers(
     connection.on_close(lambda: mailbox.hang_up(holder))
 
     def stores(call: Callable[[P], Awaitable[R]]) -> Callable[[P], Awaitable[R]]:
-        return with_room(s.registry, agent, call)
+        return with_free_space(s.registry, agent, call)
 
     on, done = handlers.on, handlers.on_done
     on(SEND, stores(lambda it: s.broker.send(agent, it)))

@@ -24,7 +24,7 @@ from pyglue.api.manager import (
 )
 from pyglue.api.operations import OperationKind
 from pyglue.host.api.services import Services
-from pyglue.host.core.registry import with_room
+from pyglue.host.core.registry import with_free_space
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.names import MANAGER
 
@@ -38,7 +38,7 @@ def add_manager_calls(handlers: Handlers, s: Services, connection: Connection) -
     connection.on_close(lambda: submissions.drop_of(connection))
 
     def stores(call: Callable[[P], Awaitable[R]]) -> Callable[[P], Awaitable[R]]:
-        return with_room(s.registry, s.registry.get(MANAGER), call)
+        return with_free_space(s.registry, s.registry.get(MANAGER), call)
 
     on, done = handlers.on, handlers.on_done
     on(LIST_AGENTS, s.agent_views.all)

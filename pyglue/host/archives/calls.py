@@ -37,7 +37,7 @@ class Archives:
             return TransferRef(transfer=transfers.send(write, connection))
 
         async def backup(params: BackupParams) -> TransferRef:
-            transfers.check_room()
+            transfers.check_count()
             write, tmp = await self.backups.hive(params, by)
             try:
                 return TransferRef(transfer=transfers.send(write, connection))

@@ -63,7 +63,7 @@ class Transfers:
         Raises:
             HiveError: ``too_many``.
         """
-        self.check_room()
+        self.check_count()
         read, end = os.pipe2(os.O_CLOEXEC)
         handle = uuid.uuid4().hex
         writing = self._threads.submit(_written, write, end)
@@ -107,7 +107,7 @@ class Transfers:
         Raises:
             HiveError: ``too_many``.
         """
-        self.check_room()
+        self.check_count()
         descriptor, name = tempfile.mkstemp(prefix="archive-", dir=self._quarantine)
         file = os.fdopen(descriptor, "wb")
         handle = uuid.uuid4().hex
@@ -176,7 +176,7 @@ class Transfers:
             self.drop(handle)
         await asyncio.to_thread(self._threads.shutdown)
 
-    def check_room(self) -> None:
+    def check_count(self) -> None:
         """Refuse a transfer beyond the limit.
 
         Raises:

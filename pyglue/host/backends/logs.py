@@ -62,11 +62,11 @@ class Lines:
         ``cursor`` is None if reading cannot resume directly after the line.
         """
         self._kept.append(_Raw(text[: LINE_MAX + 1], at, cursor))
-        self._size += _room(self._kept[-1].text)
+        self._size += _size_of(self._kept[-1].text)
         while len(self._kept) > self._count:
-            self._size -= _room(self._kept.popleft().text)
+            self._size -= _size_of(self._kept.popleft().text)
         while self._size > SIZE_MAX:
-            self._size -= _room(self._kept.popleft().text)
+            self._size -= _size_of(self._kept.popleft().text)
             self._gap = True
 
     @property
@@ -79,7 +79,7 @@ class Lines:
         shown, size = deque[JournalLine](), 0
         for raw in reversed(self._kept):
             line = _visible(raw)
-            size += _room(line.text)
+            size += _size_of(line.text)
             if size > SIZE_MAX:
                 gap = True
                 break
@@ -95,7 +95,7 @@ class Lines:
         size = 0
         for raw in self._kept:
             line = _visible(raw)
-            size += _room(line.text)
+            size += _size_of(line.text)
             if size > SIZE_MAX:
                 break
             shown.append(line)
@@ -107,7 +107,7 @@ def _visible(raw: _Raw) -> JournalLine:
     return JournalLine(at=raw.at, text=visible(raw.text, limit=LINE_MAX))
 
 
-def _room(text: str) -> int:
+def _size_of(text: str) -> int:
     """Return approximately how many bytes a line takes in a response."""
     size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
     return size + 40

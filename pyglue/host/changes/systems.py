@@ -236,8 +236,8 @@ class Systems:
 
     def show(self, repo: AppliedRepo, name: str, record: PinnedRecord, at: str) -> None:
         """Add the deployed commit ``at`` to the hive's flake. Blocking."""
-        with tempfile.TemporaryDirectory(dir=repo.path.parent) as room:
-            tree = Path(room, "config")
+        with tempfile.TemporaryDirectory(dir=repo.path.parent) as temporary:
+            tree = Path(temporary, "config")
             tree.mkdir()
             export_tree(repo, at, tree)
             self.flake.put(name, tree, record.manifest)

@@ -67,7 +67,7 @@ class Controls:
         self.transitions.budget_free(agent)
         self._tell(agent, again=True)
 
-    def room(self, agent: Agent) -> None:
+    def space_changed(self, agent: Agent) -> None:
         """Hold or resume the agent after a change of disk space or quota."""
         if self.registry.paused(agent) is None:
             self._resumed(agent)

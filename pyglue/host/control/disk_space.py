@@ -56,7 +56,7 @@ class Disk:
         """Set the listener for failed writes; called from any thread."""
         self._wake = wake
 
-    def make_room(self) -> bool:
+    def make_space(self) -> bool:
         """Free the ballast after a failed write; return whether to retry the write."""
         self._wake()
         return self._ballast.give_up()
@@ -134,7 +134,7 @@ class Space:
             await asyncio.to_thread(self._set_aside)
         if low is not was:
             for agent in self.registry.all():
-                self.controls.room(agent)
+                self.controls.space_changed(agent)
             await self._tell(low=low)
         self.audit.flush()
 

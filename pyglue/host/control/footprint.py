@@ -185,7 +185,7 @@ class Footprints:
         self.transitions.held(agent, why)
         if (before is None) is (why is None):
             return
-        self.controls.room(agent)
+        self.controls.space_changed(agent)
         text = why or f"The files of {agent.name} are within its quotas again."
         _log.warning("%s", text)
         try:

@@ -68,11 +68,11 @@ class Audit:
         log: Path,
         key: Path,
         *,
-        make_room: Callable[[], bool] = lambda: False,
+        make_space: Callable[[], bool] = lambda: False,
         reserve: int = 0,
     ) -> None:
         self.path = log
-        self._make_room = make_room
+        self._make_space = make_space
         self._kept: deque[_Line] = deque()
         self._lost = 0
         self._is_anchored = True
@@ -188,7 +188,7 @@ class Audit:
         try:
             self._append(encoded)
         except OSError as error:
-            if error.errno not in FULL or not self._make_room():
+            if error.errno not in FULL or not self._make_space():
                 raise
             self._append(encoded)
         self._last = mac

@@ -20,13 +20,13 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 
-def with_room(
+def with_free_space(
     registry: "Registry", agent: Agent, call: Callable[[P], Awaitable[R]]
 ) -> Callable[[P], Awaitable[R]]:
     """Wrap ``call``, which stores something, to refuse it while the disk is full."""
 
     async def checked(params: P) -> R:
-        registry.check_room(agent)
+        registry.check_free_space(agent)
         return await call(params)
 
     return checked
@@ -144,7 +144,7 @@ class Registry:
         found = held_back(agent, self.everyone)
         return None if found is None else found.text
 
-    def check_room(self, agent: Agent) -> None:
+    def check_free_space(self, agent: Agent) -> None:
         """Refuse to store anything for an agent while the disk is full.
 
         Raises:

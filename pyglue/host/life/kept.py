@@ -70,9 +70,11 @@ class Kept:
         state = self.kept_files.layout.state
         return tuple(
             KeptPart(
-                what=_WORDS[room], path=str(place), bytes=nofollow.size(state, place)
+                what=_WORDS[directory],
+                path=str(place),
+                bytes=nofollow.size(state, place),
             )
-            for room in KeptDirectory
-            for place in self.kept_files.places(name, room)
+            for directory in KeptDirectory
+            for place in self.kept_files.places(name, directory)
             if nofollow.exists(state, place)
         )

@@ -87,7 +87,7 @@ class PurgeHandler(_Removing):
 
     steps: ClassVar[tuple[str, ...]] = (
         "close",
-        *(room.value for room in KeptDirectory),
+        *(directory.value for directory in KeptDirectory),
         "forget",
     )
 
@@ -100,9 +100,9 @@ class PurgeHandler(_Removing):
             await self._forget(operation)
             return None
         else:
-            room = KeptDirectory(step)
+            directory = KeptDirectory(step)
             await self._remove(
-                name, lambda it: self.kept_files.remove(it, room, confirmed=True)
+                name, lambda it: self.kept_files.remove(it, directory, confirmed=True)
             )
         return self.steps[self.steps.index(step) + 1]
 

@@ -80,7 +80,7 @@ class Webhooks:
         if happened.is_ping or not _wanted(hook, happened):
             return WebhookResult(outcome=WebhookOutcome.IGNORED)
         agent = self.registry.get(params.agent)
-        self.registry.check_room(agent)
+        self.registry.check_free_space(agent)
         head = f"Webhook {params.hook} ({hook.kind}): "
         new = NewMessage(
             sender=SYSTEM,

@@ -143,9 +143,9 @@ class Journal:
             lines=params.lines,
         )
         page = await self.read(asked)
-        room = _FOR_MODELS
+        left = _FOR_MODELS
         first = len(page.lines)
-        while first > 0 and (room := room - len(page.lines[first - 1].text)) >= 0:
+        while first > 0 and (left := left - len(page.lines[first - 1].text)) >= 0:
             first -= 1
         gap = page.gap or first > 0
         return JournalPage(lines=page.lines[first:], cursor=None, gap=gap)

@@ -66,7 +66,7 @@ class _Terminal:
     """Output bytes so far; ``kept`` has the last of them."""
     shown: int = 0
     viewer: Connection | None = None
-    room: asyncio.Event = field(default_factory=asyncio.Event)
+    drained: asyncio.Event = field(default_factory=asyncio.Event)
     alone: asyncio.TimerHandle | None = None
     flush: asyncio.TimerHandle | None = None
 
@@ -149,7 +149,7 @@ class Terminals:
         kept = bytes(terminal.kept[offset - terminal.begin :])
         for at in range(0, len(kept), CHUNK):
             self._show(terminal, offset + at, kept[at : at + CHUNK])
-        terminal.room.set()
+        terminal.drained.set()
         viewer.on_close(lambda: self._viewer_gone(terminal, viewer))
         return TerminalAttachResult(agent=terminal.agent.name, offset=offset)
 
@@ -170,7 +170,7 @@ class Terminals:
         terminal = self._viewed(params.terminal, viewer)
         if terminal is not None and params.offset <= terminal.end:
             terminal.shown = max(terminal.shown, params.offset)
-            terminal.room.set()
+            terminal.drained.set()
 
     async def close(self, params: TerminalParams, by: str) -> None:
         """Close a terminal; do nothing if it has already ended."""
@@ -202,8 +202,8 @@ class Terminals:
             loop = asyncio.get_running_loop()
             terminal.flush = loop.call_later(_TYPED_S, self._flush, terminal)
         while terminal.end - terminal.shown > _UNSEEN_MAX and self._is_open(terminal):
-            terminal.room.clear()
-            await terminal.room.wait()
+            terminal.drained.clear()
+            await terminal.drained.wait()
         del terminal.kept[: max(0, len(terminal.kept) - _KEPT)]
 
     def exited(self, params: TerminalExitParams, harness: Connection) -> None:
@@ -272,7 +272,7 @@ class Terminals:
             if timer is not None:
                 timer.cancel()
         self._add(terminal, terminal.clean.end())
-        terminal.room.set()
+        terminal.drained.set()
         if terminal.viewer is not None:
             ended = TerminalExitParams(terminal=terminal.id, reason=reason)
             terminal.viewer.notify(TERMINAL_ENDED, ended)

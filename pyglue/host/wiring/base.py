@@ -90,7 +90,7 @@ async def _open_store(layout: Layout, disk: Disk, warnings: Warnings) -> Store:
     store = open_store(
         layout.database,
         layout.lock,
-        make_room=disk.make_room,
+        make_space=disk.make_space,
         reserve=database.RESERVE,
         before=lambda: named.update(store_age.check(layout)),
     )
@@ -121,7 +121,7 @@ async def open_base(config: HiveConfig) -> Base:
     audit = Audit(
         layout.audit_log,
         layout.state / "private" / "audit.key",
-        make_room=disk.make_room,
+        make_space=disk.make_space,
         reserve=audit_log.RESERVE,
     )
     bus = EventBus(store=store)

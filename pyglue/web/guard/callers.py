@@ -67,13 +67,13 @@ class Callers:
             own = [one for one in self._open if one.peer == caller.peer]
             if len(own) >= limits.connections_of_one and not self.drop_oldest(own):
                 return False
-        if len(self._open) >= limits.connections and not self._make_room():
+        if len(self._open) >= limits.connections and not self._drop_one():
             return False
         self._open[caller] = None
         self.waits(caller)
         return True
 
-    def _make_room(self) -> bool:
+    def _drop_one(self) -> bool:
         strangers = (one for one in self._open if not one.known)
         one = next(iter(self._left), None) or next(strangers, None)
         if one is None:

@@ -50,13 +50,13 @@ class Expansion:
     path: str
     query: tuple[tuple[str, str], ...]
     lines: tuple[Lines, ...]
-    room: int
+    lines_left: int
     """Lines that the page may still show."""
 
     def links(self, file: int, gap: Gap) -> Iterator[Link]:
         """Yield what shows more of a gap in a file: downwards, upwards, or all."""
         count = gap.last - gap.first + 1
-        if min(count, _STEP) > self.room:
+        if min(count, _STEP) > self.lines_left:
             return
         if count <= _STEP:
             what = "1 line" if count == 1 else f"all {count} lines"
@@ -145,8 +145,8 @@ def expanded(
         if one.file >= len(files):
             raise HiveError(ErrorCode.NOT_FOUND, f"There is no file {one.file} here.")
         file = grown[one.file]
-        room = min(PAGE_LINES - line_count(*grown), FILE_LINES - line_count(file))
-        if one.last - one.first >= min(room, CONTEXT_MAX):
+        left = min(PAGE_LINES - line_count(*grown), FILE_LINES - line_count(file))
+        if one.last - one.first >= min(left, CONTEXT_MAX):
             raise HiveError(
                 ErrorCode.TOO_LARGE,
                 "These are more lines than one page shows. Read the raw diff.",
@@ -158,7 +158,7 @@ def expanded(
     return tuple(grown)
 
 
-def room(files: Sequence[FileDiff]) -> int:
+def lines_left(files: Sequence[FileDiff]) -> int:
     """Return how many lines a page of these files may still show."""
     return PAGE_LINES - line_count(*files)
 

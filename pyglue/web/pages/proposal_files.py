@@ -45,7 +45,7 @@ def shown(detail: ApprovalDetail, only: int | None = None) -> dict[str, Any]:
             path=f"/approvals/{number}",
             query=(("base", side.value), ("view", view)),
             lines=asked,
-            room=expand.room(grown),
+            lines_left=expand.lines_left(grown),
         ),
         "raw": f"/approvals/{number}/diff.txt?base={side.value}",
     }

@@ -17,7 +17,7 @@ from pyglue.files.disk_space import Ballast, Reserve
 from pyglue.host.control.disk_space import Disk, Space
 from pyglue.host.core import audit_log
 from pyglue.host.core.audit import Audit
-from pyglue.host.core.registry import with_room
+from pyglue.host.core.registry import with_free_space
 from pyglue.names import OPERATOR
 from pyglue.store import inboxes, messages
 from pyglue.store.database import RESERVE, Store, Tx, open_store
@@ -113,11 +113,11 @@ async def test_a_full_store_says_so_and_takes_the_ballast(disk: Path) -> None:
     ballast.make()
     asked = []
 
-    def make_room() -> bool:
+    def make_space() -> bool:
         asked.append(True)
         return len(asked) > 1 and ballast.give_up()
 
-    store = open_store(disk / "hive.db", disk / "lock", make_room=make_room)
+    store = open_store(disk / "hive.db", disk / "lock", make_space=make_space)
     large = "x" * MIB
     await store.write(lambda tx: note(tx, "before"))
     fill(disk / "full")
@@ -181,7 +181,7 @@ def test_lines_are_kept_and_written_in_order(disk: Path) -> None:
 def test_the_audit_log_asks_for_room(disk: Path) -> None:
     ballast = Ballast(disk / "ballast", 4 * MIB)
     ballast.make()
-    audit = Audit(disk / "audit.jsonl", disk / "audit.key", make_room=ballast.give_up)
+    audit = Audit(disk / "audit.jsonl", disk / "audit.key", make_space=ballast.give_up)
     fill(disk / "full")
     audit.record("op", "stop", None, {"pad": "x" * 8192})
     assert audit.problem is None
@@ -228,7 +228,7 @@ async def test_agents_are_held_below_the_reserve_and_go_on(
     async def kept(text: str) -> str:
         return text
 
-    call = with_room(kit.registry, alice, kept)
+    call = with_free_space(kit.registry, alice, kept)
     assert await call("hello") == "hello"
 
     full = disk / "full"

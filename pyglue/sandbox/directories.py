@@ -28,13 +28,13 @@ def nobody() -> RunAs | None:
     return _NOBODY if os.geteuid() == 0 else None
 
 
-def make_room(user: RunAs | None, prefix: str, above: Path | None = None) -> Path:
+def make_directory(user: RunAs | None, prefix: str, above: Path | None = None) -> Path:
     """Create a directory that ``user`` can enter; this process's user owns it."""
-    room = Path(tempfile.mkdtemp(prefix=prefix, dir=above))
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=above))
     if user is not None:
-        os.chown(room, -1, user.gid)
-        room.chmod(0o750)
-    return room
+        os.chown(directory, -1, user.gid)
+        directory.chmod(0o750)
+    return directory
 
 
 def make_own(user: RunAs | None, directory: Path) -> None:
@@ -44,11 +44,11 @@ def make_own(user: RunAs | None, directory: Path) -> None:
         os.chown(directory, user.uid, user.gid)
 
 
-def remove_room(room: Path) -> None:
+def remove_directory(directory: Path) -> None:
     """Remove a directory; a program killed in a sandbox may still write briefly."""
     for _ in range(_REMOVALS):
         with contextlib.suppress(OSError):
-            shutil.rmtree(room)
+            shutil.rmtree(directory)
             return
         time.sleep(_PAUSE_S)
-    shutil.rmtree(room, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
