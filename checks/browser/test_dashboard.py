@@ -223,7 +223,7 @@ def test_the_overview_works_without_javascript(
     plain_dashboard.log_in(site.link(), scripts=False)
     plain_dashboard.send("alice", "Hello without scripts")
     expect(plain_dashboard.section("messages")).to_contain_text("without scripts")
-    mail = plain_dashboard.section("inbox").get_by_test_id("mail").first
+    mail = plain_dashboard.section("inbox").get_by_test_id("inbox-message").first
     mail.get_by_role("button", name="Mark read").click()
     expect(plain_dashboard.flash()).to_contain_text("marked as read")
     plain_dashboard.agent("dave").get_by_role("button", name="Start").click()

@@ -80,7 +80,7 @@ def test_the_inbox_is_emptied_by_keys(site: Site, dashboard: Dashboard) -> None:
     page.goto(f"{site.url}/inbox")
     dashboard.live()
     inbox = dashboard.section("inbox")
-    mails = inbox.get_by_test_id("mail")
+    mails = inbox.get_by_test_id("inbox-message")
     expect(mails).to_have_count(3)
     for _ in range(2):
         page.keyboard.press("j")

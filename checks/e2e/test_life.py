@@ -294,7 +294,7 @@ async def test_a_destroyed_agent_comes_back_with_all_it_had(hive: Hive) -> None:
     await told_manager(hive, "dora was destroyed by")
     kept = (await hive.operator.call(api.KEPT, NoParams())).kept
     (one,) = [found for found in kept if found.name == "dora"]
-    assert (one.manifest_sha256, one.mail) == (before.manifest_sha256, 1)
+    assert (one.manifest_sha256, one.messages) == (before.manifest_sha256, 1)
     proposal = await hive.operator.call(api.RESTORE, name("dora"))
     assert proposal.manifest_sha256 == before.manifest_sha256
     assert (await hive.approve(proposal)).error is None

@@ -128,7 +128,7 @@ async def test_a_turn_ends(
         assert first.outcome is row.outcome, first
         assert row.reason in (first.reason or "")
         if first.outcome is FAILED:
-            assert first.blames_mail is row.blames
+            assert first.blames_messages is row.blames
         assert first.budget_used is (row.name == "max-budget")
         if row.retried:
             hive.budget_usd = None
@@ -267,7 +267,7 @@ async def test_a_cli_that_does_not_start_is_not_the_mails_fault(
         await hive.until(lambda: hive.ends)
         first = hive.ends[0]
         assert first.outcome is FAILED
-        assert not first.blames_mail
+        assert not first.blames_messages
         assert reason in (first.reason or ""), first.reason
         await hive.until(lambda: hive.said(AgentState.RETRYING))
         waits = [s for s in hive.states if s.state is AgentState.RETRYING]
@@ -314,7 +314,9 @@ async def test_a_full_disk_keeps_mail_until_there_is_room(
         assert last.detail is not None
         assert last.detail.startswith(f"The disk of {home.session} is full: only 0.")
         assert "messages stay queued" in last.detail
-        assert all(not end.blames_mail for end in hive.ends if end.outcome is FAILED)
+        assert all(
+            not end.blames_messages for end in hive.ends if end.outcome is FAILED
+        )
         turns = len(hive.ends)
         await hive.mail(script(FINE))
         inside = _child(process.pid)
@@ -348,7 +350,7 @@ async def test_a_disk_that_is_full_when_mail_comes_is_not_the_mails_fault(
         await hive.mail(script(FINE))
         await hive.until(lambda: hive.said(AgentState.DISK_FULL))
         (end,) = hive.ends
-        assert (end.outcome, end.blames_mail) == (FAILED, False)
+        assert (end.outcome, end.blames_messages) == (FAILED, False)
         assert "is full: only 0.0 MiB are free" in (end.reason or "")
         assert len(hive.waiting) == 1
         fill.unlink()

@@ -136,7 +136,7 @@ async def test_a_warm_turn_ends_as_a_cold_one(rows: Rows, when: str, name: str) 
     end = row.ends[0]
     assert row.start.warm
     assert ends_alike(name, end.outcome, end.reason), end.reason
-    assert not end.blames_mail
+    assert not end.blames_messages
     assert (end.warm_bytes == 0) is (end.outcome is not OK), (
         "nothing stays after trouble"
     )
@@ -174,8 +174,8 @@ async def test_a_mail_that_spoils_every_request_is_blamed_in_the_end(
     async with harness_here(home):
         await warmed(hive)
         await hive.mail(script(error(400, "messages.0: cannot be read")))
-        await hive.until(lambda: hive.ends[-1].blames_mail)
+        await hive.until(lambda: hive.ends[-1].blames_messages)
     assert [start.warm for start in hive.starts[:4]] == [False, True, False, False]
     failed = hive.ends[1:4]
     assert {end.outcome for end in failed} == {TurnOutcome.FAILED}
-    assert [end.blames_mail for end in failed] == [False, False, True]
+    assert [end.blames_messages for end in failed] == [False, False, True]

@@ -210,7 +210,7 @@ async def test_what_others_would_meet_too_is_not_the_mails_fault(
     row = await row_of(rows, when, name)
     end = row.ends[0]
     assert end.outcome is not OK
-    assert not end.blames_mail
+    assert not end.blames_messages
     assert end.reason
     (waits, *_) = [s for s in row.states if "Next try in" in (s.detail or "")]
     assert end.reason[:60] in (waits.detail or "")
@@ -226,7 +226,7 @@ async def test_a_compaction_that_others_would_meet_too_keeps_the_conversation(
 ) -> None:
     row = await row_of(rows, COMPACTION, name)
     assert row.ends[0].outcome is not OK
-    assert not row.ends[0].blames_mail
+    assert not row.ends[0].blames_messages
     assert row.ends[-1].outcome is OK
     assert row.states[-1].state is AgentState.IDLE
     assert row.left == []
@@ -243,7 +243,7 @@ async def test_a_request_that_only_the_mail_spoils_counts_against_it(
             await hive.mail(script(error(400, "messages.0: cannot be read")))
             await hive.until(lambda: hive.ends and hive.ends[-1].outcome is OK)
         assert [end.outcome for end in hive.ends] == [FAILED, OK]
-        assert hive.ends[0].blames_mail
+        assert hive.ends[0].blames_messages
         assert "cannot be read" in (hive.ends[0].reason or "")
         assert any(QUESTION.splitlines()[1] in json.dumps(b) for b in model.bodies)
         assert "Your earlier conversation ended" in newest(model)
@@ -266,7 +266,7 @@ async def test_a_request_that_fails_without_the_mail_does_not(
         async with harness_here(home):
             await hive.mail(script(error(400, "tools.3: no")))
             await hive.until(lambda: hive.ends and hive.ends[-1].outcome is OK)
-        assert not hive.ends[0].blames_mail
+        assert not hive.ends[0].blames_messages
         assert "Your earlier conversation ended" not in newest(model)
 
 
@@ -281,7 +281,7 @@ async def test_a_conversation_that_is_refused_twice_is_replaced(
             await hive.mail(script(error(400, REFUSED, continued=True, text="again")))
             await hive.until(lambda: hive.ends[-1].outcome is OK and hive.ends[1:])
             await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
-        ends = [(end.outcome, end.blames_mail) for end in hive.ends[1:3]]
+        ends = [(end.outcome, end.blames_messages) for end in hive.ends[1:3]]
         assert ends == [(FAILED, False), (FAILED, False)]
         assert [end.outcome for end in hive.ends[3:]] == [OK]
         told = newest(model)

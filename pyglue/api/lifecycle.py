@@ -3,6 +3,8 @@
 The calls are declared in ``operator``.
 """
 
+from msgspec import field
+
 from pyglue.api.common import AgentName, Id, Params, Result
 
 
@@ -43,7 +45,7 @@ class KeptView(Result, frozen=True):
     manifest_sha256: str | None
     manifest_json: str | None
     pending_approval: int | None
-    mail: int
+    messages: int = field(name="mail")
     """Number of its queued messages; purging deletes them."""
     bytes: int
     parts: tuple[KeptPart, ...]

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
 from pyglue.api import trust
 from pyglue.api.common import AgentState, Id, Params, Result, ShortText
@@ -76,9 +76,10 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 class TurnEndParams(Params, frozen=True):
     """A turn ended; its numbers are the harness's own: they are shown, never trusted.
 
-    ``blames_mail``: the failure counts against the turn's messages, because one of them
-    may be the cause. ``budget_used``: the CLI stopped at its ``budget_usd``; whether a
-    limit of the hive is used up follows from hived's own books.
+    ``blames_messages``, ``blames_mail`` on the wire: the failure counts against the
+    turn's messages, because one of them may be the cause. ``budget_used``: the CLI
+    stopped at its ``budget_usd``; whether a limit of the hive is used up follows from
+    hived's own books.
     """
 
     turn: Id
@@ -91,7 +92,7 @@ class TurnEndParams(Params, frozen=True):
     input_tokens: Count = 0
     output_tokens: Count = 0
     cost_usd: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
-    blames_mail: bool = True
+    blames_messages: bool = field(default=True, name="blames_mail")
     budget_used: bool = False
     warm_bytes: Count = 0
     """Memory of the turn's CLI, if it can be kept for the next one; 0: it cannot."""

@@ -73,7 +73,7 @@ class Loop:
                 await self._compact()
                 continue
             self.link.say(AgentState.IDLE)
-            got = await self._next_mail()
+            got = await self._next_messages()
             if got is not None:
                 await self._work(*got)
             elif self.control.take_compact():
@@ -101,22 +101,22 @@ class Loop:
 
     # --- waiting ----------------------------------------------------------------------
 
-    async def _next_mail(self) -> tuple[Connection, tuple[Message, ...]] | None:
+    async def _next_messages(self) -> tuple[Connection, tuple[Message, ...]] | None:
         """Return messages with the connection that leased them; None: a request came.
 
         Messages that arrive at the same moment are queued again by the next recv.
         """
-        mail = asyncio.create_task(self._mail())
+        messages = asyncio.create_task(self._receive())
         wish = asyncio.create_task(self.control.changed())
         try:
-            await asyncio.wait({mail, wish}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({messages, wish}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (mail, wish):
+            for task in (messages, wish):
                 task.cancel()
-            await asyncio.wait({mail, wish})
-        return None if mail.cancelled() else mail.result()
+            await asyncio.wait({messages, wish})
+        return None if messages.cancelled() else messages.result()
 
-    async def _mail(self) -> tuple[Connection, tuple[Message, ...]]:
+    async def _receive(self) -> tuple[Connection, tuple[Message, ...]]:
         """Wait for messages; hived delivers a suspect message alone."""
         params = RecvParams(wait_seconds=_WAIT_S, max=_MOST, had=())
         failures = self.rest.failures
@@ -222,7 +222,7 @@ class Loop:
             input_tokens=ended.input_tokens,
             output_tokens=ended.output_tokens,
             cost_usd=metrics.cost_usd,
-            blames_mail=ended.verdict.suspect is Suspect.MAIL,
+            blames_messages=ended.verdict.suspect is Suspect.MESSAGES,
             budget_used=ended.verdict.budget_used,
             warm_bytes=self.session.warm_bytes,
             heard=self.joined.heard,

@@ -136,7 +136,7 @@ def kept(name: str, **fields: object) -> KeptView:
         "manifest_sha256": sha(name + "manifest", 64),
         "manifest_json": MANIFEST,
         "pending_approval": None,
-        "mail": 2,
+        "messages": 2,
         "bytes": 3_400_000,
         "parts": (
             KeptPart(what="state", path=f"agents/{name}/state", bytes=3_000_000),

@@ -100,11 +100,11 @@ def discard(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 def kept(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
     """List the kept state of destroyed agents."""
     result = client.call(api.KEPT, NoParams())
-    rows: list[Sequence[str]] = [("NAME", "DESTROYED", "BY", "SIZE", "MAIL", "")]
+    rows: list[Sequence[str]] = [("NAME", "DESTROYED", "BY", "SIZE", "QUEUED", "")]
     for one in result.kept:
-        size, mail = _size(one.bytes), str(one.mail)
+        size, messages = _size(one.bytes), str(one.messages)
         said = visible(one.description, limit=60)
-        rows.append((one.name, _day(one.destroyed_at), one.by, size, mail, said))
+        rows.append((one.name, _day(one.destroyed_at), one.by, size, messages, said))
     return Answer(result, table(rows) if result.kept else "There is no kept state.")
 
 
@@ -136,7 +136,7 @@ def purge(client: SyncClient, arguments: argparse.Namespace) -> Answer:
         if one.name == name:
             parts = [f"  {_size(p.bytes):>9}  {p.what}: {p.path}" for p in one.parts]
             gone = (
-                f"This permanently deletes, with {one.mail} queued messages:\n"
+                f"This permanently deletes, with {one.messages} queued messages:\n"
                 + "\n".join(parts)
             )
             _certain(name, gone, yes=arguments.yes)

@@ -24,7 +24,7 @@ _ANSWERED: Final = (TurnOutcome.OK, TurnOutcome.MAX_TURNS)
 _log = logging.getLogger(__name__)
 
 
-async def ask_without_mail(
+async def ask_without_messages(
     options: CliOptions,
     *,
     model: str,

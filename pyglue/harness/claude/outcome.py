@@ -37,7 +37,7 @@ class Suspect(Enum):
 
     NOBODY = auto()
     """Any message would have failed: a limit, a login, the model provider."""
-    MAIL = auto()
+    MESSAGES = auto()
     REQUEST = auto()
     """The API refused the request: its messages, the conversation or something else."""
     CRASH = auto()
@@ -95,7 +95,7 @@ def judge(result: ResultMessage, error: str | None) -> Verdict:
     match result.terminal_reason, result.api_error_status, error:
         case "max_turns", _, _:
             return Verdict(
-                outcome=TurnOutcome.MAX_TURNS, reason=why, suspect=Suspect.MAIL
+                outcome=TurnOutcome.MAX_TURNS, reason=why, suspect=Suspect.MESSAGES
             )
         case "budget_exhausted", _, _:
             return Verdict(outcome=TurnOutcome.BUDGET, reason=why, budget_used=True)

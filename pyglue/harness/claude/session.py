@@ -20,7 +20,7 @@ from pyglue.api.common import AgentState
 from pyglue.api.turn_events import Log
 from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude.events import Tally, sentence
-from pyglue.harness.claude.evidence import ask_without_mail
+from pyglue.harness.claude.evidence import ask_without_messages
 from pyglue.harness.claude.fresh import preface
 from pyglue.harness.claude.kept_session import Kept, SessionStore
 from pyglue.harness.claude.launch import News
@@ -150,13 +150,13 @@ class Session:
         A conversation that worked before is replaced when the API has refused it twice;
         a new one contains only the messages.
         """
-        well, asked = await ask_without_mail(
+        well, asked = await ask_without_messages(
             self.options,
             model=work.model,
             budget_usd=work.budget_usd,
             cancellation=work.cancellation,
         )
-        suspect = Suspect.MAIL if well else Suspect.NOBODY
+        suspect = Suspect.MESSAGES if well else Suspect.NOBODY
         kept = self.store.kept
         if well and ended.verdict.suspect is Suspect.REQUEST and kept:
             refused = _REFUSED_MAX

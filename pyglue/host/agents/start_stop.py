@@ -45,7 +45,7 @@ class Running:
         except HiveError as error:
             if operation.requested_by == MANAGER:
                 what = f"{operation.kind.value.capitalize()} of {operation.agent}"
-                await self.notifications.mail(
+                await self.notifications.to_manager(
                     operation.agent, f"{what} failed. {error.message}"
                 )
             raise
@@ -61,7 +61,7 @@ class Running:
             what,
             by=operation.requested_by,
             data={"operation": operation.kind.value},
-            mail=recovered or operation.requested_by == MANAGER,
+            to_manager=recovered or operation.requested_by == MANAGER,
         )
 
     async def _run(self, operation: Operation) -> None:

@@ -243,11 +243,11 @@ class Approvals:
             f"Approval {row.id} for {row.agent} is {state.value}. Reason: {reason}",
             by=by,
             key=f"approval:{row.id}:{state.value}",
-            mail=said is None and row.proposed_by == MANAGER and by != MANAGER,
+            to_manager=said is None and row.proposed_by == MANAGER and by != MANAGER,
             audit=False,
         )
         if is_news and said is not None:
-            await self.notifications.mail(row.agent, said)
+            await self.notifications.to_manager(row.agent, said)
 
     def _repo(self, agent: str) -> AppliedRepo:
         return AppliedRepo(self.config.layout.applied(agent))

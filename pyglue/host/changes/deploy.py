@@ -295,6 +295,6 @@ class Deploy:
             text,
             key=f"approval:{approval.id}:{state.value}",
             data=data,
-            mail=approval.proposed_by == MANAGER or approval.agent != MANAGER,
+            to_manager=approval.proposed_by == MANAGER or approval.agent != MANAGER,
             audit=False,
         )

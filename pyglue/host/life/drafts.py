@@ -203,5 +203,5 @@ class DraftHandler:
             by=operation.requested_by,
             key=f"draft:{operation.id}",
             data={"commit": main},
-            mail=operation.requested_by != MANAGER,
+            to_manager=operation.requested_by != MANAGER,
         )

@@ -43,7 +43,7 @@ class Kept:
             pending = {row.agent: row.id for row in approvals.pending(reader)}
             return kept.all_kept(reader), pending, inboxes.waiting_counts(reader)
 
-        found, pending, mail = await self.store.read(read)
+        found, pending, messages = await self.store.read(read)
         views = []
         for row in found:
             parts = await asyncio.to_thread(self._measure, row.name)
@@ -59,7 +59,7 @@ class Kept:
                     manifest_sha256=None if manifest is None else manifest.sha256,
                     manifest_json=None if row.record is None else pretty(row.record),
                     pending_approval=pending.get(row.name),
-                    mail=mail.get(row.name, 0),
+                    messages=messages.get(row.name, 0),
                     bytes=sum(part.bytes for part in parts),
                     parts=parts,
                 )

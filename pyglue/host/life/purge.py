@@ -126,12 +126,12 @@ class PurgeHandler(_Removing):
             agents.forget_turns(tx, name)
             return found, messages.let_go(tx, name)
 
-        found, mail = await self.store.write(forget)
+        found, count = await self.store.write(forget)
         self.registry.absent(name, None)
         data = {
             "operation": operation.id,
             "commit": None if found is None else found.commit,
             "approval": None if found is None else found.approval,
-            "mail": mail,
+            "mail": count,
         }
         self.audit.record(operation.requested_by, "purged", name, data)

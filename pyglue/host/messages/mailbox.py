@@ -256,7 +256,7 @@ class Mailbox:
             if well:
                 leases.finish_turn(tx, agent.name, params.turn)
             else:
-                blamed = params.outcome in _FAULTS and params.blames_mail
+                blamed = params.outcome in _FAULTS and params.blames_messages
                 fault = (params.reason or params.outcome.value) if blamed else None
                 leases.release_turn(tx, agent.name, params.turn, fault=fault)
 

@@ -70,7 +70,7 @@ class Notifications:
     _held_back: dict[tuple[str, NotificationKind], int] = field(
         default_factory=lambda: defaultdict(int), init=False
     )
-    _mailed: dict[tuple[str, NotificationKind], bool] = field(
+    _notified: dict[tuple[str, NotificationKind], bool] = field(
         default_factory=dict, init=False
     )
     _tasks: set[asyncio.Task[bool]] = field(default_factory=set, init=False)
@@ -89,35 +89,35 @@ class Notifications:
         by: str = SYSTEM,
         key: str | None = None,
         data: Mapping[str, Any] | None = None,
-        mail: bool = True,
+        to_manager: bool = True,
         audit: bool = True,
     ) -> bool:
         """Publish that ``kind`` happened to ``agent``; False if ``key`` is known.
 
         ``text`` is the message; its hostile parts are already made visible. ``data`` is
         for the audit log; ``audit`` False if that has its own line for this already.
-        ``mail`` False skips the manager, who caused it or is notified elsewhere.
+        ``to_manager`` False skips the manager, who caused it or is notified elsewhere.
         """
         if key is not None:
             if key in self._keys:
                 return False
             self._remember(key)
-        mailed = mail and self._may_mail(kind, agent)
-        if audit and (mailed or kind not in _CLAIMED):
+        notified = to_manager and self._may_notify(kind, agent)
+        if audit and (notified or kind not in _CLAIMED):
             self.audit.record(by, kind.value, agent, {**(data or {}), **_key(key)})
         notice = Notice(what=kind, text=text, key=key)
         self.store.emit(agent, notice)
-        self._mailed[agent, kind] = mailed
-        if mailed:
-            await self.mail(agent, text + self._missing(kind, agent))
+        self._notified[agent, kind] = notified
+        if notified:
+            await self.to_manager(agent, text + self._missing(kind, agent))
         return True
 
     async def add(self, kind: NotificationKind, agent: str, text: str) -> None:
         """Send the manager more on the last notification of a kind, if it got that."""
-        if self._mailed.get((agent, kind)):
-            await self.mail(agent, text)
+        if self._notified.get((agent, kind)):
+            await self.to_manager(agent, text)
 
-    async def mail(self, agent: str, text: str) -> None:
+    async def to_manager(self, agent: str, text: str) -> None:
         """Send the manager a plain message, such as why an operation failed.
 
         A full inbox is recorded in the audit log; it is not an error for the caller.
@@ -166,7 +166,7 @@ class Notifications:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _may_mail(self, kind: NotificationKind, agent: str) -> bool:
+    def _may_notify(self, kind: NotificationKind, agent: str) -> bool:
         if kind not in _BY_THEMSELVES:
             return True
         now = time.monotonic()

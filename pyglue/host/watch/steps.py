@@ -199,7 +199,7 @@ class Steps:
     async def _give(self, name: str, text: str) -> None:
         kind = NotificationKind.STEP_LATE
         try:
-            await self.notifications.give(kind, name, text, mail=name != MANAGER)
+            await self.notifications.give(kind, name, text, to_manager=name != MANAGER)
             await self.broker.notify(OPERATOR, text)
         except HiveError as error:  # doctor and the agent's page report it anyway
             _log.warning("could not notify of a late step: %s", error.message)

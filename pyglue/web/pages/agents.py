@@ -26,8 +26,8 @@ from pyglue.web.rpc import hive, web
 
 blueprint = Blueprint("agents", __name__)
 
-_MAIL_SHOWN: Final = 10
-_MAIL_CLIP: Final = 400
+_MESSAGES_SHOWN: Final = 10
+_MESSAGES_CLIP: Final = 400
 _TALK_SHOWN: Final = 30
 _TALK_CLIP: Final = 4000
 
@@ -49,7 +49,7 @@ def _page(name: str) -> str:
         units=log_units(frame),
         queue=queued(data["agent"].name),
         **data,
-        **_mail(data["agent"].name),
+        **_messages(data["agent"].name),
         **_talk(data["agent"].name),
     )
 
@@ -74,11 +74,13 @@ def fragment(name: str) -> str:
     return render_template("fragments/agent.html", **_data(name))
 
 
-@blueprint.get("/fragments/agent/<name>/mail")
-def mail(name: str) -> str:
+@blueprint.get("/fragments/agent/<name>/messages")
+def messages(name: str) -> str:
     """Return an agent's other messages and open threads, for a live update."""
     agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
-    return render_template("fragments/mail.html", agent=agent, **_mail(agent.name))
+    return render_template(
+        "fragments/agent_messages.html", agent=agent, **_messages(agent.name)
+    )
 
 
 @blueprint.get("/fragments/agent/<name>/schedule")
@@ -176,9 +178,9 @@ def _data(name: str) -> dict[str, Any]:
     }
 
 
-def _mail(name: str) -> dict[str, Part[Any]]:
+def _messages(name: str) -> dict[str, Part[Any]]:
     asked = MessagesParams(
-        limit=_MAIL_SHOWN, agent=name, without=names.OPERATOR, clip=_MAIL_CLIP
+        limit=_MESSAGES_SHOWN, agent=name, without=names.OPERATOR, clip=_MESSAGES_CLIP
     )
     return {
         "messages": part(lambda: hive().call(MESSAGES, asked).messages),
@@ -196,7 +198,7 @@ def _talk(name: str) -> dict[str, Part[Any]]:
 def _open_questions(name: str) -> tuple[QuestionView, ...]:
     found = hive().call(QUESTIONS, NoParams()).questions
     ours = [q for q in found if name in (q.asker, q.to) and not q.answered_at]
-    return tuple(ours[:_MAIL_SHOWN])
+    return tuple(ours[:_MESSAGES_SHOWN])
 
 
 def _nix(detail: AgentDetail) -> list[Markup]:

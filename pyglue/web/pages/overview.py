@@ -50,7 +50,7 @@ blueprint = Blueprint("overview", __name__)
 
 _INBOX_SHOWN: Final = 20
 _FLOW_SHOWN: Final = 30
-_MAIL_CLIP: Final = 1200
+_MESSAGES_CLIP: Final = 1200
 _SEARCH_MAX: Final = 100
 
 
@@ -94,7 +94,7 @@ def together() -> Response:
     markup of each.
     """
     everyone, questions = part(needs.everyone), part(needs.questions)
-    queue = needs.queue(everyone, questions, part(lambda: needs.unread(_MAIL_CLIP)))
+    queue = needs.queue(everyone, questions, part(lambda: needs.unread(_MESSAGES_CLIP)))
     found = everyone.data or ()
     shown: dict[str, str] = {}
     for place in dict.fromkeys(request.args.getlist("of")):
@@ -140,7 +140,7 @@ def fragment(section: str) -> str:
         "facts": status,
     }
     if section == "needs":
-        queue, shown = needs.now(_MAIL_CLIP), needs.SHOWN
+        queue, shown = needs.now(_MESSAGES_CLIP), needs.SHOWN
         return render_template("fragments/needs.html", needs=queue, needs_shown=shown)
     if section == "chips":
         found = part(needs.everyone)
@@ -195,8 +195,8 @@ def _chips(
 
 def _inbox() -> tuple[ShownMessage, ...]:
     """Return all unread messages, and the newest of those that are read, not done."""
-    unread = needs.unread(_MAIL_CLIP)
-    asked = InboxParams(limit=_INBOX_SHOWN, clip=_MAIL_CLIP)
+    unread = needs.unread(_MESSAGES_CLIP)
+    asked = InboxParams(limit=_INBOX_SHOWN, clip=_MESSAGES_CLIP)
     newest = hive().call(INBOX, asked).messages
     return (*unread, *(one for one in newest if one.mark is Mark.READ))
 

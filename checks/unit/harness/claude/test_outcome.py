@@ -57,4 +57,4 @@ def test_what_is_no_answer_of_the_models_side_is_looked_into() -> None:
 
 def test_a_turn_that_goes_in_circles_is_the_mails() -> None:
     found = result(is_error=True, result="", terminal_reason="max_turns", status=None)
-    assert judge(found, None).suspect is Suspect.MAIL
+    assert judge(found, None).suspect is Suspect.MESSAGES

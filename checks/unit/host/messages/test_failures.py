@@ -49,7 +49,7 @@ async def end(kit: Kit, bob: Holder, turn: int, *, blames: bool = True) -> None:
         turn=turn,
         outcome=TurnOutcome.FAILED,
         reason=f"turn {turn} broke",
-        blames_mail=blames,
+        blames_messages=blames,
     )
     await kit.broker.mailbox.turn_end(bob, params)
 

@@ -75,7 +75,9 @@ async def test_a_key_is_told_once_over_a_restart_too(room: Room) -> None:
 
 
 async def test_what_the_manager_caused_is_not_mailed_to_it(room: Room) -> None:
-    await room.notifications.give(NotificationKind.STOPPED, "alice", "x", mail=False)
+    await room.notifications.give(
+        NotificationKind.STOPPED, "alice", "x", to_manager=False
+    )
     await room.notifications.add(NotificationKind.STOPPED, "alice", "more of it")
     assert await room.mail() == []
     assert room.audited() == ["stopped"]

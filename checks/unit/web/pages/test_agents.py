@@ -53,14 +53,14 @@ def test_what_is_no_name_does_not_reach_hived(operator: Operator, name: str) -> 
 
 def test_an_agent_s_mail_and_what_it_waits_for(operator: Operator) -> None:
     page = operator.get("/agents/carol").text
-    part = operator.get("/fragments/agent/carol/mail").text
+    part = operator.get("/fragments/agent/carol/messages").text
     for text in (page, part):
         assert "The build needs a newer compiler." in text
         assert 'href="/#question-4"' in text
         assert 'href="/messages?agent=carol"' in text
     asked = operator.hive.called("messages")
     assert {one.agent for one in asked} == {"carol"}
-    assert operator.get("/fragments/agent/nobody/mail").status_code == 404
+    assert operator.get("/fragments/agent/nobody/messages").status_code == 404
 
 
 def test_a_refused_button_leads_back_to_the_agent(operator: Operator) -> None:

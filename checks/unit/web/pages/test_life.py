@@ -36,7 +36,7 @@ def test_nothing_is_shown_of_what_there_is_not(operator: Operator) -> None:
 def test_kept_state_comes_after_what_needs_somebody(operator: Operator) -> None:
     operator.hive.kept = [
         data.kept("olga"),
-        data.kept("pete", commit=None, mail=0),
+        data.kept("pete", commit=None, messages=0),
         data.kept("quin", pending_approval=7),
     ]
     page = operator.get("/").text

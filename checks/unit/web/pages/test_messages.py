@@ -106,7 +106,8 @@ def test_the_inbox_shows_open_messages_and_others_on_request(
 
     def shown(query: str) -> list[str]:
         return re.findall(
-            r'data-testid="mail" data-id="(\d+)"', operator.get(f"/inbox{query}").text
+            r'data-testid="inbox-message" data-id="(\d+)"',
+            operator.get(f"/inbox{query}").text,
         )
 
     assert shown("") == ["31", "30"]
@@ -139,8 +140,8 @@ def test_done_messages_leave_the_overview_and_can_be_reopened(
     hive.read.add(31)
     hive.finished.add(31)
     overview = operator.get("/").text
-    assert 'data-testid="mail" data-id="31"' not in overview
-    assert 'data-testid="mail" data-id="30"' in overview
+    assert 'data-testid="inbox-message" data-id="31"' not in overview
+    assert 'data-testid="inbox-message" data-id="30"' in overview
     assert "/inbox/31/read" in operator.get("/messages/31").text  # Reopen
     assert hive.finished == {31}  # looking at it changes nothing
     assert "/inbox/30/done" in operator.get("/messages/30").text

@@ -91,7 +91,7 @@ def test_nothing_is_sent_without_a_text_or_to_no_command(
 def test_the_page_says_what_became_of_a_message(
     hive: FakeHive, operator: Operator, progress: Progress, said: str
 ) -> None:
-    for number, sender, part in ((9, "operator", "talk"), (8, "bob", "mail")):
+    for number, sender, part in ((9, "operator", "talk"), (8, "bob", "messages")):
         first = data.message(number, sender=sender, recipient="alice")
         values = {name: getattr(first, name) for name in Message.__struct_fields__}
         hive.messages = [ShownMessage(**values, progress=progress)]
@@ -110,7 +110,7 @@ def test_each_message_stands_once_on_the_page(
     page = operator.get("/agents/alice").text
     for number in (1, 2, 3):
         assert page.count(f'data-id="{number}"') == 1
-    assert operator.get("/fragments/agent/alice/mail").text.count("data-id=") == 1
+    assert operator.get("/fragments/agent/alice/messages").text.count("data-id=") == 1
 
 
 @pytest.mark.parametrize(
