@@ -29,13 +29,13 @@ from pyglue.host.core.warnings import Warnings
 from pyglue.host.model.egress import EgressHub
 from pyglue.host.model.relay import RelayHub
 from pyglue.host.watch.spending import Spending
-from pyglue.host.watch.telemetry import Telemetry
+from pyglue.host.watch.turn_metrics import TurnMetrics
 from pyglue.host.watch.views import Views
 from pyglue.paths import Layout
 from pyglue.redaction.redactor import Redactor
 from pyglue.store.database import Tx
 from pyglue.store.messages import NewMessage
-from pyglue.store.stats import STEPS
+from pyglue.store.metrics import STEPS
 
 RECV: Final = "recv_history"
 STATS: Final = "stats_week"
@@ -155,8 +155,8 @@ def _stats() -> Figure:
     with room() as directory, fake_hive.running(directory / "operator.sock") as hive:
         kit = hive.run(open_kit(directory))
         hive.run(_filled(kit))
-        telemetry = hive.run(_telemetry(kit, directory))
-        hive.overrides["stats"] = telemetry.read
+        turn_metrics = hive.run(_turn_metrics(kit, directory))
+        hive.overrides["stats"] = turn_metrics.read
         operator = Operator(hive, make_app(hive), hive.new_session())
         progress("  a week of 50 agents")
         for number in range(45):
@@ -170,8 +170,8 @@ def _stats() -> Figure:
     return Figure(STATS, tuple(samples), _WAIT_MS, 1.0, {"fixed": _WAIT_MS})
 
 
-async def _telemetry(kit: Kit, directory: Path) -> Telemetry:
-    return Telemetry(
+async def _turn_metrics(kit: Kit, directory: Path) -> TurnMetrics:
+    return TurnMetrics(
         store=kit.store,
         registry=kit.registry,
         bus=kit.bus,

@@ -12,7 +12,7 @@ from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
 from checks.kits.web import data as data
 from pyglue.api.approvals import ApprovalState
-from pyglue.api.telemetry import StatSeries, StatsParams, StatsResult
+from pyglue.api.metrics import MetricSeries, MetricSeriesParams, MetricSeriesResult
 
 STEP = 300
 
@@ -20,16 +20,16 @@ STEP = 300
 def serve(site: Site, agents: int, *keys: str, unit: float = 1.0) -> None:
     """Let each agent work, rest for long, and work again."""
 
-    async def stats(params: StatsParams) -> StatsResult:
+    async def stats(params: MetricSeriesParams) -> MetricSeriesResult:
         since = params.since or 0.0
         at = tuple(since + STEP * n for n in (*range(1, 5), *range(20, 24)))
         series = tuple(
-            StatSeries(agent=f"a-{n}", key=key, at=at, values=(unit * (n + 1),) * 8)
+            MetricSeries(agent=f"a-{n}", key=key, at=at, values=(unit * (n + 1),) * 8)
             for n in range(agents)
             for key in keys or ("cost_usd",)
         )
         until = params.until or since + 30 * STEP
-        return StatsResult(since=since, until=until, step=STEP, series=series)
+        return MetricSeriesResult(since=since, until=until, step=STEP, series=series)
 
     site.hive.overrides["stats"] = stats
 

@@ -42,9 +42,9 @@ from pyglue.api.manager import (
     AgentParams,
     SpawnParams,
 )
+from pyglue.api.metrics import HistoryParams, MetricSeriesParams
 from pyglue.api.operations import Operation, OperationState
 from pyglue.api.questions import AskParams
-from pyglue.api.telemetry import HistoryParams, StatsParams
 from pyglue.config import OperatorLimits, Timeouts
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.tools.manager import manager_tools
@@ -313,7 +313,9 @@ async def test_a_destroyed_agent_comes_back_with_all_it_had(hive: Hive) -> None:
     assert (await hive.agent("dora")).turns == 0
     past = await hive.operator.call(api.HISTORY, HistoryParams(agent="dora"))
     assert past.events == ()
-    figures = await hive.operator.call(api.STATS, StatsParams(agent="dora"))
+    figures = await hive.operator.call(
+        api.METRIC_SERIES, MetricSeriesParams(agent="dora")
+    )
     assert figures.series == ()
     first = (await hive.approvals("dora"))[0]
     params = ApprovalParams(id=first.id)

@@ -13,7 +13,7 @@ from checks.kits.process.processes import command, family
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.control import PauseParams
-from pyglue.api.telemetry import WarmMetrics
+from pyglue.api.metrics import WarmMetrics
 from pyglue.config import WarmConfig
 from pyglue.limits import MIB
 

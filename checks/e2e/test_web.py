@@ -9,8 +9,8 @@ import pytest
 
 from checks.kits.host.hive import Hive, running_hive
 from checks.kits.web.visitor import ask, log_in
+from pyglue.api.metrics import MetricsTokenParams
 from pyglue.api.operator import METRICS_TOKEN
-from pyglue.api.telemetry import MetricsTokenParams
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.needs("nix", "git", "bwrap")]
 

@@ -26,8 +26,8 @@ from checks.kits.host.hive import API_KEY, Hive, script
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.logins import LoginParams
+from pyglue.api.metrics import MetricsTokenParams
 from pyglue.api.operations import OperationState
-from pyglue.api.telemetry import MetricsTokenParams
 from pyglue.jsonrpc import SyncClient
 
 _NIX: Final = """{

@@ -73,6 +73,17 @@ from pyglue.api.logins import (
     WebOriginResult,
 )
 from pyglue.api.manager import AgentParams, DraftResult, ProposalResult, SpawnParams
+from pyglue.api.metrics import (
+    AgentPortsParams,
+    AgentPortsResult,
+    HistoryPage,
+    HistoryParams,
+    MetricSeriesParams,
+    MetricSeriesResult,
+    MetricsResult,
+    MetricsTokenParams,
+    MetricsTokenResult,
+)
 from pyglue.api.operations import (
     CancelOperationParams,
     Operation,
@@ -89,17 +100,6 @@ from pyglue.api.push import (
 from pyglue.api.questions import AnswerParams, DismissParams, QuestionsResult
 from pyglue.api.queue import QueueChangeParams, QueueParams, QueueResult
 from pyglue.api.secrets import SecretParams, SecretSetParams, SecretsResult
-from pyglue.api.telemetry import (
-    AgentPortsParams,
-    AgentPortsResult,
-    HistoryPage,
-    HistoryParams,
-    MetricsResult,
-    MetricsTokenParams,
-    MetricsTokenResult,
-    StatsParams,
-    StatsResult,
-)
 from pyglue.api.wakeups import WebhookParams, WebhookResult
 from pyglue.api.workspaces import WorkspaceAddParams, WorkspaceParams, WorkspacesResult
 
@@ -264,9 +264,9 @@ EVENT: Final = Note("event", Event)
 GAP: Final = Note("gap", GapParams)
 
 
-# --- telemetry and history ----------------------------------------------------------
+# --- metrics and history ------------------------------------------------------------
 
-STATS: Final = Method("stats", StatsParams, StatsResult)
+METRIC_SERIES: Final = Method("stats", MetricSeriesParams, MetricSeriesResult)
 HISTORY: Final = Method("history", HistoryParams, HistoryPage)
 METRICS: Final = Method("metrics", NoParams, MetricsResult)
 METRICS_TOKEN: Final = Method("metrics_token", MetricsTokenParams, MetricsTokenResult)

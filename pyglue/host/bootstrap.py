@@ -91,7 +91,7 @@ async def open_hive(config: HiveConfig) -> Hive:
         lambda agent: agent_session(services, work.lifecycle, agent)
     )
     work.supervisor.connect(lambda name: _start_one(operations, name))
-    await base.transitions.all_turns_lost()  # once telemetry is listening
+    await base.transitions.all_turns_lost()  # once the metrics are listening
     server = await serve_operator(services)
     interrupted = await operations.start(handlers(base, work, changes))
     declared = Declared(

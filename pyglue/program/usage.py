@@ -6,7 +6,7 @@ another user's process, and are left out.
 
 from prometheus_client.process_collector import ProcessCollector
 
-from pyglue.api.telemetry import ProcessUsage
+from pyglue.api.metrics import ProcessUsage
 
 
 def usage_of(program: str, pid: int | None = None) -> ProcessUsage | None:

@@ -42,6 +42,13 @@ from pyglue.api.messages import (
     ShownMessage,
     Stage,
 )
+from pyglue.api.metrics import (
+    HistoryPage,
+    HistoryParams,
+    MetricSeries,
+    MetricSeriesParams,
+    MetricSeriesResult,
+)
 from pyglue.api.notify import NotifyEvent
 from pyglue.api.overview import (
     AgentDetail,
@@ -59,13 +66,6 @@ from pyglue.api.push import (
 )
 from pyglue.api.questions import QuestionsResult
 from pyglue.api.queue import QueuedMessage, QueueParams, QueueResult
-from pyglue.api.telemetry import (
-    HistoryPage,
-    HistoryParams,
-    StatSeries,
-    StatsParams,
-    StatsResult,
-)
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.watch.files import Files
 from pyglue.names import OPERATOR
@@ -139,7 +139,7 @@ class Answers(Decisions):
             api.OPERATOR_ANSWER: self._answer,
             api.MARK: self._mark,
             api.PAIRS: self._pairs,
-            api.STATS: self._stats,
+            api.METRIC_SERIES: self._stats,
             api.HISTORY: self._history,
             api.CANCEL_TURN_OF: self._done,
             api.QUEUE: self._queue,
@@ -346,9 +346,9 @@ class Answers(Decisions):
         done = self.finished - ids
         self.finished = done | ids if mark is Mark.DONE else done
 
-    async def _stats(self, params: StatsParams) -> StatsResult:
-        series = StatSeries(agent="alice", key="turns", at=(0.0,), values=(3.0,))
-        return StatsResult(
+    async def _stats(self, params: MetricSeriesParams) -> MetricSeriesResult:
+        series = MetricSeries(agent="alice", key="turns", at=(0.0,), values=(3.0,))
+        return MetricSeriesResult(
             since=params.since or 0.0,
             until=params.until or 1.0,
             step=params.step or 60,

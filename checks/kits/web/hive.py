@@ -36,7 +36,7 @@ from pyglue.api.logins import (
     LogoutParams,
     WebOriginResult,
 )
-from pyglue.api.telemetry import (
+from pyglue.api.metrics import (
     MetricsResult,
     Total,
 )

@@ -46,7 +46,7 @@ from pyglue.limits import (
 )
 from pyglue.manifest.record import MAX_BYTES
 from pyglue.process import logfile
-from pyglue.store import stats
+from pyglue.store import metrics
 from pyglue.web.pages import explain, highlight
 from pyglue.web.pages import files as file_pages
 
@@ -107,7 +107,7 @@ QUOTED: Final[dict[str, dict[str, float | None]]] = {
         r"of lines \(up to ([\d,]+)\)": LINES_MAX,
         r"twice (\d+) MiB each": logfile.CAP / MIB,
         r"(\d+) MiB plus one older": logfile.CAP / MIB,
-        r"Rows are kept for (\d+) days": stats.ROWS_KEPT_S / _DAY_S,
+        r"Rows are kept for (\d+) days": metrics.ROWS_KEPT_S / _DAY_S,
         r"up to (\d+) comments": COMMENTS_MAX,
         r"comments of ([\d,]+) characters": COMMENT_MAX,
         r"after (\d+) second at first": RESTARTS_S[0],
@@ -119,8 +119,8 @@ QUOTED: Final[dict[str, dict[str, float | None]]] = {
         r"`disk.reserve_mib` \((\d+) MiB": DiskConfig().reserve_mib,
         r"`disk.ballast_mib`, (\d+) MiB": DiskConfig().ballast_mib,
         r"also at ([\d,]+) messages": _MESSAGES.inbox_max,
-        r"sums of 5 minutes for (\d+) days": stats.KEPT_S[0] / _DAY_S,
-        r"of an hour for (\d+) days": stats.KEPT_S[1] / _DAY_S,
+        r"sums of 5 minutes for (\d+) days": metrics.KEPT_S[0] / _DAY_S,
+        r"of an hour for (\d+) days": metrics.KEPT_S[1] / _DAY_S,
         r"`retention.stats_days`\s+\((\d+)\)": Retention().stats_days,
         r"`retention.history_days` \((\d+)\)": Retention().history_days,
         r"at most (\d+) MiB per agent": _QUOTAS.history_mib,

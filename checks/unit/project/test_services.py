@@ -29,7 +29,7 @@ ROWS: Final = frozenset(
         ("store/drafts.py", "Draft"),
         ("store/kept.py", "Kept"),
         ("store/reminders.py", "Reminder"),
-        ("store/stats.py", "Total"),
+        ("store/metrics.py", "Total"),
     }
 )
 """Rows of a SELECT with these columns, constructed as ``Row(*row)``."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.control import BlockReason
+from pyglue.api.metrics import MetricsTokenParams
 from pyglue.api.overview import AgentView, HiveStatus, Step
-from pyglue.api.telemetry import MetricsTokenParams
 from pyglue.cli.output import qr
 from pyglue.cli.output.answer import Answer
 from pyglue.cli.output.show import table

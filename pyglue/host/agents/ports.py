@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pyglue.api.telemetry import AgentPort, AgentPortsParams, AgentPortsResult
+from pyglue.api.metrics import AgentPort, AgentPortsParams, AgentPortsResult
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.tcp_listeners import tcp_listeners
 from pyglue.paths import Layout

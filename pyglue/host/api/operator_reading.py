@@ -51,7 +51,7 @@ def add_reading(handlers: Handlers, s: Services, connection: Connection) -> None
     on(api.THREAD, rows(inboxes.thread))
     on(api.QUESTIONS, rows(_questions))
     on(api.SUBSCRIBE, subscribe)
-    on(api.STATS, s.telemetry.read)
+    on(api.METRIC_SERIES, s.turn_metrics.read)
     on(api.HISTORY, s.history.read)
     on(api.DRAFTS, s.life.drafts.all)
     on(api.KEPT, s.life.kept.all)

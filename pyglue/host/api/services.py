@@ -44,9 +44,9 @@ from pyglue.host.watch.history import History
 from pyglue.host.watch.journal import Journal
 from pyglue.host.watch.live_text import LiveTexts
 from pyglue.host.watch.notifier import Notifier
-from pyglue.host.watch.telemetry import Telemetry
 from pyglue.host.watch.terminals import Terminals
 from pyglue.host.watch.turn_events import TurnEvents
+from pyglue.host.watch.turn_metrics import TurnMetrics
 from pyglue.host.watch.views import Views
 from pyglue.store.database import Store
 
@@ -100,7 +100,7 @@ class Services(AgentServices):
     accounts: Accounts
     resuming: Resuming
     history: History
-    telemetry: Telemetry
+    turn_metrics: TurnMetrics
     ports: Ports | None
     archives: Archives
     repair: Repair

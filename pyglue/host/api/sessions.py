@@ -24,7 +24,7 @@ from pyglue.api.logins import (
     digest_of,
     name_of,
 )
-from pyglue.api.telemetry import MetricsTokenParams, MetricsTokenResult
+from pyglue.api.metrics import MetricsTokenParams, MetricsTokenResult
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.api import origin

@@ -18,7 +18,7 @@ from typing import Final
 
 from pyglue.api.agent import COOL
 from pyglue.api.common import NoParams
-from pyglue.api.telemetry import WarmMetrics
+from pyglue.api.metrics import WarmMetrics
 from pyglue.config import WarmConfig
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.registry import Registry

@@ -1,13 +1,13 @@
 """Counts events outside turns: schedules, webhook deliveries, notifications.
 
-``watch.telemetry`` records metrics at the end of a turn; these are recorded as they
+``watch.turn_metrics`` records metrics at the end of a turn; these are recorded as they
 happen, under the names by which they are shown: ``schedule:…`` and ``webhook:…`` for
 an agent, ``notify:…`` for the hive.
 """
 
 from dataclasses import dataclass
 
-from pyglue.store import stats
+from pyglue.store import metrics
 from pyglue.store.database import Store
 
 
@@ -19,4 +19,4 @@ class Counts:
 
     def add(self, agent: str, key: str) -> None:
         """Add one to ``key`` of an agent, or of ``hive``, with the next commit."""
-        self.store.post(lambda tx: stats.record(tx, agent, {key: 1.0}))
+        self.store.post(lambda tx: metrics.record(tx, agent, {key: 1.0}))

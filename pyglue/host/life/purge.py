@@ -23,8 +23,8 @@ from pyglue.store import (
     history,
     kept,
     messages,
+    metrics,
     quotas,
-    stats,
 )
 from pyglue.store import kept as kept_rows
 from pyglue.store.database import Store, Tx
@@ -120,7 +120,7 @@ class PurgeHandler(_Removing):
                 return None, 0
             approvals.supersede_all(tx, name, f"The kept state of {name} is purged.")
             kept.remove(tx, name)
-            stats.forget(tx, name)
+            metrics.forget(tx, name)
             history.forget(tx, name)
             quotas.forget(tx, name)
             agents.forget_turns(tx, name)

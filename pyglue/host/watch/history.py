@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from pyglue.api.events import TurnEvent
-from pyglue.api.telemetry import HistoryPage, HistoryParams
+from pyglue.api.metrics import HistoryPage, HistoryParams
 from pyglue.api.turn_events import Log, TurnEventKind
 from pyglue.api.turns import TurnEventParams
 from pyglue.config import Quotas, Retention
@@ -25,7 +25,7 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.core.token_bucket import TokenBucket
 from pyglue.host.watch.raw_json import problem_with
 from pyglue.limits import MIB
-from pyglue.store import events, history, stats
+from pyglue.store import events, history, metrics
 from pyglue.store.database import Reader, Store, Tx
 
 EVENT_MAX: Final = 128 * 1024
@@ -134,7 +134,7 @@ class History:
                 )
                 excess -= await self.store.write(by_size) or excess
         await self._repeat(
-            partial(stats.prune, kept_s=kept.stats_days * _DAY_S, most=_CHUNK)
+            partial(metrics.prune, kept_s=kept.stats_days * _DAY_S, most=_CHUNK)
         )
 
     async def _repeat(self, step: Callable[[Tx], int]) -> None:

@@ -21,6 +21,7 @@ import msgspec
 from pyglue import strict_json
 from pyglue.api.common import NoParams
 from pyglue.api.events import Event
+from pyglue.api.metrics import HIVE
 from pyglue.api.notify import (
     Asked,
     PushOutcome,
@@ -29,7 +30,6 @@ from pyglue.api.notify import (
     SentPush,
 )
 from pyglue.api.push import Note, NotificationsResult
-from pyglue.api.telemetry import HIVE
 from pyglue.clock import wall_clock
 from pyglue.config import HiveConfig, origin
 from pyglue.errors import ErrorCode, HiveError

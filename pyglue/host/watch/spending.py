@@ -12,7 +12,7 @@ from typing import Final
 
 from pyglue.api.events import Event, TurnEnded
 from pyglue.host.core.events import EventBus
-from pyglue.store import stats, usage
+from pyglue.store import metrics, usage
 from pyglue.store.database import Reader, Store
 
 HOURS: Final = 24
@@ -70,7 +70,7 @@ def recent(reader: Reader) -> Recent:
     now = time.time()
     begin = (int(now // _HOUR_S) - HOURS + 1) * _HOUR_S
     hours: dict[str, list[float]] = {}
-    for agent, at, cost in stats.costs(reader, since=begin, step=_HOUR_S):
+    for agent, at, cost in metrics.costs(reader, since=begin, step=_HOUR_S):
         place = int(at - begin) // _HOUR_S
         if cost > 0 and place < HOURS:
             hours.setdefault(agent, [0.0] * HOURS)[place] = round(cost, _DIGITS)

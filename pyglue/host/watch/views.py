@@ -9,6 +9,7 @@ from pyglue import __version__
 from pyglue.api.approvals import ApprovalsParams, ApprovalSummary
 from pyglue.api.common import NoParams
 from pyglue.api.manager import AgentParams
+from pyglue.api.metrics import MetricsResult, ProcessUsage, Total
 from pyglue.api.overview import (
     AgentDetail,
     AgentsView,
@@ -17,7 +18,6 @@ from pyglue.api.overview import (
     HiveStatus,
 )
 from pyglue.api.secrets import SecretUse
-from pyglue.api.telemetry import MetricsResult, ProcessUsage, Total
 from pyglue.api.wakeups import WebhookView
 from pyglue.clock import calendar_times
 from pyglue.config import Credential, HiveConfig
@@ -47,7 +47,7 @@ from pyglue.host.watch.spending import Recent, Spending
 from pyglue.host.watch.steps import Steps
 from pyglue.names import OPERATOR
 from pyglue.program.usage import usage_of
-from pyglue.store import agents, approvals, inboxes, messages, questions, stats, usage
+from pyglue.store import agents, approvals, inboxes, messages, metrics, questions, usage
 from pyglue.store.agents import TurnSummary
 from pyglue.store.database import Reader, Store
 
@@ -177,7 +177,7 @@ class Views:
 
     async def metrics(self, _params: NoParams) -> MetricsResult:
         """Return all metrics."""
-        found = await self.store.read(stats.totals)
+        found = await self.store.read(metrics.totals)
         return MetricsResult(
             status=await self.status(),
             agents=(await self.agents(NoParams())).agents,

@@ -28,9 +28,9 @@ from pyglue.host.watch.live_text import LiveTexts
 from pyglue.host.watch.notifier import Notifier
 from pyglue.host.watch.spending import Spending
 from pyglue.host.watch.steps import Steps
-from pyglue.host.watch.telemetry import Telemetry
 from pyglue.host.watch.terminals import Terminals
 from pyglue.host.watch.turn_events import TurnEvents
+from pyglue.host.watch.turn_metrics import TurnMetrics
 from pyglue.host.watch.views import Views
 from pyglue.host.wiring.base import Base
 from pyglue.host.wiring.changes import Changes
@@ -98,7 +98,7 @@ async def open_services(
         live_texts=LiveTexts(registry=registry, redactor=base.redactor),
         archives=_archives(base, work, changes),
         repair=repair,
-        telemetry=_telemetry(base),
+        turn_metrics=_turn_metrics(base),
         ports=ports,
         views=_views(base, work, control, changes, ports, steps, notifier),
     )
@@ -178,8 +178,8 @@ def _history(base: Base) -> History:
     )
 
 
-def _telemetry(base: Base) -> Telemetry:
-    return Telemetry(
+def _turn_metrics(base: Base) -> TurnMetrics:
+    return TurnMetrics(
         store=base.store,
         registry=base.registry,
         bus=base.bus,

@@ -21,8 +21,8 @@ import threading
 from typing import Final
 
 from pyglue.api.common import PROTOCOL, HelloParams
+from pyglue.api.metrics import AgentPort, AgentPortsParams, PortConflict
 from pyglue.api.operator import AGENT_PORTS
-from pyglue.api.telemetry import AgentPort, AgentPortsParams, PortConflict
 from pyglue.config import HiveConfig, WebConfig, origin
 from pyglue.errors import HiveError
 from pyglue.jsonrpc import Connection, connect

@@ -20,8 +20,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from pyglue.api.common import PROTOCOL, AgentState
+from pyglue.api.metrics import HIVE, MetricsResult, ProcessUsage, Total
 from pyglue.api.overview import AgentView
-from pyglue.api.telemetry import HIVE, MetricsResult, ProcessUsage, Total
 
 _SUMS: Final = {
     "cost_usd": ("hive_turn_cost_dollars", "Dollars that turns cost"),

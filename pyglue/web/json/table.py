@@ -110,7 +110,7 @@ ROUTES: Final = (
     call(
         "stats.stats",
         "/api/stats",
-        api.STATS,
+        api.METRIC_SERIES,
         "Metrics over time.",
         renamed=_KEY,
         words=_KEYS,
@@ -148,7 +148,7 @@ ROUTES: Final = (
     call(
         "agent_api.stats",
         "/agents/<agent>/api/stats",
-        api.STATS,
+        api.METRIC_SERIES,
         "An agent's metrics over time.",
         renamed=_KEY,
         words=_KEYS,

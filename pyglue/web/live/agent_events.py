@@ -15,8 +15,8 @@ from flask import Response, g
 
 from pyglue.api.common import AgentName, Params
 from pyglue.api.events import TurnEnded, TurnEvent, TurnStarted
+from pyglue.api.metrics import HistoryPage, HistoryParams
 from pyglue.api.operator import HISTORY
-from pyglue.api.telemetry import HistoryPage, HistoryParams
 from pyglue.errors import HiveError
 from pyglue.web.live import sse
 from pyglue.web.live.hub import Hub, Listener

@@ -10,8 +10,8 @@ import pytest
 
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Role
+from pyglue.api.metrics import AgentPortsParams
 from pyglue.api.operator import AGENT_PORTS
-from pyglue.api.telemetry import AgentPortsParams
 from pyglue.config import HiveConfig, WebConfig
 from pyglue.host.agents import ports as rules
 from pyglue.host.agents.ports import Ports, hashed, settle

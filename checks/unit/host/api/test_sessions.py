@@ -13,7 +13,7 @@ import pytest
 
 from pyglue.api.common import PROTOCOL, HelloParams
 from pyglue.api.logins import LoginParams, LogoutParams
-from pyglue.api.telemetry import MetricsTokenParams
+from pyglue.api.metrics import MetricsTokenParams
 from pyglue.config import HiveConfig, Ids, WebConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.api.sessions import Sessions

@@ -23,8 +23,8 @@ from pyglue.host.core.agent import Agent, Holder
 from pyglue.host.core.counts import Counts
 from pyglue.host.messages.schedules import Schedules, views
 from pyglue.manifest.record import PinnedRecord
+from pyglue.store import metrics
 from pyglue.store import schedules as rows
-from pyglue.store import stats
 from pyglue.store.schedules import Schedule
 
 BERLIN: Final = calendar_times.named_zone("Europe/Berlin")
@@ -74,7 +74,7 @@ async def counted(kit: Kit, **wanted: float) -> None:
     wanted = {f"schedule:{outcome}": count for outcome, count in wanted.items()}
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            found = await kit.store.read(stats.totals)
+            found = await kit.store.read(metrics.totals)
             if {one.key: one.total for one in found} == wanted:
                 return
             await asyncio.sleep(0)

@@ -24,7 +24,7 @@ from pyglue.host.messages import forges
 from pyglue.host.messages.webhooks import Webhooks
 from pyglue.limits import MIB, WEBHOOK
 from pyglue.redaction.redactor import Redactor
-from pyglue.store import stats
+from pyglue.store import metrics
 
 KINDS: Final = ("github", "forgejo", "gitlab", "generic")
 EVERY: Final = {
@@ -58,7 +58,7 @@ async def hooks(
 async def counted(kit: Kit) -> dict[str, float]:
     """Return how often each outcome was counted for alice."""
     await kit.store.write(lambda _tx: None)  # after what was posted
-    found = await kit.store.read(stats.totals)
+    found = await kit.store.read(metrics.totals)
     return {one.key: one.total for one in found if one.agent == "alice"}
 
 

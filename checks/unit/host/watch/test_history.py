@@ -12,7 +12,7 @@ from checks.kits.api.events import data, raw
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.common import AgentState
 from pyglue.api.events import AgentStateChanged, TurnEvent
-from pyglue.api.telemetry import HistoryParams
+from pyglue.api.metrics import HistoryParams
 from pyglue.api.turn_events import TurnEventKind
 from pyglue.api.turns import TurnEventParams
 from pyglue.config import Retention

@@ -30,9 +30,9 @@ from pyglue.store import (
     approvals,
     leases,
     messages,
+    metrics,
     operations,
     questions,
-    stats,
     usage,
 )
 from pyglue.store import retention as rows
@@ -178,10 +178,10 @@ async def many_events(kit: Kit) -> None:
 
 
 async def stats_days(kit: Kit, room: Path) -> Callable[..., object]:
-    await ago(kit, lambda tx: stats.record(tx, "alice", {"turns": 1.0}))
+    await ago(kit, lambda tx: metrics.record(tx, "alice", {"turns": 1.0}))
 
     async def left() -> int:
-        return await count(kit, "stats_bucket", f"step = {stats.STEPS[-1]}")
+        return await count(kit, "stats_bucket", f"step = {metrics.STEPS[-1]}")
 
     return left
 

@@ -17,7 +17,7 @@ from pyglue.api.relay import ReserveParams
 from pyglue.api.turns import TurnOutcome
 from pyglue.host.core.day_limits import start_of_day
 from pyglue.host.watch.spending import HOURS, Spending
-from pyglue.store import stats, usage
+from pyglue.store import metrics, usage
 from pyglue.store.database import Tx
 
 
@@ -38,7 +38,7 @@ async def spend(kit: Kit, agent: str, cost: float, ago: float = 0.0) -> None:
 
     def write(tx: Tx) -> None:
         tx.now = time.time() - ago
-        stats.record(tx, agent, {"cost_usd": cost, "turns": 1.0})
+        metrics.record(tx, agent, {"cost_usd": cost, "turns": 1.0})
 
     await kit.store.write(write)
 

@@ -15,7 +15,7 @@ from checks.kits.web.hive import FakeHive
 from checks.kits.web.promtool import complaints
 from pyglue import __version__
 from pyglue.api.common import AgentState, NoParams
-from pyglue.api.telemetry import HIVE, MetricsResult, Total, WarmMetrics
+from pyglue.api.metrics import HIVE, MetricsResult, Total, WarmMetrics
 from pyglue.program.usage import usage_of
 from pyglue.web.json.prometheus import HiveCollector, is_shown
 

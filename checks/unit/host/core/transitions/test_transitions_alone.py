@@ -88,7 +88,7 @@ OTHERS: Final = {
     "host/life/purge.py agents.forget_turns": "the turns of an agent that is no more",
     "host/rebuild/write.py AgentModel": "a new store, before hived starts",
     "host/rebuild/write.py control.put": "a new store, before hived starts",
-    "host/watch/telemetry.py agents.set_context_fill": "a metric, not in memory",
+    "host/watch/turn_metrics.py agents.set_context_fill": "a metric, not in memory",
     "host/control/budgets.py agents.turns_since": "only reads",
     "store/kept.py statement": "an agent that is no more, or again",
     "store/agents.py AgentModel": "the owner of the rows",

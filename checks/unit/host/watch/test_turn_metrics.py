@@ -13,14 +13,14 @@ from checks.kits.api.events import data, raw
 from checks.kits.host.store import Kit, open_kit
 from pyglue.api.events import Event
 from pyglue.api.messages import SendParams
-from pyglue.api.telemetry import HEADLINES, HIVE, Fold, StatsParams, fold_of
+from pyglue.api.metrics import HEADLINES, HIVE, Fold, MetricSeriesParams, fold_of
 from pyglue.api.turn_events import TurnEventKind
 from pyglue.api.turns import TurnEndParams, TurnEventParams, TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent, Holder
-from pyglue.host.watch.telemetry import Telemetry
+from pyglue.host.watch.turn_metrics import TurnMetrics
 from pyglue.paths import Layout
-from pyglue.store import agents, stats
+from pyglue.store import agents, metrics
 from pyglue.store.database import Reader, Tx
 from pyglue.store.messages import NewMessage
 from pyglue.web.json.prometheus import is_shown
@@ -34,8 +34,8 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
 
 
 @pytest.fixture
-def telemetry(kit: Kit, tmp_path: Path) -> Telemetry:
-    return Telemetry(
+def turn_metrics(kit: Kit, tmp_path: Path) -> TurnMetrics:
+    return TurnMetrics(
         store=kit.store,
         registry=kit.registry,
         bus=kit.bus,
@@ -56,7 +56,7 @@ async def turn(
 
 
 async def latest(kit: Kit, agent: str) -> dict[str, float]:
-    found = await kit.store.read(stats.totals)
+    found = await kit.store.read(metrics.totals)
     return {one.key: one.last for one in found if one.agent == agent}
 
 
@@ -68,7 +68,7 @@ def used(kit: Kit, agent: Agent, turn: int, name: object) -> None:
 
 
 async def test_a_turn_leaves_a_row_a_figure(
-    kit: Kit, telemetry: Telemetry, tmp_path: Path
+    kit: Kit, turn_metrics: TurnMetrics, tmp_path: Path
 ) -> None:
     alice = await kit.agent("alice")
     await kit.agent("bob")
@@ -104,7 +104,7 @@ async def test_a_turn_leaves_a_row_a_figure(
 
 
 async def test_tokens_cost_and_context_are_the_relays(
-    kit: Kit, telemetry: Telemetry
+    kit: Kit, turn_metrics: TurnMetrics
 ) -> None:
     alice = await kit.agent("alice")
 
@@ -132,7 +132,7 @@ async def test_tokens_cost_and_context_are_the_relays(
 
 @pytest.mark.parametrize("network", [False, True])
 async def test_a_harness_claims_figures_only_where_the_relay_cannot_count(
-    kit: Kit, telemetry: Telemetry, network: bool
+    kit: Kit, turn_metrics: TurnMetrics, network: bool
 ) -> None:
     alice = await kit.agent("alice", network=network)
     number = await kit.broker.mailbox.turn_start(Holder(agent=alice), "haiku")
@@ -146,7 +146,7 @@ async def test_a_harness_claims_figures_only_where_the_relay_cannot_count(
 
 
 async def test_what_a_harness_names_cannot_grow_the_store(
-    kit: Kit, telemetry: Telemetry
+    kit: Kit, turn_metrics: TurnMetrics
 ) -> None:
     alice = await kit.agent("alice")
 
@@ -164,14 +164,14 @@ async def test_what_a_harness_names_cannot_grow_the_store(
 
 
 async def test_series_have_a_limit_of_their_own(kit: Kit) -> None:
-    many = {f"k{n}": 1.0 for n in range(stats.SERIES_MAX + 50)}
-    await kit.store.write(lambda tx: stats.record(tx, "alice", many))
-    await kit.store.write(lambda tx: stats.record(tx, "alice", {"one more": 1.0}))
-    assert len(await latest(kit, "alice")) == stats.SERIES_MAX
+    many = {f"k{n}": 1.0 for n in range(metrics.SERIES_MAX + 50)}
+    await kit.store.write(lambda tx: metrics.record(tx, "alice", many))
+    await kit.store.write(lambda tx: metrics.record(tx, "alice", {"one more": 1.0}))
+    assert len(await latest(kit, "alice")) == metrics.SERIES_MAX
 
 
 async def test_notes_that_are_no_file_have_no_size(
-    kit: Kit, telemetry: Telemetry, tmp_path: Path
+    kit: Kit, turn_metrics: TurnMetrics, tmp_path: Path
 ) -> None:
     alice = await kit.agent("alice")
     state = tmp_path / "agents" / "alice" / "state"
@@ -183,11 +183,11 @@ async def test_notes_that_are_no_file_have_no_size(
 
 def at(tx: Tx, when: float, values: dict[str, float]) -> None:
     tx.now = when
-    stats.record(tx, "alice", values)
+    metrics.record(tx, "alice", values)
 
 
 async def test_points_are_folded_as_their_figure_wants(
-    kit: Kit, telemetry: Telemetry
+    kit: Kit, turn_metrics: TurnMetrics
 ) -> None:
     await kit.agent("alice")
     start = time.time() // 21600 * 21600 - 21600
@@ -202,12 +202,16 @@ async def test_points_are_folded_as_their_figure_wants(
         86400: {"tokens_in": (12,), "inbox": (4,), "inbox_max": (9,)},
     }
     for step, folded in expected.items():
-        params = StatsParams(since=start, until=start + 900, step=step, agent="alice")
-        result = await telemetry.read(params)
+        params = MetricSeriesParams(
+            since=start, until=start + 900, step=step, agent="alice"
+        )
+        result = await turn_metrics.read(params)
         assert {one.key: one.values for one in result.series} == folded, step
         assert all(point % step == 0 for one in result.series for point in one.at)
-    only = StatsParams(since=start, until=start + 900, keys=("inbox",), agent="alice")
-    assert [one.key for one in (await telemetry.read(only)).series] == ["inbox"]
+    only = MetricSeriesParams(
+        since=start, until=start + 900, keys=("inbox",), agent="alice"
+    )
+    assert [one.key for one in (await turn_metrics.read(only)).series] == ["inbox"]
 
 
 def test_folds() -> None:
@@ -220,65 +224,67 @@ def test_folds() -> None:
 @pytest.mark.parametrize(
     "params",
     [
-        StatsParams(since=5.0, until=5.0),
-        StatsParams(since=-1.0),
-        StatsParams(since=math.nan),
-        StatsParams(since=1.0, until=1e9, step=60),
+        MetricSeriesParams(since=5.0, until=5.0),
+        MetricSeriesParams(since=-1.0),
+        MetricSeriesParams(since=math.nan),
+        MetricSeriesParams(since=1.0, until=1e9, step=60),
     ],
 )
 async def test_windows_that_are_none_are_refused(
-    kit: Kit, telemetry: Telemetry, params: StatsParams
+    kit: Kit, turn_metrics: TurnMetrics, params: MetricSeriesParams
 ) -> None:
     with pytest.raises(HiveError) as caught:
-        await telemetry.read(params)
+        await turn_metrics.read(params)
     assert caught.value.code is ErrorCode.BAD_REQUEST
 
 
 async def test_a_window_from_zero_begins_with_the_oldest_value(
-    kit: Kit, telemetry: Telemetry
+    kit: Kit, turn_metrics: TurnMetrics
 ) -> None:
     alice = await kit.agent("alice")
     await turn(kit, alice)
     year = time.time() - 300 * 86400
 
     def long_ago(tx: Tx) -> None:
-        stats.record(Tx(tx.db, year), "alice", {"turns": 1.0})
+        metrics.record(Tx(tx.db, year), "alice", {"turns": 1.0})
 
     await kit.store.write(long_ago)
     for agent in ("alice", None):
-        found = await telemetry.read(StatsParams(since=0.0, agent=agent))
-        assert year - stats.STEPS[-1] <= found.since <= year
+        found = await turn_metrics.read(MetricSeriesParams(since=0.0, agent=agent))
+        assert year - metrics.STEPS[-1] <= found.since <= year
         assert (found.until - found.since) / found.step <= 400
         turns = next(one for one in found.series if one.key == "turns")
         assert sum(turns.values) == 2
 
 
 async def test_a_window_from_zero_of_nothing_is_a_day(
-    kit: Kit, telemetry: Telemetry
+    kit: Kit, turn_metrics: TurnMetrics
 ) -> None:
     await kit.agent("alice")
-    found = await telemetry.read(StatsParams(since=0.0, agent="alice"))
+    found = await turn_metrics.read(MetricSeriesParams(since=0.0, agent="alice"))
     assert (found.until - found.since, found.series) == (86400.0, ())
 
 
-async def test_a_step_is_found_for_any_window(kit: Kit, telemetry: Telemetry) -> None:
+async def test_a_step_is_found_for_any_window(
+    kit: Kit, turn_metrics: TurnMetrics
+) -> None:
     await kit.agent("alice")
-    found = await telemetry.read(StatsParams(since=1.0, agent="alice"))
+    found = await turn_metrics.read(MetricSeriesParams(since=1.0, agent="alice"))
     assert (found.until - found.since) / found.step <= 400
-    assert found.step % stats.STEPS[-1] == 0
+    assert found.step % metrics.STEPS[-1] == 0
 
 
-async def test_an_unknown_agent_is_refused(telemetry: Telemetry) -> None:
+async def test_an_unknown_agent_is_refused(turn_metrics: TurnMetrics) -> None:
     with pytest.raises(HiveError) as caught:
-        await telemetry.read(StatsParams(agent="nobody"))
+        await turn_metrics.read(MetricSeriesParams(agent="nobody"))
     assert caught.value.code is ErrorCode.NOT_FOUND
 
 
 async def test_what_is_old_goes_and_its_rollup_stays(kit: Kit) -> None:
-    now, day = time.time(), stats.DAY_S
+    now, day = time.time(), metrics.DAY_S
     for age in (0.0, 3 * day, 9 * day, 500 * day):
         await kit.store.write(lambda tx, t=now - age: at(tx, t, {"turns": 1.0}))
-    while await kit.store.write(lambda tx: stats.prune(tx, kept_s=400 * day, most=1)):
+    while await kit.store.write(lambda tx: metrics.prune(tx, kept_s=400 * day, most=1)):
         pass
 
     def left(reader: Reader) -> list[tuple[int, int]]:
@@ -289,7 +295,7 @@ async def test_what_is_old_goes_and_its_rollup_stays(kit: Kit) -> None:
         return [(0, rows), *buckets]
 
     assert await kit.store.read(left) == [(0, 1), (300, 2), (3600, 3), (21600, 3)]
-    (total,) = await kit.store.read(stats.totals)
+    (total,) = await kit.store.read(metrics.totals)
     assert (total.count, total.total) == (4, 4.0)
 
 
@@ -304,7 +310,7 @@ async def test_a_turn_that_was_never_ended_is_lost_when_the_next_begins(
 
 
 async def test_a_lost_turn_has_its_figures_but_no_length(
-    kit: Kit, telemetry: Telemetry
+    kit: Kit, turn_metrics: TurnMetrics
 ) -> None:
     alice = await kit.agent("alice")
     await turn(kit, alice)
@@ -316,7 +322,7 @@ async def test_a_lost_turn_has_its_figures_but_no_length(
     (ended,) = [e for e in kit.events if e.kind == "turn.ended"][1:]
     assert data(ended)["turn"] == number
     assert (data(ended)["outcome"], data(ended)["reason"]) == ("failed", agents.LOST)
-    await kit.store.write(lambda _tx: None)  # behind what telemetry posted
+    await kit.store.write(lambda _tx: None)  # behind the posted metrics
     after = await latest(kit, "alice")
     assert after["exit:failed"] == 1
     assert after["duration_p95_ms"] == before["duration_p95_ms"]
@@ -325,7 +331,7 @@ async def test_a_lost_turn_has_its_figures_but_no_length(
 
 
 async def test_turns_that_ran_when_hived_died_are_lost_when_it_is_back(
-    kit: Kit, telemetry: Telemetry
+    kit: Kit, turn_metrics: TurnMetrics
 ) -> None:
     for name in ("alice", "bob"):
         await kit.broker.mailbox.turn_start(
@@ -339,7 +345,7 @@ async def test_turns_that_ran_when_hived_died_are_lost_when_it_is_back(
 
 
 async def test_the_sum_of_events_is_published_once(
-    kit: Kit, telemetry: Telemetry
+    kit: Kit, turn_metrics: TurnMetrics
 ) -> None:
     alice = await kit.agent("alice")
     seen: list[Event] = []
@@ -349,11 +355,11 @@ async def test_the_sum_of_events_is_published_once(
 
 
 async def test_of_all_agents_the_headlines_are_shown(
-    kit: Kit, telemetry: Telemetry
+    kit: Kit, turn_metrics: TurnMetrics
 ) -> None:
     await kit.agent("alice")
     await turn(kit, kit.registry.get("alice"))
-    shown = {one.key for one in (await telemetry.read(StatsParams())).series}
+    shown = {one.key for one in (await turn_metrics.read(MetricSeriesParams())).series}
     assert {"turns", "approvals_pending"} <= shown <= set(HEADLINES)
-    own = (await telemetry.read(StatsParams(agent="alice"))).series
+    own = (await turn_metrics.read(MetricSeriesParams(agent="alice"))).series
     assert "notes_bytes" in {one.key for one in own}

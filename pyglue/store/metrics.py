@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pyglue.api.telemetry import Fold, StatSeries, fold_of
+from pyglue.api.metrics import Fold, MetricSeries, fold_of
 from pyglue.store.database import Reader, Tx
 
 DAY_S: Final = 86400.0
@@ -97,7 +97,7 @@ def record(tx: Tx, agent: str, values: Mapping[str, float]) -> None:
     )
 
 
-def series(reader: Reader, window: Window) -> tuple[StatSeries, ...]:
+def series(reader: Reader, window: Window) -> tuple[MetricSeries, ...]:
     """Return the requested data, by agent and key; empty steps have no point."""
     found = reader.execute(
         "SELECT id, agent, key FROM stats_series WHERE (?1 IS NULL OR agent = ?1) "
@@ -118,7 +118,7 @@ def series(reader: Reader, window: Window) -> tuple[StatSeries, ...]:
             points[owners[begin]] = (at[begin:end], values[begin:end])
             begin = end
     return tuple(
-        StatSeries(agent=agent, key=key, at=points[i][0], values=points[i][1])
+        MetricSeries(agent=agent, key=key, at=points[i][0], values=points[i][1])
         for i, (agent, key) in chosen.items()
         if i in points
     )

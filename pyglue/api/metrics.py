@@ -1,8 +1,8 @@
 """Metrics of turns, the history of an agent, and ports, as types.
 
 ``operator`` declares the operator's calls with them. Keys of metrics are made by
-``host.watch.telemetry``, and by those who count with ``host.core.counts``; ``fold_of``
-says how the values of one are combined into a longer step.
+``host.watch.turn_metrics``, and by those who count with ``host.core.counts``;
+``fold_of`` says how the values of one are combined into a longer step.
 """
 
 from enum import StrEnum
@@ -68,7 +68,7 @@ def fold_of(key: str) -> Fold:
 MetricKey = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class StatsParams(Params, frozen=True):
+class MetricSeriesParams(Params, frozen=True):
     """Metrics from ``since`` (a day ago) to ``until`` (now), in steps of ``step`` s.
 
     Without ``step`` the hive chooses one for a readable chart. Without ``keys``, all
@@ -82,7 +82,7 @@ class StatsParams(Params, frozen=True):
     keys: Annotated[tuple[MetricKey, ...], Meta(max_length=64)] = ()
 
 
-class StatSeries(Result, frozen=True):
+class MetricSeries(Result, frozen=True):
     """One metric of one agent (or of ``hive``): the start and value of each step.
 
     Steps in which nothing was recorded are left out.
@@ -94,13 +94,13 @@ class StatSeries(Result, frozen=True):
     values: tuple[float, ...]
 
 
-class StatsResult(Result, frozen=True):
+class MetricSeriesResult(Result, frozen=True):
     """The series, by agent and key, and the step that was used."""
 
     since: float
     until: float
     step: int
-    series: tuple[StatSeries, ...]
+    series: tuple[MetricSeries, ...]
 
 
 class HistoryParams(Params, frozen=True):

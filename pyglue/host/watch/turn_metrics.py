@@ -17,7 +17,7 @@ from typing import Final
 
 from pyglue.api.common import data_as
 from pyglue.api.events import Event, MessageSent, TurnEnded, TurnEvent
-from pyglue.api.telemetry import HEADLINES, HIVE, StatsParams, StatsResult
+from pyglue.api.metrics import HEADLINES, HIVE, MetricSeriesParams, MetricSeriesResult
 from pyglue.api.turn_events import ToolName, TurnEventKind
 from pyglue.api.turns import TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
@@ -27,9 +27,9 @@ from pyglue.host.core.registry import Registry
 from pyglue.models.catalogue import KNOWN, Catalogue
 from pyglue.names import MANAGER, OPERATOR, SYSTEM
 from pyglue.paths import Layout
-from pyglue.store import agents, stats
+from pyglue.store import agents, metrics
 from pyglue.store.database import Store, Tx
-from pyglue.store.stats import Window
+from pyglue.store.metrics import Window
 
 _RECENT: Final = 100
 """Number of latest turns that the percentiles are computed from."""
@@ -64,7 +64,7 @@ class _Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Telemetry:
+class TurnMetrics:
     """Listens to events, writes metrics, reads series."""
 
     store: Store
@@ -120,7 +120,7 @@ class Telemetry:
 
     # --- reading --------------------------------------------------------------------
 
-    async def read(self, params: StatsParams) -> StatsResult:
+    async def read(self, params: MetricSeriesParams) -> MetricSeriesResult:
         """Return the requested series.
 
         Raises:
@@ -139,7 +139,7 @@ class Telemetry:
             self.registry.get(params.agent)
         if since == 0:  # everything there is
             since = await self.store.read(
-                lambda reader: stats.oldest(reader, params.agent)
+                lambda reader: metrics.oldest(reader, params.agent)
             )
             since = since if 0 < since < until else max(0.0, until - _DAY_S)
         step = params.step or _step(until - since, 400 if params.agent else 60)
@@ -153,8 +153,8 @@ class Telemetry:
         window = Window(
             since=since, until=until, step=step, agent=params.agent, keys=keys
         )
-        found = await self.store.read(lambda reader: stats.series(reader, window))
-        return StatsResult(since=since, until=until, step=step, series=found)
+        found = await self.store.read(lambda reader: metrics.series(reader, window))
+        return MetricSeriesResult(since=since, until=until, step=step, series=found)
 
 
 def _step(length: float, points: int) -> int:
@@ -180,7 +180,7 @@ def _write(
     *,
     claims: bool,
 ) -> None:
-    metrics = _turn(tx, name, turn, place.models, claims=claims)
+    values = _turn(tx, name, turn, place.models, claims=claims)
     waiting = _one(
         tx,
         "SELECT (SELECT count(*) FROM message WHERE recipient = ?1 AND "
@@ -190,22 +190,22 @@ def _write(
     )
     after.inbox = int(waiting)
     arrived = seen.received.total()
-    metrics["inbox"] = waiting
-    metrics["inbox_max"] = max(waiting, (seen.inbox or 0) + arrived)
+    values["inbox"] = waiting
+    values["inbox_max"] = max(waiting, (seen.inbox or 0) + arrived)
     for kind, counted in (
         ("sent", seen.sent),
         ("received", seen.received),
         ("tool", seen.tools),
     ):
-        metrics |= {f"{kind}:{key}": float(n) for key, n in counted.items()}
-    metrics["tool_calls"] = seen.tools.total()
-    metrics["notes_bytes"] = _notes_size(place.layout, name)
-    fill = metrics.get("context_fill")
+        values |= {f"{kind}:{key}": float(n) for key, n in counted.items()}
+    values["tool_calls"] = seen.tools.total()
+    values["notes_bytes"] = _notes_size(place.layout, name)
+    fill = values.get("context_fill")
     if fill is not None:
         agents.set_context_fill(tx, name, fill)
-    stats.record(tx, name, {key: _sane(value) for key, value in metrics.items()})
+    metrics.record(tx, name, {key: _sane(value) for key, value in values.items()})
     pending = _one(tx, "SELECT count(*) FROM approval WHERE state = 'pending'")
-    stats.record(tx, HIVE, {"approvals_pending": pending})
+    metrics.record(tx, HIVE, {"approvals_pending": pending})
 
 
 def _turn(
@@ -223,7 +223,7 @@ def _turn(
     if here is None:
         return {}
     _, started, ended, outcome, model, tokens_in, tokens_out, cost, reason = here
-    metrics = {
+    values = {
         "turns": 1.0,
         "turns_per_min": sum(row[2] > ended - _RATE_S for row in recent)
         / (_RATE_S / 60),
@@ -232,16 +232,16 @@ def _turn(
     if reason != agents.LOST:  # the real end of a lost turn is unknown
         whole = (row for row in recent if row[8] != agents.LOST)
         lengths = sorted(max(0.0, row[2] - row[1]) * 1000 for row in whole)
-        metrics["duration_ms"] = max(0.0, ended - started) * 1000
-        metrics["duration_p50_ms"] = _rank(lengths, 0.5)
-        metrics["duration_p95_ms"] = _rank(lengths, 0.95)
+        values["duration_ms"] = max(0.0, ended - started) * 1000
+        values["duration_p50_ms"] = _rank(lengths, 0.5)
+        values["duration_p95_ms"] = _rank(lengths, 0.95)
     before = next((row[2] for row in recent if row[0] < turn), None)
     if before is not None:
-        metrics["since_last_turn_s"] = max(0.0, started - before)
+        values["since_last_turn_s"] = max(0.0, started - before)
     used = _used(tx, name, turn, model, models)
     if not used and claims:  # the harness's claim is the only source
         used = {"tokens_in": tokens_in, "tokens_out": tokens_out, "cost_usd": cost}
-    return metrics | used
+    return values | used
 
 
 def _used(
