@@ -1,6 +1,6 @@
-// Forms without leaving the page: what somebody typed elsewhere, ticked and scrolled to
-// stays. The answer is a toast; a refusal stands in its form, at what was typed. Without
-// this script the same forms post and load a page.
+// Submits forms without leaving the page, so that text, ticks and scroll positions elsewhere are
+// kept. The result is a toast; an error is shown in its form, beside the input. Without this script
+// the same forms post and load a page.
 
 import { ask } from "./ask.js";
 import { forget } from "./drafts.js";
@@ -18,7 +18,7 @@ function hasFields(form) {
   return form.querySelector("textarea, input:not([type=hidden])") !== null;
 }
 
-// Where a form's refusal stands. A newer reading of its section keeps it.
+// The place of a form's error. An update of its section keeps it.
 function refuse(form, text, outdated) {
   form.querySelector("[data-refusal]")?.remove();
   const again = [location.pathname + location.search, "View the current state"];
@@ -32,7 +32,7 @@ function refuse(form, text, outdated) {
   form.append(said);
 }
 
-// It arrives even if the page is left at once; browsers allow that to short requests.
+// It arrives even if the user leaves the page immediately; browsers allow that for short requests.
 async function post(place, data) {
   const body = new URLSearchParams(data); // any number of fields: the parts of other forms are limited
   const length = [...body].reduce((sum, [name, value]) => sum + name.length + value.length, 0);
@@ -45,7 +45,7 @@ async function post(place, data) {
   }
 }
 
-// What the server asks about first is sent again once it is confirmed.
+// If the server asks for confirmation, the form is sent again once confirmed.
 async function agreed(place, data) {
   const answer = await post(place, data);
   if (!answer.told.ask || !(await ask(answer.told.ask))) return answer;
@@ -58,12 +58,12 @@ function same(one, other) {
   return text(one) === text(other);
 }
 
-// The form as it is by now: its section may have been read anew meanwhile.
+// The current form: its section may have been updated in the meantime.
 function current(form) {
   return form.isConnected ? form : formOf(document, keyOfForm(form)) ?? form;
 }
 
-// The form has done what it is for; text that was added meanwhile stays.
+// Resets a submitted form, unless it was changed in the meantime.
 function finish(form, typed) {
   form.querySelector("[data-refusal]")?.remove();
   forget(form);
@@ -74,7 +74,7 @@ function finish(form, typed) {
   form.dispatchEvent(new Event("hive:done", { bubbles: true }));
 }
 
-// Who has gone elsewhere meanwhile is not taken back: the next page says the result.
+// A user who has navigated away is not brought back: the next page shows the result.
 function arrive(form, { text, location: where, operation = null, failed = false }, began) {
   const to = new URL(where, location.href);
   const stays = to.pathname === location.pathname;
@@ -104,7 +104,7 @@ async function submit(form, submitter, { done, loggedOut }) {
   arrive(form, told, began);
 }
 
-// `done` reads the page's sections anew; `loggedOut` is told that the session has ended.
+// `done` updates the page's sections; `loggedOut` is called when the session has ended.
 export function watchForms(then) {
   addEventListener("beforeunload", () => { left = performance.now(); });
   document.addEventListener("submit", (event) => {

@@ -1,4 +1,4 @@
-// A question before an action, as the server asks it: what is lost, and of which agents.
+// The server's confirmation before an action: what is lost, and for which agents.
 
 import { coded, visible } from "./text.js";
 
@@ -8,7 +8,7 @@ function element(name, fields, ...inside) {
   return made;
 }
 
-// Resolves to true once the action is confirmed, to false if it is not wanted.
+// Resolves to true once the action is confirmed, to false if it is cancelled.
 export function ask({ title, text, rows, button }) {
   const list = element("ul", { className: "asked", tabIndex: 0 }, ...rows.map(([name, doing]) =>
     element("li", {}, element("b", { textContent: visible(name) }), " ", element("span", { className: "hint" }, ...coded(doing)))));

@@ -1,6 +1,6 @@
-// Metrics over time, for one agent, or for all with data-agent="hive". Which period is in
-// the address: a zoom is a step in the browser's history, so that Back leads out of it.
-// Reloaded when a turn ends, at most every few seconds.
+// Metrics over time, for one agent, or for all with data-agent="hive". The period is part of the
+// address: a zoom is a step in the browser's history, so that Back zooms out. Reloaded when a turn
+// ends, at most every few seconds.
 
 import { EVENT } from "./events.js";
 import { make, plot, resize } from "./plot.js";
@@ -80,7 +80,7 @@ function zoom(from, to) {
   else if (zoomNow()) go({ from: null, to: null }, { step: true });
 }
 
-// What is pressed, and the way back from a zoom.
+// The selected period, and the button that zooms out.
 function say() {
   const period = zoomNow();
   buttons.forEach((one) => one.setAttribute("aria-pressed", !period && one.dataset.range === rangeNow()));
@@ -111,7 +111,7 @@ function draw(kind, result, marks) {
   else figure.append(make("p", "hint", "No data in this period."));
 }
 
-// The figures of the whole period.
+// The totals of the whole period.
 function summary({ series }) {
   const place = document.getElementById("kpis");
   if (!place) return;
@@ -137,7 +137,7 @@ async function read(place) {
   return answer?.ok ? answer.json().catch(() => null) : null;
 }
 
-// When something was deployed: a change in a line may come from there.
+// Times of deployments, which may explain a change in a line.
 async function deploys() {
   const agent = whole ? "" : `&agent=${BOX.dataset.agent}`;
   const found = await read(`/api/approvals?state=deployed&limit=100${agent}`);
@@ -167,7 +167,7 @@ async function load() {
   BOX.dataset.loaded = period ? "zoom" : rangeNow();
 }
 
-// What is drawn stays: it was true, and the next turn tries again.
+// The chart stays as it is; the next turn retries.
 function failed() {
   if (drawn.length) return;
   BOX.replaceChildren(make("p", "hint", "Could not load metrics. Choose a period to try again."));

@@ -30,7 +30,7 @@ async function send(event) {
   offer();
 }
 
-// Commands that begin as what is typed.
+// Commands that begin with the typed text.
 function offer() {
   const begun = field.value;
   const all = begun.startsWith("/") ? [...document.getElementById("commands").options].map((one) => one.value) : [];
@@ -51,7 +51,7 @@ function write(text) {
   offer();
 }
 
-// A command is one line, and goes with Enter; a message has as many as it needs.
+// A command is one line, sent with Enter; a message may have several.
 function press(event) {
   if (event.key === "Enter" && !event.isComposing && !event.shiftKey && (event.ctrlKey || event.metaKey || field.value.startsWith("/"))) {
     event.preventDefault();

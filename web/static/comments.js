@@ -1,5 +1,5 @@
-// Comments on lines of a proposal. A click on a line's number or the key c opens one at
-// the line; what is typed is kept in this browser until "Request changes" sends it all.
+// Comments on lines of a proposal. A click on a line's number or the key c opens one at the line;
+// the text is kept in this browser until "Request changes" sends all comments.
 
 import { REVIEWS } from "./drafts.js";
 import { isShortcut } from "./fields.js";
@@ -14,7 +14,7 @@ const place = location.pathname;
 const base = document.querySelector("[data-testid=files]").dataset.base || null;
 const panel = document.getElementById("decide");
 const drafts = isPending() ? kept() : [];
-let last = null; // the line that a click with Shift goes on from
+let last = null; // the line from which a click with Shift extends
 
 function isPending() {
   return document.getElementById("changes") !== null;
@@ -44,7 +44,7 @@ function keep() {
   try {
     localStorage.setItem(REVIEWS, JSON.stringify([...saved].slice(-KEPT)));
   } catch {
-    // They last as long as the page.
+    // They are lost when the page is left.
   }
 }
 
@@ -58,8 +58,8 @@ function fileOf(row) {
   return row.closest("[data-testid=file]");
 }
 
-// Which line a row is, in the proposal or (removed ones) in what it is compared with; in
-// the side-by-side view, the side of `cell`.
+// The line of a row, in the proposal or (removed lines) in the version that it is compared with; in
+// the side-by-side view, on the side of `cell`.
 function lineOf(row, cell) {
   const cells = [...row.cells];
   const codes = cells.filter((one) => one.classList.contains("code"));
@@ -176,7 +176,7 @@ function drop(comment) {
   list();
 }
 
-// The comments in the form's own list; it is drawn anew with its section.
+// The comments in the form's own list, which is redrawn with its section.
 function list() {
   const here = panel.querySelector(".drafted");
   if (!here) return;
@@ -206,7 +206,7 @@ function open(row, cell, isRange) {
   show(comment, true);
 }
 
-// The line that is focused, else the one under the pointer, else the first in sight.
+// The focused line, else the one under the pointer, else the first visible one.
 function current() {
   const rows = [...document.querySelectorAll(".diff tr[data-item]")];
   return (
@@ -222,7 +222,7 @@ function changed() {
   for (const comment of written()) show(comment, false);
 }
 
-// The lines of a file are drawn anew when more of them are shown.
+// The lines of a file are redrawn when more of them are shown.
 function prepare(file) {
   for (const row of file.querySelectorAll(".diff tr")) {
     if (!lineOf(row)) continue;

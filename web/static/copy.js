@@ -1,5 +1,5 @@
-// Copies a block of code that somebody points at, or taps: one button for all, laid over
-// the block, so that nothing is put into what agents wrote.
+// Copies a block of code on hover or tap: one button for all blocks, placed over the block, so that
+// nothing is inserted into agents' text.
 
 const SAID_MS = 1500;
 

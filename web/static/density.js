@@ -1,5 +1,5 @@
-// How dense the table of agents is, as this browser remembers it. A classic script in the
-// head: the rows have their height before they are drawn, and nothing jumps.
+// The density of the agents table, stored in this browser. A classic script in the head: the rows
+// have their height before they are drawn, so that nothing jumps.
 
 {
   const KEY = "hive-density";

@@ -1,5 +1,5 @@
-// The choice of colours and of the times' zone takes effect at once, and is kept by the
-// server for the next page. Without this script the form has a button.
+// The settings for colours and time zone take effect immediately, and the server stores them for
+// the next page. Without this script the form has a button.
 
 import { ages } from "./times.js";
 import { toast } from "./toast.js";

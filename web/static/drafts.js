@@ -1,5 +1,4 @@
-// Text that was typed and not sent, kept by this tab for when the page is loaded again.
-// A log-out forgets all of it.
+// Unsent text, kept in this tab for when the page is reloaded. Logging out deletes it.
 
 import { keyOf } from "./fields.js";
 
@@ -7,12 +6,12 @@ const PREFIX = "hive-draft ";
 export const REVIEWS = "hive-comments"; // comments that are not sent, of comments.js
 const FIELDS = "form[method=post] textarea, form[method=post] input:not([type])";
 
-// With what the page itself suggests there: another suggestion is about something else.
+// Includes the page's own suggestion: a different suggestion is a different draft.
 function name(field) {
   return `${PREFIX}${location.pathname} ${keyOf(field)} ${field.defaultValue}`;
 }
 
-// What confirms something is typed each time.
+// Confirmations must be typed each time.
 function isKept(field) {
   return field.matches?.(FIELDS) && field.name !== "confirm";
 }

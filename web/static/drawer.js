@@ -1,6 +1,6 @@
-// A panel at the side of the page: what a link with `data-drawer` leads to, without
-// leaving the list. It shows a page's main part as the server renders it, or a part of
-// this page, which it borrows. Without this script such links simply lead there.
+// A panel at the side of the page: shows the target of a link with `data-drawer` without leaving
+// the list. It shows the main part of a page as rendered by the server, or a part of this page,
+// which is moved into it. Without this script such links open their targets.
 
 import { ages } from "./times.js";
 import { inputs, isBox, isChanged, keyOf } from "./fields.js";
@@ -18,7 +18,7 @@ function remember() {
   else typed.delete(shown.href);
 }
 
-// Empties it; what was borrowed goes back.
+// Empties it; a moved part goes back to its place.
 function clear() {
   remember();
   shown?.hole?.replaceWith(...place.children);
@@ -69,7 +69,7 @@ function open(link) {
   else read(href);
 }
 
-// The list may have been read anew meanwhile: then its link has another element.
+// The list may have been updated in the meantime: then the link is a new element.
 function leave() {
   clear();
   const back = opener?.isConnected ? opener : [...document.querySelectorAll("a[data-drawer]")].find((one) => one.href === opener?.href);

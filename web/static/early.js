@@ -1,7 +1,7 @@
-// What is done on a page before its modules have attached their listeners is not lost. A
-// classic script in the head: it is there from the first paint, keeps what happens, and
-// lets it happen again once all modules have run. What the browser does by itself (text,
-// ticks, links, forms that a click sends) it does at once and only once.
+// Keeps events that occur before the page's modules have attached their listeners. A classic script
+// in the head: it runs before the first paint, records events, and replays them once all modules
+// have run. Default actions of the browser (text, ticks, links, forms submitted by a click) happen
+// immediately and only once.
 
 {
   const KINDS = ["keydown", "click", "input", "change", "toggle"];
@@ -15,12 +15,12 @@
     kept.push(event);
   };
 
-  // A box is ticked by the click that happens again; nothing else does what it did already.
+  // The replayed click ticks a box; no other default action is repeated.
   const isTick = ({ type, target }) => type === "click" && target.matches(BOX);
   const isOfTick = ({ type, target }) => ["input", "change"].includes(type) && target.matches(BOX);
   const cancel = (event) => event.preventDefault();
 
-  // A shortcut that led into a field was followed by text for it.
+  // Text after a shortcut that focuses a field belongs to that field.
   const type = (field, { key, ctrlKey, metaKey, altKey }) => {
     if (ctrlKey || metaKey || altKey) return;
     if (key === "Enter") return field.form?.requestSubmit();

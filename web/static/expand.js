@@ -1,5 +1,5 @@
-// Shows more lines around the changes of a file in its place. The links lead to the page
-// with these lines, so where a file cannot be read anew, the link is followed.
+// Shows more lines around the changes of a file in place. The links lead to the page with these
+// lines, so if a file cannot be updated, the link is followed.
 
 async function show(link) {
   const file = link.closest("[data-testid=file]");

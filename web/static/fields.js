@@ -1,4 +1,4 @@
-// The fields of a page: which they are, and whether somebody has changed them.
+// The fields of a page, and whether the user has changed them.
 
 export function inputs(section) {
   return section.querySelectorAll("input:not([type=hidden]), textarea, select");
@@ -19,7 +19,7 @@ export function isChanged(field) {
   return field.value !== field.defaultValue;
 }
 
-// What finds a form again in its section's next rendering.
+// A key by which a form is found in the next rendering of its section.
 export function keyOfForm(form) {
   return form.id || [...form.elements].find((one) => one.id)?.id || form.getAttribute("action");
 }
@@ -28,10 +28,10 @@ export function formOf(root, key) {
   return [...root.querySelectorAll("form")].find((one) => key && keyOfForm(one) === key);
 }
 
-// Where a letter is text; a tick or a choice takes only the space and arrow keys.
+// Fields in which a letter is text; a checkbox or a select uses only space and arrow keys.
 const TYPED = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable], .terminal";
 
-// Whether a key is meant for the page, and neither for a field nor for the browser.
+// Whether a key is for the page, and neither for a field nor for the browser.
 export function isShortcut(event) {
   return !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest?.(TYPED);
 }

@@ -1,4 +1,4 @@
-// The list of changed files: filtered by their paths where there are many.
+// The list of changed files, with a filter by path if there are many.
 
 const MANY = 8;
 

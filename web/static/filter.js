@@ -1,7 +1,7 @@
-// The overview's search as one types, the order of the table, and the counts above it. The
-// lists are the server's: this changes the addresses of their fragments (and the page's, so
-// that a reload keeps them), and reads them anew. Without this script the form and the
-// links do the same by loading the page.
+// The overview's live search, the order of the table, and the counts above it. The server renders
+// the lists: this changes the addresses of their fragments (and the page's, so that a reload keeps
+// them), and updates them. Without this script the form and the links do the same by loading the
+// page.
 
 const WAIT_MS = 150;
 
@@ -13,13 +13,13 @@ let timer = 0;
 
 export const FIELDS = ["q", "state", "sort"];
 
-// What is asked for, as the query of the page's address.
+// The filter, as the query of the page's address.
 export function query(fields = Object.fromEntries(new FormData(form))) {
   const given = FIELDS.map((key) => [key, (fields[key] ?? "").trim()]).filter(([, value]) => value);
   return given.length ? `?${new URLSearchParams(given)}` : "";
 }
 
-// What of the form a link changes: a heading the order, a count the state, a view all.
+// The fields that a link changes: a heading the order, a count the state, a view everything.
 function changes(link) {
   const asked = new URL(link.href).searchParams;
   if (link.matches("[data-sort]")) return { sort: asked.get("sort") ?? "" };

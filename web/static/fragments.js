@@ -1,7 +1,7 @@
-// The sections of a page that follow events. Each [data-fragment] whose data-on names an
-// event's kind is fetched anew and swapped; those that show the agents are fetched together
-// if they are due together, so that the agents are read once. A tab that nobody sees reads
-// nothing until it is seen, except what its title says, and that seldom.
+// The sections of a page that follow events. Each [data-fragment] whose data-on names an event's
+// kind is fetched again and swapped; those that show the agents are fetched together if they are
+// due together, so that the agents are read once. A hidden tab fetches nothing until it is visible,
+// except for its title, and that rarely.
 
 import { swap } from "./swap.js";
 
@@ -11,7 +11,7 @@ const REST_FACTOR = 4; // and longer where reading takes long
 const REST_MAX_MS = 5000;
 const HIDDEN_REST_MS = 5000; // while nobody sees the tab
 
-// Of each section: whether it is being read, is to be read again, or soon.
+// For each section: whether it is being fetched, must be fetched again, or soon.
 const reading = new WeakMap();
 const unseen = new Set(); // to be read when somebody looks
 let heard = { loggedOut: () => {}, failed: () => {} };
@@ -45,8 +45,8 @@ export function refreshAll() {
   sections().forEach(refresh);
 }
 
-// Somebody looks, or still does: nothing waits any longer, and what changes by the clock
-// alone, as a rate does, is read again after its data-every seconds.
+// The tab is visible: pending sections are fetched, and those that change with time alone, such as
+// a rate, are fetched again after their data-every seconds.
 export function look() {
   for (const section of document.querySelectorAll("[data-every]")) {
     const { busy, timer, read: at } = stateOf(section);
@@ -64,7 +64,7 @@ export function look() {
   }
 }
 
-// With what is read in the same way and due by now, or in a moment.
+// Includes sections that are fetched in the same way and due now or in a moment.
 function together(section) {
   if (!("together" in section.dataset)) return [section];
   const due = performance.now() + REST_MS;

@@ -1,6 +1,5 @@
-// Keys for who does not use the mouse; `?` lists them. None of them approves or denies:
-// `a` and `d` only go to the place where that is done. A number presses what bears it, in
-// the item that has the focus.
+// Keyboard shortcuts; `?` lists them. None of them approves or denies: `a` and `d` only go to the
+// place where that is done. A digit presses the button with that number in the focused item.
 
 import { isShortcut } from "./fields.js";
 
@@ -13,7 +12,7 @@ function items() {
   return [...place().querySelectorAll(ITEMS)].filter((one) => one.offsetParent !== null);
 }
 
-// From the item that has the focus, else from where the focus is among them.
+// From the focused item, else from the focus's position among the items.
 function from(all, step) {
   const active = document.activeElement;
   const at = all.findIndex((one) => one.contains(active));
@@ -42,7 +41,7 @@ function arrive(place) {
   return here !== null;
 }
 
-// To a place on this page, else on the page of the approval that is focused, or first.
+// To a place on this page, else on the page of the focused or first approval.
 function go(place, hash) {
   if (arrive(place)) return;
   const link = "a[href^='/approvals/']";
@@ -50,8 +49,8 @@ function go(place, hash) {
   if (item) location.assign(item.href + hash);
 }
 
-// A button of the focused message, or of the one whose page this is. What it marks may
-// leave the list: the next one has the focus then.
+// A button of the focused message, or of the message of this page. A marked message may leave the
+// list: then the next one gets the focus.
 function mark(key) {
   const button = `[data-key="${key}"]`;
   const found = focused()?.querySelector(button) ?? place().querySelector(`.thread ${button}`);

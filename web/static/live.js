@@ -1,7 +1,6 @@
-// Keeps a page up to date. The server renders everything: what an event concerns is read
-// anew (fragments.js), keeping what the reader typed, opened and focused. Events come over
-// one WebSocket, or as SSE where that does not connect. Lost connections resume where they
-// were.
+// Keeps a page up to date. The server renders everything: sections affected by an event are updated
+// (fragments.js), keeping what the user typed, opened and focused. Events arrive over one
+// WebSocket, or as SSE if that does not connect. Lost connections resume where they left off.
 
 import { watchForms } from "./actions.js";
 import { watchDrafts } from "./drafts.js";
@@ -81,7 +80,7 @@ function say(state, text) {
   link.textContent = text;
 }
 
-// The page as it is now may hold what nobody wrote down elsewhere: it stays until then.
+// A page with unsaved input stays; any other is reloaded.
 function loggedOut() {
   if (isOut) return;
   if (![...inputs(document)].some(isChanged)) return location.reload();
@@ -111,7 +110,7 @@ function again() {
   setTimeout(!everOpen && failures > SSE_AFTER ? connectSse : connect, wait);
 }
 
-// A refused WebSocket does not say why; a page does.
+// A refused WebSocket gives no reason, but a page does.
 async function askWhy() {
   const answer = await fetch("/fragments/banner", { credentials: "same-origin" }).catch(() => null);
   if (answer?.status === 401) loggedOut();
@@ -125,7 +124,7 @@ function connect() {
   socket.onclose = again;
 }
 
-// A connection that broke without a word, as over a sleep, looks open for long.
+// A connection that broke silently, for example during sleep, looks open for a long time.
 function listenForSilence() {
   if (socket?.readyState !== WebSocket.OPEN || Date.now() - heard < SILENCE_MS) return;
   socket.onclose = socket.onmessage = null;

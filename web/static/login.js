@@ -1,3 +1,3 @@
-// Where there is nothing to choose, the code is sent by itself; without JavaScript there is
-// a button.
+// If there is nothing to choose, the code is sent automatically; without JavaScript there is a
+// button.
 document.getElementById("login").requestSubmit();

@@ -1,6 +1,6 @@
-// The log under each agent: read when it is opened, followed while it is open and seen.
-// A browser has six connections for all its tabs, and each log that is followed holds one:
-// so a tab follows a few, and none while nobody looks at it.
+// The log under each agent: loaded when it is opened, followed while it is open and visible. A
+// browser has six connections for all its tabs, and each followed log uses one: so a tab follows
+// only a few, and none while it is hidden.
 
 import { visible } from "./text.js";
 
@@ -37,7 +37,7 @@ async function problem(answer) {
   return told?.detail ?? "Could not load the log.";
 }
 
-// The overview has one body for all its logs; the first opening of one copies it.
+// The overview has one body for all its logs; opening one for the first time copies it.
 function fill(box) {
   if (box.querySelector("pre")) return;
   box.append(document.getElementById("logs-body").content.cloneNode(true));
@@ -94,14 +94,14 @@ function follow(box, pane, place, cursor) {
 
 export function watchLogs() {
   document.querySelectorAll("details[data-logs][open]").forEach(read); // by the server
-  // `toggle` does not bubble; the capture phase sees it all the same.
+  // `toggle` does not bubble, but the capture phase sees it.
   document.addEventListener("toggle", (event) => {
     const box = event.target.closest?.("details[data-logs]");
     if (box) box.open ? read(box) : close(box);
   }, true);
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-logs-refresh]")) read(event.target.closest("[data-logs]"));
-    // A link to the log elsewhere, which is opened here instead if it is here.
+    // A link to a log: opened on this page if it is here.
     const link = event.target.closest("a[data-logs-open]");
     const box = link && document.getElementById(link.dataset.logsOpen);
     if (!box || event.ctrlKey || event.metaKey || event.shiftKey) return;

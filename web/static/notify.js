@@ -1,6 +1,6 @@
-// Desktop notifications: a new approval, a new question, a message to the operator, an
-// agent in trouble and a failed deployment each tell once. Only live events tell, so a page load never does; of several tabs the
-// first to claim an item tells. Mute is kept for this browser.
+// Desktop notifications: a new approval, a new question, a message to the operator, an agent with a
+// problem and a failed deployment each notify once. Only live events notify, so a page load never
+// does; of several tabs, the first to claim an item notifies. Mute is stored in this browser.
 
 import { EVENT } from "./events.js";
 import { isPushed, renew, subscribe, unsubscribe, watchPush } from "./push.js";
@@ -16,7 +16,7 @@ const why = document.getElementById("bell-why");
 
 const TROUBLE = new Set(["failed", "needs_login", "over_budget", "no_credit", "disk_full"]);
 
-// The first words of what it is about; without them it is still told.
+// The first words of its subject; without them it is still shown.
 const BODY = 120;
 const BODY_MS = 3000;
 
@@ -107,7 +107,7 @@ async function pressed() {
   if (problem && Notification.permission === "granted") toast({ text: `${problem} It notifies only while a page of the hive is open.`, failed: true });
 }
 
-// Asks, unmutes and subscribes; says why this browser cannot be notified by push.
+// Asks for permission, unmutes and subscribes; returns why this browser cannot use push.
 async function turnOn() {
   if (!blocked() && Notification.permission !== "granted") await Notification.requestPermission();
   localStorage.setItem(MUTED, "no");
@@ -121,8 +121,8 @@ async function turnOn() {
   }
 }
 
-// The items that were told, for all tabs of this browser. Not localStorage: its writes
-// reach the tabs of other processes late, so two tabs could both be the first.
+// The items already notified, for all tabs of this browser. Not in localStorage: its writes reach
+// tabs of other processes late, so two tabs could both be the first.
 const told = new Promise((resolve, reject) => {
   const request = indexedDB.open("hive-notified", 1);
   request.onupgradeneeded = () =>
@@ -132,7 +132,7 @@ const told = new Promise((resolve, reject) => {
 });
 told.catch(() => {}); // handled where it is awaited
 
-// True for the one tab that may tell about the item, and where nothing can be kept.
+// True for the one tab that may notify, and if nothing can be stored.
 async function claim(key) {
   let store;
   try {
@@ -173,7 +173,7 @@ async function tell(event) {
   if (!item || blocked() || Notification.permission !== "granted" || muted()) return;
   if (!(await claim(`${item.key}@${event.at}`))) return;
   const body = await item.body();
-  // One that is pushed has the same tag: the service worker shows both as one.
+  // A push notification has the same tag: the service worker shows both as one.
   if (isPushed() && (await show(item, body))) return;
   let shown = null;
   try {

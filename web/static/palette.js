@@ -1,6 +1,6 @@
-// The command palette (Ctrl+K): pages, agents and pending approvals by a few letters, and
-// what can be done to an agent. Approving is not among them: that is done where the change
-// is read. And the keys `g` and a letter for pages, `]` for the next pending approval.
+// The command palette (Ctrl+K): pages, agents and pending approvals by a few letters, and actions
+// on agents. It cannot approve: that is done where the change is shown. Also the keys `g` and a
+// letter for pages, and `]` for the next pending approval.
 
 import { isShortcut } from "./fields.js";
 import { visible } from "./text.js";
@@ -30,7 +30,7 @@ function page(text, place) {
   return { text, choose: () => location.assign(place) };
 }
 
-// The same form as on the agent's page: actions.js sends it and tells how it went.
+// The same form as on the agent's page: actions.js sends it and shows the result.
 function action(verb, name) {
   const choose = () => {
     const form = Object.assign(document.createElement("form"), { method: "post", action: `/agents/${name}/${ACTIONS[verb]}`, hidden: true });
@@ -55,7 +55,7 @@ async function collect() {
   show();
 }
 
-// What begins with the words comes first: "start bob" is not "restart bob".
+// Entries that begin with the words come first: "start bob" is not "restart bob".
 function matching(words) {
   const begins = (one) => Number(one.text.toLowerCase().startsWith(words));
   let found = known.filter((one) => one.text.toLowerCase().includes(words));

@@ -1,6 +1,6 @@
-// One chart by uPlot: lines, or bars on top of each other. All charts of a page have one
-// cursor; a drag over one, or + at the cursor, asks for what is between; the arrow keys
-// move the cursor. The same values are in a table beside it.
+// One chart by uPlot: lines, or stacked bars. All charts of a page share a cursor; a drag over one,
+// or + at the cursor, zooms in; the arrow keys move the cursor. A table beside it has the same
+// values.
 
 import { COLOURS, columns, name, stacked, sum, trend } from "./series.js";
 import { absolute, isLocal } from "./times.js";
@@ -26,7 +26,7 @@ export function make(tag, css, text) {
 
 export const widthOf = (figure) => Math.max(220, figure.clientWidth - 24);
 
-// Paths of bars: from what is under them to their own value.
+// Paths of bars: from the value below to their own.
 function bars(step) {
   return (plot, index, from, to) => {
     const fill = new Path2D();
@@ -40,7 +40,7 @@ function bars(step) {
   };
 }
 
-// A dashed line where something was deployed.
+// A dashed line at each deployment.
 function marked(marks) {
   return (plot) => {
     const { left, top, width, height } = plot.bbox;
@@ -59,7 +59,7 @@ function marked(marks) {
   };
 }
 
-// The period that was chosen, of at least some minutes.
+// The selected period, of at least some minutes.
 function chosen(plot, zoom) {
   const { left, width } = plot.select;
   if (width < 4) return;
@@ -69,7 +69,7 @@ function chosen(plot, zoom) {
   zoom(Math.floor(from - lacks), Math.ceil(to + lacks));
 }
 
-// The same by keys, as the hint of the page says.
+// The same by keys, as described in the page's hint.
 function keys(plot, zoom) {
   const [times] = plot.data;
   const step = (by) => {
@@ -105,7 +105,7 @@ function row(tag, cells) {
   return made;
 }
 
-// All values, newest first, made once somebody asks.
+// All values, newest first, created on demand.
 function table(labels, [times, ...values], chart) {
   const box = make("details", "chart-data");
   box.append(make("summary", "", "Values as a table"));
@@ -126,7 +126,7 @@ function table(labels, [times, ...values], chart) {
   return box;
 }
 
-// What a stacked chart's legend says beside the value at the cursor.
+// The legend of a stacked chart, besides the value at the cursor.
 function totals(plot, found, chart, result) {
   const all = sum(found.map((one) => sum(one.values)));
   const rows = [...plot.root.querySelectorAll(".u-legend .u-series")];
@@ -138,7 +138,7 @@ function totals(plot, found, chart, result) {
   });
 }
 
-// Draws into `figure`; `zoom(from, to)` is asked for a period, `zoom(null)` for the former.
+// Draws into `figure`; calls `zoom(from, to)` for a period, `zoom(null)` for the previous one.
 export function plot(figure, chart, found, result, { zoom, marks }) {
   const days = result.until - result.since > 2 * 86400;
   const clock = (at) => (days ? minute(at).slice(5, 10) : minute(at).slice(11, 16));

@@ -1,7 +1,6 @@
-// Web Push: this browser gets notifications while no page of the hive is open. The hive
-// offers it where the page has a key (data-push). What was subscribed is remembered here,
-// so that a subscription which the browser replaced is told to the hive again, and one
-// that the operator removed is not.
+// Web Push: this browser receives notifications while no page of the hive is open. The hive offers
+// it if the page has a key (data-push). The subscription is stored here, so that one replaced by
+// the browser is reported to the hive again, but one removed by the operator is not.
 
 import { coded } from "./text.js";
 import { registered } from "./shell.js";
@@ -44,7 +43,7 @@ async function post(place, fields) {
   return said;
 }
 
-// Subscribes this browser, or says why not. False: the hive or the browser has no push.
+// Subscribes this browser, or returns why not. False: the hive or the browser has no push.
 export async function subscribe() {
   const push = await manager();
   if (!push) return false;
@@ -78,7 +77,7 @@ export async function renew() {
   if (found?.endpoint !== before.endpoint || before.key !== key) await subscribe();
 }
 
-// The list of subscribed browsers says which is this one.
+// Marks this browser in the list of subscribed browsers.
 function draw(problem = "") {
   if (!area) return;
   const before = kept();
@@ -90,8 +89,8 @@ function draw(problem = "") {
   area.hidden = false;
 }
 
-// What the operator removed in the list is subscribed no more. One that the browser replaced
-// meanwhile is another: the hive hears of it by renew() or by the service worker.
+// Unsubscribes this browser if the operator removed it in the list. A subscription that the browser
+// has replaced is a different one: renew() or the service worker reports it to the hive.
 async function endRemoved() {
   const before = kept();
   if (!before || document.querySelector(`[data-push-id="${Number(before.id)}"]`)) return;

@@ -1,6 +1,6 @@
-// The files of an approval: folded and unfolded, ticked as viewed (remembered in this
-// browser, by commit), and gone through with the keys n, p and v. Nothing is folded but
-// by the operator: what is approved has to be in sight.
+// The files of an approval: folds them, ticks them as viewed (stored in this browser, by commit),
+// and navigates with the keys n, p and v. Only the operator folds files: what is approved must be
+// visible.
 
 import { isShortcut } from "./fields.js";
 import { showViewed } from "./file_list.js";
@@ -27,7 +27,7 @@ function remember(paths) {
   try {
     localStorage.setItem(STORE, JSON.stringify([...all].slice(-KEPT)));
   } catch {
-    // Ticks last as long as the page.
+    // Ticks are lost when the page is left.
   }
 }
 

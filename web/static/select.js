@@ -1,5 +1,5 @@
-// Selecting agents in the table: a click with Shift takes all between, a box takes all
-// shown. The toolbar says how many, and how many of them are in a turn.
+// Selects agents in the table: Shift+click selects a range, a box everything shown. The toolbar
+// shows how many are selected, and how many of them are in a turn.
 
 const form = document.getElementById("bulk");
 const everyone = document.getElementById("pick-all");

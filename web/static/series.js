@@ -1,5 +1,5 @@
-// What a chart shows of the hive's answer: which series, the largest of many, and their
-// values in columns over the same times.
+// Prepares the hive's data for a chart: selects the series, the largest of many, and aligns their
+// values at the same times.
 
 export const COLOURS = 8; // --c1 and on; what is more is one line of its own
 const GAP_STEPS = 2.5; // without a value for so long, a line ends
@@ -24,7 +24,7 @@ export function matching(all, chart, whole) {
     (chart.byAgent ? one.agent !== "hive" : !whole || one.agent === "hive"));
 }
 
-// The largest, each by itself, and the others as one; what is stacked, the largest first.
+// The largest individually and the others combined; stacked ones with the largest first.
 export function largest(found, chart) {
   if (found.length <= COLOURS && !chart.stack) return found;
   const sorted = [...found].sort((one, other) => sum(other.values) - sum(one.values));
@@ -35,7 +35,7 @@ export function largest(found, chart) {
   return [...sorted.slice(0, COLOURS), { label: `${rest.length} others`, at, values }];
 }
 
-// With an empty value where a line is to end: a stopped agent does not look busy.
+// With an empty value where a line ends, so that a stopped agent does not look busy.
 function ended(series, step) {
   const points = series.at.map((at, index) => [at, series.values[index]]);
   const ends = series.at.flatMap((at, index) =>
@@ -70,15 +70,15 @@ export function highest(found, isStacked) {
   return Math.max(0, ...under.values());
 }
 
-// Says dollars, all with as many digits as tell the ticks of an axis up to `most` apart:
-// cents, and more below a dollar.
+// Formats dollars with enough digits to distinguish the ticks of an axis up to `most`: cents, and
+// more below a dollar.
 export function dollars(most) {
   const digits = most > 0 ? Math.min(6, Math.max(2, 2 - Math.floor(Math.log10(most)))) : 2;
   const least = 10 ** -digits;
   return (value) => (value === null ? "" : value > 0 && value < least / 2 ? `<$${least.toFixed(digits)}` : `$${value.toFixed(digits)}`);
 }
 
-// How much more, or less, there was in the second half than in the first.
+// The change from the first to the second half.
 export function trend({ at, values }, { since, until }) {
   const middle = (since + until) / 2;
   const [early, late] = [values.filter((_, n) => at[n] < middle), values.filter((_, n) => at[n] >= middle)].map(sum);

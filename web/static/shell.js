@@ -1,5 +1,5 @@
-// Registers the service worker, once a page has loaded: it is in nobody's way. Browsers
-// have none where the address is not secure (http, and not of this machine).
+// Registers the service worker after the page has loaded, so that it delays nothing. Browsers do
+// not support it on insecure addresses (http, except for this machine).
 
 export const registered = new Promise((resolve) => {
   if (!("serviceWorker" in navigator)) return resolve(null);

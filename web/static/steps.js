@@ -1,6 +1,6 @@
-// What each agent does, live: the tool calls of running turns begin and end without a
-// reading of the table. The oldest open call is shown, as the server does it; a newer
-// reading of the table may be older than what was heard, which is then shown again.
+// The live activity of each agent: tool calls of running turns start and end without updating the
+// table. The oldest open call is shown, as by the server; an update of the table may be older than
+// the latest events, which are then shown again.
 
 import { coded } from "./text.js";
 import { stamp } from "./times.js";
@@ -11,7 +11,7 @@ function cellOf(agent) {
   return document.querySelector(`[data-testid=agent][data-agent="${CSS.escape(agent)}"] .doing`);
 }
 
-// The calls of an agent; at first the one that the page came with.
+// The calls of an agent; initially the one in the page.
 function callsOf(agent) {
   let calls = heard.get(agent);
   if (calls) return calls;

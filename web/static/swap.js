@@ -1,8 +1,8 @@
-// Puts a section's new rendering in place of the old one, keeping what the reader typed,
-// opened and focused, and waiting while a pointer is down in it or text of it is selected:
-// a click would miss its button, and a selection would be gone. A section where one click
-// decides also waits until the mouse over it has rested for its data-steady milliseconds:
-// a button that moves up in the last moment would be pressed for another.
+// Replaces a section by its new rendering, keeping what the user typed, opened and focused. It
+// waits while a pointer is down in the section or text in it is selected: otherwise a click would
+// miss its button, and a selection would be lost. A section in which a single click decides also
+// waits until the mouse over it has rested for its data-steady milliseconds, so that no button
+// moves under the pointer at the last moment.
 
 import { formOf, inputs, isBox, isChanged, keyOf, keyOfForm } from "./fields.js";
 import { ages } from "./times.js";
@@ -14,8 +14,8 @@ let pressed = null; // where the pointer is down
 let moved = -Infinity; // when the mouse last moved
 let timer = 0;
 
-// Where an element is, in words that hold for the section's next rendering: the nearest
-// element with a name, and which of its controls it is.
+// Describes the position of an element so that it is found in the section's next rendering: the
+// nearest named element, and the index among its controls.
 function placeOf(section, element) {
   const near = element.closest("[id], [data-item]");
   const { testid, id, agent } = near.dataset;
@@ -58,8 +58,8 @@ function restore(section, kept) {
   if (kept.focus && !section.contains(document.activeElement)) focus(section, kept.focus);
 }
 
-// What had the focus may be gone, as a message that is read: then the section has it,
-// and the next Tab goes on from there.
+// The focused element may be gone, such as a message marked as read: then the section gets the
+// focus, and the next Tab continues from there.
 function focus(section, { near, index, from, to }) {
   const place = near === null ? section : section.querySelector(near);
   const field = index < 0 ? place : place && controls(place)[index];
@@ -106,7 +106,7 @@ function letGo() {
   timer = [...waiting.keys()].some(isAimedAt) ? setTimeout(letGo, AGAIN_MS) : 0;
 }
 
-// The click comes after the pointer is up; what it decided goes away at once.
+// The click follows the pointer's release; the decided item disappears immediately.
 function up() {
   pressed = null;
   moved = -Infinity;

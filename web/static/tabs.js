@@ -1,5 +1,5 @@
-// The parts of an agent's page that are links to sections without this script: as tabs, of
-// which one is seen. Which one is in the address, so that it is there after a reload.
+// Shows parts of an agent's page, which are links to sections without this script, as tabs. The
+// address names the open one, so that a reload keeps it.
 
 const list = document.querySelector("[data-tabs]");
 const tabs = [...(list?.querySelectorAll("a") ?? [])];
@@ -14,7 +14,7 @@ function select(chosen) {
   }
 }
 
-// Who asks for a part wants to see it: what is folded there is opened.
+// Opens a folded section when its part is requested.
 function open(tab) {
   select(tab);
   const folded = panelOf(tab).querySelector("details");
@@ -36,7 +36,7 @@ function move(event) {
   go(tabs[to]);
 }
 
-// The part that an address names, or in which the named thing is.
+// The part that an address names, or that contains the named element.
 function named() {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   return target ? tabs.find((tab) => panelOf(tab).contains(target)) : undefined;

@@ -1,5 +1,5 @@
 // xterm.js over a WebSocket. Output is counted in bytes: after a lost connection the
-// terminal goes on where this page was, and the harness waits for a page that is slow.
+// terminal continues where this page left off, and the harness waits for a slow page.
 
 import { EVENT } from "./events.js";
 import { coded } from "./text.js";
@@ -15,7 +15,7 @@ const REFUSED = 1008;
 const GONE = "agent_not_running";
 const DOWN = new Set(["stopped", "stopping", "starting", "failed"]);
 
-// The page's policy lets in only styles with its nonce; xterm.js makes such elements.
+// The page's policy only allows styles with its nonce; xterm.js creates style elements.
 const create = document.createElement.bind(document);
 document.createElement = (name, options) => {
   const element = create(name, options);
@@ -114,7 +114,7 @@ function open() {
   connect();
 }
 
-// Tab is the shell's; this key is the way out.
+// Tab belongs to the shell; this key leaves the terminal.
 terminal.attachCustomKeyEventHandler((event) => {
   if (event.key !== "F6") return true;
   event.preventDefault();

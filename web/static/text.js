@@ -1,5 +1,5 @@
-// Text that an agent chose, with every hidden character by its name: what
-// pyglue/web/pages/text.py does to pages, for what scripts put in. A test compares the two.
+// Agents' text, with every hidden character by its name: as pyglue/web/pages/text.py does for
+// pages, for text inserted by scripts. A test compares the two.
 
 import { HIDDEN } from "./invisible.js";
 
@@ -11,7 +11,7 @@ function name(char) {
   return `\u2039U+${code.toString(16).toUpperCase().padStart(4, "0")}\u203a`;
 }
 
-// A sentence of ours for an element, with its `commands` as such.
+// A sentence by us for an element, with its `commands` marked up.
 export function coded(text) {
   return visible(text).split(/`([^`\n]+)`/).map((part, at) =>
     at % 2 ? Object.assign(document.createElement("code"), { textContent: part }) : part);

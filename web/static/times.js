@@ -1,5 +1,5 @@
-// Times as people read them, kept up to date while the page is open: "3 min ago", or
-// "for 3 min" where a state has lasted since then.
+// Relative times, kept up to date while the page is open: "3 min ago", or "for 3 min" for a state
+// that has lasted since then.
 
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 
@@ -18,10 +18,10 @@ const HERE = new Intl.DateTimeFormat("en", {
   hourCycle: "h23", timeZoneName: "short",
 });
 
-// Whether times are written in the zone of this browser, and not in UTC.
+// Whether times are shown in this browser's zone instead of UTC.
 export const isLocal = () => document.documentElement.dataset.clock === "local";
 
-// A time (ms) written out, as the server does it: "2026-11-21 07:50:12 UTC".
+// An absolute time (ms), formatted as by the server: "2026-11-21 07:50:12 UTC".
 export function absolute(at) {
   if (!isLocal()) return `${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC`;
   const part = Object.fromEntries(HERE.formatToParts(at).map(({ type, value }) => [type, value]));
@@ -40,7 +40,7 @@ export function ages() {
   }
 }
 
-// An element for a time in seconds, as the server's pages have them.
+// An element for a time in seconds, as in the server's pages.
 export function stamp(at, lasting = false) {
   const time = document.createElement("time");
   time.dateTime = new Date(at * 1000).toISOString();

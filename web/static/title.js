@@ -1,5 +1,5 @@
-// How much needs the operator, in the page's title and icon, as the navigation has it:
-// a tab that nobody sees says it too. More of it is also said to screen readers.
+// The number of items that need the operator, in the page's title and icon as in the navigation, so
+// that a hidden tab shows it too. An increase is also announced to screen readers.
 
 const icon = document.querySelector("link[rel=icon]");
 const live = document.getElementById("needs-said");

@@ -1,6 +1,6 @@
-// What came of an action, at the edge of the page: it can be closed, goes away by
-// itself, and follows the operation that the action began until its outcome is known.
-// A refusal or a failure stays until it is closed.
+// The result of an action, at the edge of the page: it can be closed, disappears automatically, and
+// follows the operation that the action started until its outcome is known. A refusal or a failure
+// stays until it is closed.
 
 import { EVENT } from "./events.js";
 import { coded } from "./text.js";
@@ -71,7 +71,7 @@ export function lookAgain() {
   for (const operation of followed.keys()) look(operation);
 }
 
-// For the next page: this one is about to be left.
+// For the next page, because the user is leaving this one.
 export function toastNext(what) {
   sessionStorage.setItem(NEXT, JSON.stringify(what));
 }
@@ -82,7 +82,7 @@ document.addEventListener("hive:event", ({ detail }) => {
 const stashed = sessionStorage.getItem(NEXT);
 sessionStorage.removeItem(NEXT);
 if (stashed) toast(JSON.parse(stashed));
-// A form that was sent before the scripts had loaded: its answer came with the page.
+// A form that was sent before the scripts had loaded: its result is in the page.
 const flash = document.querySelector("main > .flash");
 if (flash) {
   const [, text, number] = /^(.*?)(?: \(operation (\d+)\))?$/s.exec(flash.textContent);

@@ -1,7 +1,6 @@
-// An agent's conversation: its turns, as they happen and as they were, and between them
-// what operator and agent wrote to each other. Turns are read from the history when the
-// page loads, then live under the same numbers, so that nothing is shown twice.
-// Everything that an agent made is put in as text.
+// An agent's conversation: its turns, past and live, and among them the messages between operator
+// and agent. Turns are loaded from the history with the page, then live under the same numbers, so
+// that nothing is shown twice. All content by agents is inserted as text.
 
 import { EVENT, IN_TURN } from "./events.js";
 import { visible } from "./text.js";
@@ -47,7 +46,7 @@ function tagged(tag, text, css) {
   return line;
 }
 
-// The first words of what a tool is given: of a message its recipient and its text.
+// The first words of a tool's input: for a message its recipient and text.
 function brief(input) {
   const values = typeof input === "string" ? [input] : Object.values(input ?? {}).filter((one) => typeof one === "string");
   return shown(values.map((one) => one.split("\n")[0]).join(" · ")).slice(0, 120);
@@ -119,7 +118,7 @@ function turnOf(event) {
   return turn;
 }
 
-// What woke the agent: the first of its messages, and who wrote them.
+// What woke the agent: the first of its messages, and their senders.
 function woken({ messages = [], senders = [] }) {
   if (!messages.length) return "";
   const line = make("span", "hint", messages.length === 1 ? " · for message " : " · for messages ");
@@ -174,7 +173,7 @@ function render(event) {
   put(turnOf(event).steps, item, "seq");
 }
 
-// In their order; what comes last is put last at once.
+// In order; the newest is appended directly.
 function put(where, item, key) {
   let before = where.lastElementChild;
   while (before && Number(before.dataset[key]) > Number(item.dataset[key])) before = before.previousElementSibling;
@@ -198,7 +197,7 @@ function add(events) {
   if (stays) list.scrollTop = list.scrollHeight;
 }
 
-// What is written in the running turn is shown as it comes.
+// Output of the running turn is streamed.
 function listen() {
   const turn = running === null ? null : turns.get(running);
   const isSaid = (text) => said.get(running)?.startsWith(text) ?? false;
@@ -210,7 +209,7 @@ function isAtEnd() {
   return list.scrollHeight - list.scrollTop - list.clientHeight < 60;
 }
 
-// Who reads further up keeps what they read; at the end, old turns go.
+// A reader further up keeps their place; at the end, old turns are removed.
 function shorten(count) {
   for (const [number, { item, steps }] of [...turns].sort(([, a], [, b]) => a.item.dataset.seq - b.item.dataset.seq)) {
     if (count <= KEPT || turns.size === 1) break;
@@ -253,7 +252,7 @@ async function read(query) {
   return answer.json();
 }
 
-// Read what is missing; live events that come meanwhile wait for it.
+// Loads missing events; live events that arrive in the meantime wait for them.
 async function catchUp() {
   reading ??= (async () => {
     try {

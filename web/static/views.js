@@ -1,5 +1,5 @@
-// Saved views: a filter and an order of the table of agents under a name, as links beside
-// the counts. This browser keeps them; what is read back is checked, and only ever text.
+// Saved views: a named filter and order of the agents table, as links beside the counts. They are
+// stored in this browser, and validated and treated as text when read.
 
 import { FIELDS, query } from "./filter.js";
 
@@ -18,7 +18,7 @@ function stored() {
   try {
     found = JSON.parse(localStorage.getItem(KEY));
   } catch {
-    // somebody else's: none
+    // invalid: none
   }
   if (!Array.isArray(found)) return [];
   return found.filter((one) => typeof one?.name === "string" && typeof one.query === "string")
@@ -48,7 +48,7 @@ function chip(view, now) {
   return box;
 }
 
-// What is shown now can be saved, unless it is everything, or is saved already.
+// The current view can be saved, unless it shows everything or is already saved.
 function show() {
   const [views, now] = [stored(), clean(location.search)];
   place.replaceChildren(...views.map((one) => chip(one, now)), folded);

@@ -1,6 +1,6 @@
-// The service worker: shows notifications that were pushed, and a page of its own where
-// the dashboard does not answer. It keeps SHELL.files, which hive-web puts before this
-// text, and nothing else: no page and no answer of the hive is ever in its cache.
+// The service worker: shows push notifications, and an offline page if the dashboard does not
+// answer. It caches SHELL.files, which hive-web prepends to this script, and nothing else: no page
+// or response of the hive is ever in its cache.
 
 const CACHE = `hive-shell-${SHELL.version}`;
 const [OFFLINE] = SHELL.files;
@@ -8,7 +8,7 @@ const ICON = SHELL.files.find((file) => file.endsWith("/icon-192.png"));
 
 async function keep() {
   const cache = await caches.open(CACHE);
-  // Without the cookie: what is kept is what a stranger gets.
+  // Without the cookie, so that the cache has only what anyone gets.
   await cache.addAll(SHELL.files.map((file) => new Request(file, { cache: "reload", credentials: "omit" })));
 }
 
@@ -19,7 +19,7 @@ async function forgetOlder() {
   await self.clients.claim();
 }
 
-// The answer of hive-web whatever it says; the kept file only if there is none.
+// Any response of hive-web; the cached file only if there is none.
 async function orKept(event, file) {
   try {
     return (await event.preloadResponse) ?? (await fetch(event.request));
@@ -28,7 +28,7 @@ async function orKept(event, file) {
   }
 }
 
-// Where browsers can: what is never kept does not wake the worker.
+// If the browser supports it, requests that are never cached do not wake the worker.
 async function leaveAlone(event) {
   const places = ["/api/*", "/fragments/*", "/agents/:name/api/*"];
   await event.addRoutes?.(places.map((urlPattern) => ({ condition: { urlPattern }, source: "network" })));
@@ -52,7 +52,7 @@ self.addEventListener("fetch", (event) => {
 
 const MANY_MS = 60_000;
 
-// A page of the dashboard, whatever was said.
+// A page of the dashboard, whatever the notification contains.
 function pageOf(path) {
   try {
     const { origin, href } = new URL(String(path ?? "/"), location.origin);
@@ -62,13 +62,13 @@ function pageOf(path) {
   }
 }
 
-// A push has to be shown. An open page may have just told the same with more words.
+// A push must be shown. An open page may have just shown the same in more detail.
 async function show(data) {
   let note = null;
   try {
     note = data?.json();
   } catch {
-    // no JSON: it is shown without words
+    // not JSON: shown without text
   }
   const tag = String(note?.tag ?? "hive").slice(0, 200);
   const [before] = await self.registration.getNotifications({ tag });
@@ -83,8 +83,8 @@ async function show(data) {
   });
 }
 
-// A tab that has the page comes to the front; no other is taken from its page, which may
-// hold typed text.
+// A tab with the page comes to the front; other tabs stay on their pages, which may have unsent
+// text.
 async function open(place) {
   const tabs = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
   const there = tabs.find(({ url }) => url === place);
@@ -99,8 +99,8 @@ function found(page, form) {
   return page.match(form)?.[1] ?? "";
 }
 
-// The browser replaced or ended its subscription: subscribe again, and tell the hive. After a
-// log-out it cannot be told; the next page does it then (push.js).
+// The browser replaced or ended its subscription: subscribe again, and inform the hive. After a
+// logout this is not possible; the next page does it then (push.js).
 async function subscribeAgain({ oldSubscription: before, newSubscription: made }) {
   const page = await (await fetch("/notifications", { credentials: "same-origin" })).text();
   const key = found(page, /<body[^>]* data-push="([\w-]+)"/);

@@ -1,6 +1,6 @@
-// What the model is writing in the running turn, at the end of its steps, as it comes.
-// Asked for only while a turn runs and somebody sees the page. The step itself takes its
-// place once it is whole. It is put in as text, like everything that an agent made.
+// Streams the model's output of the running turn, at the end of its steps. Requested only while a
+// turn runs and the page is visible. The step itself replaces it once complete. It is inserted as
+// text, like all content by agents.
 
 import { visible } from "./text.js";
 
@@ -48,7 +48,7 @@ function begin(kind) {
   wanted.steps.append(line);
 }
 
-// Text goes on at its end, so that a selection in it stays.
+// New text is appended, so that a selection is kept.
 function show({ turn, kind, text }) {
   if (turn !== wanted?.turn || !text || wanted.isSaid(text)) return;
   const stays = wanted.isAtEnd();
@@ -61,13 +61,13 @@ function show({ turn, kind, text }) {
   if (stays) wanted.scroll();
 }
 
-// A step came: what was written is in it, or is over.
+// A step arrived or the turn ended: the streamed text is removed.
 export function hush() {
   line?.remove();
   line = null;
 }
 
-// The turn that runs, or null.
+// The running turn, or null.
 export function follow(turn) {
   if (wanted?.turn !== turn?.turn) hush();
   wanted = turn;
