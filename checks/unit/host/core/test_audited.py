@@ -4,10 +4,17 @@ Who adds a method has to put it here, and so to think of its line. That the line
 is for the tests of what makes them.
 """
 
+import ast
+import re
+from pathlib import Path
 from typing import Final
 
 from pyglue.api import agent, manager, operator, terminal
 from pyglue.api.common import Method
+from pyglue.api.event_values import NotificationKind
+from pyglue.api.questions import QuestionEnd
+
+ROOT: Final = Path(__file__).resolve().parents[4]
 
 MAKES: Final = {
     # proposals and decisions
@@ -123,3 +130,41 @@ def test_each_call_is_in_the_log_or_decides_nothing() -> None:
     assert len(known) == len(set(known))
     assert _methods() - set(known) == set(), "say what these leave in the audit log"
     assert set(known) - _methods() == set()
+
+
+SEEN: Final = {"proposed", "superseded", "expired", "deployed", "failed", "disk_room"}
+"""What is recorded of proposals without a call, and that the disk has space again."""
+OTHERWISE: Final = {
+    NotificationKind.APPROVAL_RESOLVED,
+    NotificationKind.SPAWNED,
+    NotificationKind.REBUILT,
+    NotificationKind.ROLLED_BACK,
+}
+"""Notifications of what the log has as the decision, or as ``deployed``."""
+
+
+def _literals() -> set[str]:
+    """Return the kinds that calls of ``audit.record`` spell out."""
+    return {
+        node.args[1].value
+        for path in (ROOT / "pyglue/host").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith("audit.record")
+        and isinstance(node.args[1], ast.Constant)
+        and isinstance(node.args[1].value, str)
+    }
+
+
+def test_the_guide_lists_every_kind_of_line() -> None:
+    guide = (ROOT / "docs/operator-guide.md").read_text()
+    table = guide.partition("\n| `what` | |\n")[2].partition("\n\n")[0]
+    rows = [row.removeprefix("| ").partition(" | ")[0] for row in table.splitlines()]
+    named = set(re.findall(r"`([a-z_]+)`", " ".join(rows)))
+    written = {*MAKES.values(), *_literals(), *SEEN}
+    written |= {f"question_{how.value}" for how in QuestionEnd}
+    written |= {kind.value for kind in NotificationKind if kind not in OTHERWISE}
+    asked = {what for what in written if what.endswith("_requested")}
+    asked -= {"changes_requested"}
+    assert written - asked - named == set()
+    assert named - written == set()
