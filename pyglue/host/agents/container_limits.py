@@ -7,14 +7,11 @@ every agent, including those approved before it was lowered.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeVar
 
 from pyglue.config import HiveConfig
 from pyglue.host.backends.base import AgentSpec
 from pyglue.host.core.day_limits import lower
 from pyglue.manifest.record import memory_bytes
-
-_N = TypeVar("_N", int, float)
 
 
 def within_operator_limits(spec: AgentSpec, config: HiveConfig) -> AgentSpec:
@@ -37,7 +34,6 @@ def defaults_of(
     None: no limit applies. ``budgets`` and ``within_operator_limits`` enforce these.
     """
     own, most = config.defaults, config.limits
-    least = _smaller(own.memory_max, most.memory_max)
     return {
         ("limits", "costPerDayUsd"): lower(
             own.cost_per_day_usd, None, most.cost_per_day_usd
@@ -48,14 +44,11 @@ def defaults_of(
         ("limits", "turnsPerHour"): lower(
             own.turns_per_hour, None, most.turns_per_hour
         ),
-        ("limits", "memoryMax"): least,
+        ("limits", "memoryMax"): lower(
+            own.memory_max, None, most.memory_max, size=memory_bytes
+        ),
         ("limits", "cpuQuota"): lower(own.cpu_quota, None, most.cpu_quota),
     }
-
-
-def _smaller(one: str | None, other: str | None) -> str | None:
-    sizes = [size for size in (one, other) if size is not None]
-    return min(sizes, key=memory_bytes, default=None)
 
 
 def _bytes(size: str | None) -> int | None:

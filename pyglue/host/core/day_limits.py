@@ -5,6 +5,7 @@ reserves money under them, and by ``watch.views``, which shows them.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -13,7 +14,7 @@ from pyglue.config import HiveConfig
 from pyglue.host.core.agent import Agent
 from pyglue.store import usage
 
-_Number = TypeVar("_Number", int, float)
+_T = TypeVar("_T", int, float, str)
 
 
 def start_of_day() -> float:
@@ -72,9 +73,16 @@ def cost_limit(agent: Agent, config: HiveConfig) -> float | None:
 
 
 def lower(
-    own: _Number | None, default: _Number | None, operators: _Number | None
-) -> _Number | None:
-    """Return the agent's own limit or the default, capped by the operator's."""
+    own: _T | None,
+    default: _T | None,
+    operators: _T | None,
+    *,
+    size: Callable[[_T], float] = float,
+) -> _T | None:
+    """Return the agent's own limit or the default, capped by the operator's.
+
+    ``size`` measures limits that are text, such as ``2G``.
+    """
     asked = default if own is None else own
     in_force = (limit for limit in (asked, operators) if limit is not None)
-    return min(in_force, default=None)
+    return min(in_force, key=size, default=None)
