@@ -199,8 +199,8 @@ async def test_the_nix_that_waits_evaluates_what_is_written_then(
     both: Evaluator, tmp_path: Path
 ) -> None:
     others = own_children()
-    both.prepare()
-    both.prepare()
+    both.spare.prepare()
+    both.spare.prepare()
     waiting = own_children() - others
     assert len(waiting) == 1
     async with both.tree() as tree:
@@ -223,7 +223,7 @@ async def test_the_nix_that_waits_evaluates_what_is_written_then(
 async def test_each_nix_is_used_once_and_one_that_died_is_not(both: Evaluator) -> None:
     others = own_children()
     for _ in range(2):
-        both.prepare()
+        both.spare.prepare()
         (pid,) = own_children() - others
         os.kill(pid, signal.SIGKILL)
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -235,7 +235,7 @@ async def test_each_nix_is_used_once_and_one_that_died_is_not(both: Evaluator) -
 
 async def test_no_agent_nix_in_a_tree_and_an_unused_tree(both: Evaluator) -> None:
     others = own_children()
-    both.prepare()
+    both.spare.prepare()
     async with both.tree() as tree:
         with pytest.raises(EvalError) as caught:
             await tree.evaluate()
@@ -250,10 +250,10 @@ async def test_a_closed_evaluator_keeps_none_ready(ours: Evaluator) -> None:
     made = ours
     made.check()
     others = own_children()
-    made.prepare()
-    made.close()
+    made.spare.prepare()
+    made.spare.close()
     assert own_children() == others
-    made.prepare()
+    made.spare.prepare()
     assert own_children() == others
 
 

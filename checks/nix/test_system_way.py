@@ -366,7 +366,7 @@ async def test_nothing_runs_again_that_this_hive_reads_differently(
     monkeypatch.setenv("HIVE_SHARE", str(another_hive))
     # What waits was started with the modules of the hive before.
     evaluator = way.hive.services.proposals.evaluation.evaluator
-    await asyncio.to_thread(evaluator.close)
+    await asyncio.to_thread(evaluator.spare.close)
     again = way.hive.services.life.redeploy
     refused = {
         "evaluating its files with this version": again.rollback(

@@ -87,7 +87,7 @@ class Loop:
 
     def cool(self, _params: NoParams) -> None:
         """End a CLI kept for the next turn; hived's notification."""
-        task = asyncio.create_task(self.session.cool())
+        task = asyncio.create_task(self.session.warm.cool())
         self._cooling.add(task)
         task.add_done_callback(self._cooling.discard)
 
@@ -186,7 +186,7 @@ class Loop:
             if told.keep_warm:
                 self.link.warm(self.session.warm_bytes, known=True)
             else:
-                await self.session.cool()
+                await self.session.warm.cool()
             return metrics, told
         finally:
             self._running = None

@@ -128,7 +128,7 @@ async def _work(
             terminals.close()
             await loop.finish(_STOP_S)
     finally:
-        await loop.session.cool()
+        await loop.session.warm.cool()
 
 
 async def _loaded(places: Places, link: Link, stop: asyncio.Event) -> Loaded | None:

@@ -48,7 +48,7 @@ class Rest:
                 self._login, self.failures, self._auth_failures = None, 0, 0
             hold = self.control.hold or self._login
             if hold is not None:
-                await self.session.cool()
+                await self.session.warm.cool()
                 self.link.say(*hold)
                 told_full = False
                 await self.control.changed()

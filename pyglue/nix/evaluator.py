@@ -54,7 +54,7 @@ class Evaluator:
         self._limits = Limits(SUBJECT, timeout, _MEMORY_MAX)
         self._lib = nixpkgs_lib
         self._fence: Fence | None = None
-        self._spare = Spare(self._start)
+        self.spare = Spare(self._start)
 
     @classmethod
     def of(cls, config: HiveConfig) -> "Evaluator":
@@ -98,17 +98,6 @@ class Evaluator:
         finally:
             await asyncio.to_thread(waiting.discard)
 
-    def prepare(self) -> None:
-        """Start Nix for the next ``tree`` unless it is already waiting. Blocking.
-
-        The calling thread must stay alive: see ``process.Standby``.
-        """
-        self._spare.prepare()
-
-    def close(self) -> None:
-        """End the waiting Nix, and stop starting it in advance."""
-        self._spare.close()
-
     @asynccontextmanager
     async def tree(self) -> AsyncIterator["Tree"]:
         """Yield an empty directory for the files of an agent, to be evaluated once.
@@ -116,7 +105,7 @@ class Evaluator:
         Raises:
             HiveError: ``missing_program``, ``config_invalid``, ``unavailable``.
         """
-        waiting = await _made(self._spare.take)
+        waiting = await _made(self.spare.take)
         try:
             yield Tree(waiting.directory, partial(self._finish, waiting))
         finally:

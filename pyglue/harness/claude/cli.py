@@ -48,7 +48,7 @@ class Cli:
     """One process of the CLI. Create it with ``Cli.start``, end it with ``close``."""
 
     def __init__(self, process: Piped, launch: Launch) -> None:
-        self._process = process
+        self.process = process
         self._launch = launch
         self.heard = launch.stderr
         """Called with each line of its standard error."""
@@ -93,24 +93,12 @@ class Cli:
     @property
     def pid(self) -> int:
         """Process id."""
-        return self._process.pid
+        return self.process.pid
 
     @property
     def returncode(self) -> int | None:
         """Exit code (negative: signal), None while it runs."""
-        return self._process.returncode
-
-    async def wait(self) -> int:
-        """Return the exit code when it has ended."""
-        return await self._process.wait()
-
-    def pause(self) -> None:
-        """Stop it until ``resume``."""
-        self._process.pause()
-
-    def resume(self) -> None:
-        """Continue it."""
-        self._process.resume()
+        return self.process.returncode
 
     async def prompt(self, text: str) -> None:
         """Begin a turn.
@@ -170,7 +158,7 @@ class Cli:
     async def close(self, grace_s: float = _GRACE_S) -> None:
         """End it, if it is still running; it may write its session's file first."""
         try:
-            await self._process.close(grace_s)
+            await self.process.close(grace_s)
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -182,14 +170,14 @@ class Cli:
 
     async def _read(self) -> None:
         try:
-            while line := await self._process.stdout.readline():
+            while line := await self.process.stdout.readline():
                 await self._take(line)
         except ValueError:
             self._over = CliError(f"it sent a line of more than {_LINE_MAX} bytes")
         except (JsonError, OSError) as error:
             self._over = CliError(f"its output cannot be read: {error}")
         else:
-            self._over = self._why(await self._process.wait())
+            self._over = self._why(await self.process.wait())
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(self._over or CliError("it has ended"))
@@ -197,7 +185,7 @@ class Cli:
 
     async def _read_errors(self) -> None:
         with contextlib.suppress(OSError):
-            while line := await _line_of(self._process.stderr):
+            while line := await _line_of(self.process.stderr):
                 text = line.decode(errors="replace").rstrip()
                 if text:
                     self.heard(text)
@@ -269,11 +257,11 @@ class Cli:
             waiting.cancel()
 
     async def _write(self, line: dict[str, Any]) -> None:
-        if self._process.returncode is not None:
+        if self.process.returncode is not None:
             raise self._over or CliError("it has ended")
         try:
-            self._process.stdin.write(msgspec.json.encode(line) + b"\n")
-            await self._process.stdin.drain()
+            self.process.stdin.write(msgspec.json.encode(line) + b"\n")
+            await self.process.stdin.drain()
         except (OSError, RuntimeError) as error:
             raise self._over or CliError(f"it takes no input: {error}") from error
 

@@ -84,10 +84,6 @@ class Session:
         """The memory of the CLI kept for the next turn; 0: there is none."""
         return self.warm.memory
 
-    async def cool(self) -> None:
-        """End a CLI that is kept for the next turn."""
-        await self.warm.cool()
-
     @property
     def is_long(self) -> bool:
         """Whether the conversation is large enough to be compacted."""

@@ -134,11 +134,11 @@ class Warm:
 
     async def _wait(self, kept: _Kept) -> None:
         """Stop it, end it after a time, and notice if it exits."""
-        ended = asyncio.create_task(kept.cli.wait())
+        ended = asyncio.create_task(kept.cli.process.wait())
         try:
             await asyncio.wait({ended}, timeout=min(self.settle_s, self.keep_s))
             if not ended.done():
-                kept.cli.pause()
+                kept.cli.process.pause()
                 kept.is_paused = True
                 kept.family = Family.of(kept.cli.pid)
                 kept.stamp = self._stamp(kept)
@@ -167,7 +167,7 @@ class Warm:
             return "one of its MCP servers has ended"
         if kept.is_paused and kept.stamp != self._stamp(kept):
             return "the session's file was changed"
-        kept.cli.resume()
+        kept.cli.process.resume()
         kept.is_paused = False
         try:
             async with asyncio.timeout(_ANSWER_S):

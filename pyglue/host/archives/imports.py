@@ -142,11 +142,11 @@ class Imports:
     async def _queue(self, name: str, commit: str, key: str, by: str) -> Operation:
         def insert(tx: Tx) -> Operation:
             check_free(tx, name)
-            return self.operations.insert(
+            return operation_rows.insert(
                 tx,
-                OperationKind.IMPORT,
-                name,
-                by=by,
+                kind=OperationKind.IMPORT,
+                agent=name,
+                requested_by=by,
                 arguments={"key": key, "commit": commit},
             )
 

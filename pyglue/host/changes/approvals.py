@@ -40,6 +40,7 @@ from pyglue.host.messages.notifications import Notifications
 from pyglue.names import MANAGER
 from pyglue.store import agents, drafts, kept
 from pyglue.store import approvals as rows
+from pyglue.store import operations as operation_rows
 from pyglue.store.approvals import ApprovalRow
 from pyglue.store.database import Store, Tx
 from pyglue.text.display import listed
@@ -96,8 +97,8 @@ class Approvals:
                 )
             _check_accepted(row, params.accepted)
             kind = OPERATIONS[row.kind]
-            operation = self.operations.insert(
-                tx, kind, row.agent, by=by, approval=row.id
+            operation = operation_rows.insert(
+                tx, kind=kind, agent=row.agent, requested_by=by, approval=row.id
             )
             state = ApprovalState.APPROVED
             rows.decide(tx, row.id, state, by=by, operation=operation.id)

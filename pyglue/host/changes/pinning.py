@@ -28,6 +28,7 @@ from pyglue.manifest import proposal_checks
 from pyglue.manifest.record import PinnedRecord
 from pyglue.store import agents, drafts, kept
 from pyglue.store import approvals as rows
+from pyglue.store import operations as operation_rows
 from pyglue.store.approvals import NewApproval
 from pyglue.store.database import Store, Tx
 from pyglue.text.display import said
@@ -180,8 +181,12 @@ class Pinning:
 
     def _operation(self, tx: Tx, number: int, new: NewApproval) -> Operation:
         kind = OPERATIONS[new.kind]
-        operation = self.operations.insert(
-            tx, kind, new.agent, by=new.proposed_by, approval=number
+        operation = operation_rows.insert(
+            tx,
+            kind=kind,
+            agent=new.agent,
+            requested_by=new.proposed_by,
+            approval=number,
         )
         rows.progress(tx, number, ApprovalState.APPROVED, operation=operation.id)
         return operation

@@ -94,7 +94,7 @@ class Proposals:
     async def close(self) -> None:
         """Stop the programs started in advance for the next commit."""
         await asyncio.to_thread(self._spare.close)
-        await asyncio.to_thread(self.evaluation.evaluator.close)
+        await asyncio.to_thread(self.evaluation.evaluator.spare.close)
 
     def _prepare(self, agent: str) -> None:
         """Start the programs for the next commit in the background.
@@ -104,7 +104,7 @@ class Proposals:
         loop = asyncio.get_running_loop()
         known = AppliedRepo(self.config.layout.applied(agent)).objects
         loop.run_in_executor(None, self._spare.prepare, known)
-        loop.run_in_executor(None, self.evaluation.evaluator.prepare)
+        loop.run_in_executor(None, self.evaluation.evaluator.spare.prepare)
 
     # --- packs ----------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from pyglue.api.common import OperationRef
 from pyglue.api.operations import (
@@ -83,26 +83,6 @@ class Operations:
             self.enqueue(operation)
         return frozenset(operation.agent for operation in interrupted)
 
-    def insert(
-        self,
-        tx: Tx,
-        kind: OperationKind,
-        agent: str,
-        *,
-        by: str,
-        approval: int | None = None,
-        arguments: Mapping[str, Any] | None = None,
-    ) -> Operation:
-        """Record an operation in the caller's transaction; then ``enqueue`` it."""
-        return rows.insert(
-            tx,
-            kind=kind,
-            agent=agent,
-            requested_by=by,
-            approval=approval,
-            arguments=arguments,
-        )
-
     def works_on(self, number: int) -> bool:
         """Return whether an operation is queued or running."""
         return number in self._ended
@@ -134,7 +114,9 @@ class Operations:
                 "notified when they finish.",
             )
         operation = await self.store.write(
-            lambda tx: self.insert(tx, kind, agent, by=by, approval=approval)
+            lambda tx: rows.insert(
+                tx, kind=kind, agent=agent, requested_by=by, approval=approval
+            )
         )
         self.requested(operation)
         return operation

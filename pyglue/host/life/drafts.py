@@ -33,6 +33,7 @@ from pyglue.host.messages.notifications import Notifications
 from pyglue.names import MANAGER
 from pyglue.paths import Layout
 from pyglue.store import approvals, drafts
+from pyglue.store import operations as operation_rows
 from pyglue.store.database import Reader, Store, Tx
 from pyglue.store.drafts import Draft
 
@@ -99,7 +100,9 @@ class Drafts:
                     "ask the operator to discard some.",
                 )
             drafts.insert(tx, name, by=by, description=description)
-            return self.operations.insert(tx, OperationKind.DRAFT, name, by=by)
+            return operation_rows.insert(
+                tx, kind=OperationKind.DRAFT, agent=name, requested_by=by
+            )
 
         operation = await self.store.write(take)
         self.registry.absent(name, _ABSENT.format(name=name))
