@@ -10,7 +10,14 @@ import pytest
 
 from checks.kits.archive.small import made
 from checks.kits.cli.run import HIVE, Said, python
-from checks.kits.host.hive import Hive, PeerHive, open_operator, script
+from checks.kits.host.hive import (
+    Hive,
+    PeerHive,
+    let_pass,
+    open_operator,
+    opened,
+    script,
+)
 from checks.kits.host.shared_hive import shared_hive
 from checks.kits.net.ports import free_port
 from pyglue.api import operator as api
@@ -25,7 +32,6 @@ from pyglue.api.archive import (
 )
 from pyglue.api.audit import AuditVerifyParams
 from pyglue.api.common import NoParams
-from pyglue.api.events import Event
 from pyglue.api.lifecycle import PurgeParams
 from pyglue.api.manager import AgentParams, ProposalResult
 from pyglue.cli.local.configure import LocalOptions
@@ -315,9 +321,7 @@ async def test_a_hive_is_backed_up_at_work_and_lives_on_elsewhere(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     before = await hive.agent("alice")
 
-    for passage in (tmp_path, *tmp_path.parents):
-        if passage.stat().st_uid == os.geteuid() and passage != Path("/"):
-            passage.chmod(passage.stat().st_mode | 0o011)
+    let_pass(tmp_path)
     into = tmp_path / "restored"
     into.mkdir()
     said = await python(HIVE, "restore-backup", file, "--into", into)
@@ -334,13 +338,8 @@ async def test_a_hive_is_backed_up_at_work_and_lives_on_elsewhere(
         agents=("manager",),
     )
     local = PeerHive(options, lambda _text: None)
-    try:
-        await local.start()
-        events: list[Event] = []
-        changed = asyncio.Event()
-        operator = await open_operator(local.config, events, changed)
-        restored = Hive(local, operator, events, changed)
-        await restored.idle("manager", "alice")
+    async with opened(local, ("manager", "alice")) as restored:
+        operator = restored.operator
         after = await restored.agent("alice")
         assert after.deployed_commit == before.deployed_commit
         assert after.manifest_sha256 == before.manifest_sha256
@@ -360,9 +359,6 @@ async def test_a_hive_is_backed_up_at_work_and_lives_on_elsewhere(
         ).error is None
         found = await operator.call(api.DOCTOR, NoParams())
         assert [check for check in found.checks if check.repair is not None] == []
-        operator.close()
-    finally:
-        await local.stop()
 
 
 async def test_a_backup_that_was_touched_is_not_restored(

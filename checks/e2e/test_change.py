@@ -412,6 +412,13 @@ async def test_a_proposal_is_withdrawn_by_its_proposer_alone(hive: Hive) -> None
     manager.close()
 
 
+async def refused(hive: Hive, params: RequestChangesParams, code: ErrorCode) -> None:
+    """See that changes cannot be requested so."""
+    with pytest.raises(HiveError) as caught:
+        await hive.operator.call(api.REQUEST_CHANGES, params)
+    assert caught.value.code is code
+
+
 async def test_requested_changes_reach_the_manager_in_one_message(hive: Hive) -> None:
     hive.git("alice", "reset", "--hard", await deployed(hive))
     first = await hive.propose("alice", GOOD % "as it was")
@@ -422,21 +429,18 @@ async def test_requested_changes_reach_the_manager_in_one_message(hive: Hive) ->
         file="agent.nix", line=1, text="Why not as before?", base=DiffBase.RUNNING
     )
 
-    async def refused(code: ErrorCode, *comments: LineComment, text: str = "") -> None:
-        params = RequestChangesParams(id=first.approval, text=text, comments=comments)
-        with pytest.raises(HiveError) as caught:
-            await hive.operator.call(api.REQUEST_CHANGES, params)
-        assert caught.value.code is code
-
-    await refused(ErrorCode.BAD_REQUEST, text=" ")
-    await refused(ErrorCode.BAD_REQUEST, wrong)
+    empty = RequestChangesParams(id=first.approval, text=" ")
+    await refused(hive, empty, ErrorCode.BAD_REQUEST)
+    nowhere = RequestChangesParams(id=first.approval, comments=(wrong,))
+    await refused(hive, nowhere, ErrorCode.BAD_REQUEST)
     row = (await hive.approvals("alice"))[0]
     assert row.state is ApprovalState.PENDING
     params = RequestChangesParams(
         id=first.approval, text="Nearly.", comments=(comment, gone, removed)
     )
     await hive.operator.call(api.REQUEST_CHANGES, params)
-    await refused(ErrorCode.STALE, comment)
+    late = RequestChangesParams(id=first.approval, comments=(comment,))
+    await refused(hive, late, ErrorCode.STALE)
     with pytest.raises(HiveError) as caught:
         await hive.operator.call(api.APPROVE, _stale(first))
     assert caught.value.code is ErrorCode.STALE

@@ -108,6 +108,29 @@ async def is_well(hive: Hive) -> None:
     assert verdict.ok, verdict.problem
 
 
+async def has_as_before(
+    hive: Hive, rows: dict[int, ApprovalSummary], shown: dict[int, ApprovalDetail]
+) -> None:
+    """All approvals are there again; the one that was pending has expired."""
+    now = await approvals(hive)
+    last = rows[max(rows)]
+    assert now.keys() == rows.keys()
+    for number, old in rows.items():
+        new = now[number]
+        assert (new.kind, new.commit) == (old.kind, old.commit)
+        assert new.proposed_by == old.proposed_by
+        assert abs(new.created_at - old.created_at) < 60
+        detail = await page(hive, number)
+        assert detail.manifest_json == shown[number].manifest_json
+        assert detail.diffs == shown[number].diffs
+        if number != last.id:
+            assert (new.state, new.reason) == (old.state, old.reason)
+            assert new.decided_by == old.decided_by
+    assert last.state is ApprovalState.PENDING
+    assert now[last.id].state is ApprovalState.EXPIRED
+    assert "rebuilt from git" in (now[last.id].reason or "")
+
+
 async def test_a_store_that_is_gone_is_rebuilt(tmp_path: Path) -> None:
     async with running_hive(tmp_path, peers=True) as hive:
         await live(hive)
@@ -148,22 +171,7 @@ async def test_a_store_that_is_gone_is_rebuilt(tmp_path: Path) -> None:
     async with running_hive(tmp_path, peers=True, wait=False) as hive:
         await hive.idle("manager", "alice")
         assert await agents(hive) == before
-        now = await approvals(hive)
-        assert now.keys() == rows.keys()
-        for number, old in rows.items():
-            new = now[number]
-            assert (new.kind, new.commit) == (old.kind, old.commit)
-            assert new.proposed_by == old.proposed_by
-            assert abs(new.created_at - old.created_at) < 60
-            detail = await page(hive, number)
-            assert detail.manifest_json == shown[number].manifest_json
-            assert detail.diffs == shown[number].diffs
-            if number != last.id:
-                assert (new.state, new.reason) == (old.state, old.reason)
-                assert new.decided_by == old.decided_by
-        assert last.state is ApprovalState.PENDING
-        assert now[last.id].state is ApprovalState.EXPIRED
-        assert "rebuilt from git" in (now[last.id].reason or "")
+        await has_as_before(hive, rows, shown)
         (kept,) = (await hive.operator.call(api.KEPT, NoParams())).kept
         assert kept.name == "dave"
         await is_well(hive)

@@ -87,49 +87,51 @@ def opened(family: int, kind: int, protocol: int = 0) -> str:
         return "made"
 
 
+HOSTS_TO_WRITE = (
+    *("/usr/bin/x", "/usr/lib/x", "/etc/x", "/etc/passwd", "/etc/hosts", "/x"),
+    *("/run/hive/manifest.json", "/run/hive/new", "/run/x", "/bin/sh", "/lib/x"),
+    *(
+        "/proc/sysrq-trigger",
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sys/vm/swappiness",
+    ),
+    *("/sys/kernel/uevent_helper", "/sys/power/state", "/dev/kmsg", "/dev/mem"),
+    *("/dev/sda", "/dev/loop-control", "/dev/fuse", "/dev/kvm", "/dev/net/tun"),
+    *(
+        "/proc/sys/kernel/modprobe",
+        "/proc/acpi/wakeup",
+        "/sys/fs/cgroup/cgroup.procs",
+    ),
+    *(
+        "/sys/fs/cgroup/memory.max",
+        "/proc/1/mem",
+        "/boot/x",
+        "/var/lib/x",
+        "/opt/x",
+    ),
+)
+HOSTS_TO_READ = (
+    *(
+        "/root",
+        "/home/root",
+        "/etc/shadow",
+        "/etc/gshadow",
+        "/etc/sudoers",
+        "/boot",
+    ),
+    *("/proc/kcore", "/dev/mem", "/dev/kmsg", "/proc/kmsg", "/agents", "/applied"),
+    *("/var/log", "/var/lib", "/etc/ssh", "/root/.ssh", "/nix/var", "/srv", "/mnt"),
+    *("/run/systemd", "/run/dbus/system_bus_socket", "/var/run/docker.sock"),
+    *("/dev/disk", "/sys/kernel/debug/tracing"),
+)
+
+
 def files() -> None:
     """Read what is the host's, write what is not ours, make devices and links."""
-    for path in (
-        *("/usr/bin/x", "/usr/lib/x", "/etc/x", "/etc/passwd", "/etc/hosts", "/x"),
-        *("/run/hive/manifest.json", "/run/hive/new", "/run/x", "/bin/sh", "/lib/x"),
-        *(
-            "/proc/sysrq-trigger",
-            "/proc/sys/kernel/core_pattern",
-            "/proc/sys/vm/swappiness",
-        ),
-        *("/sys/kernel/uevent_helper", "/sys/power/state", "/dev/kmsg", "/dev/mem"),
-        *("/dev/sda", "/dev/loop-control", "/dev/fuse", "/dev/kvm", "/dev/net/tun"),
-        *(
-            "/proc/sys/kernel/modprobe",
-            "/proc/acpi/wakeup",
-            "/sys/fs/cgroup/cgroup.procs",
-        ),
-        *(
-            "/sys/fs/cgroup/memory.max",
-            "/proc/1/mem",
-            "/boot/x",
-            "/var/lib/x",
-            "/opt/x",
-        ),
-    ):
+    for path in HOSTS_TO_WRITE:
         attempt(f"write {path}", write, path, never=True)
-    for path in (
-        *FACTS["paths"],
-        *(
-            "/root",
-            "/home/root",
-            "/etc/shadow",
-            "/etc/gshadow",
-            "/etc/sudoers",
-            "/boot",
-        ),
-        *("/proc/kcore", "/dev/mem", "/dev/kmsg", "/proc/kmsg", "/agents", "/applied"),
-        *("/var/log", "/var/lib", "/etc/ssh", "/root/.ssh", "/nix/var", "/srv", "/mnt"),
-        *("/run/systemd", "/run/dbus/system_bus_socket", "/var/run/docker.sock"),
-        *("/proc/sys/kernel/core_pattern/..", "/dev/disk", "/sys/kernel/debug/tracing"),
-    ):
-        if path != "/proc/sys/kernel/core_pattern/..":
-            attempt(f"read {path}", read, path, never=True)
+    for path in (*FACTS["paths"], *HOSTS_TO_READ):
+        attempt(f"read {path}", read, path, never=True)
     for path in ("/proc/1/environ", "/proc/self/environ", "/proc/self/mountinfo"):
         attempt(f"see {path}", read, path, never=False)
     for root in ("/proc/1/root", "/proc/self/root"):

@@ -145,27 +145,22 @@ def _nothing(_manifest: object) -> None:
     """Miss no workspace."""
 
 
-async def open_deploys(kit: Kit, room: Path) -> Deploys:
-    """Make bob, deployed once, and what deploys him again."""
-    part: Any = SimpleNamespace
-    config = HiveConfig(state_dir=str(room), runtime_dir=str(room))
-    directories = part(
-        make=lambda _name: None,
-        make_run=lambda _name: room,
-    )
-    kept_files = part(has_run=lambda _name: True)
+_PART: Any = SimpleNamespace
+
+
+def _lifecycle(kit: Kit, config: HiveConfig, directories: Any) -> Lifecycle:
+    """Make what starts bob's container, and hears from its harness."""
     container = Container()
+    sockets = AgentSockets(directories=directories, config=config, redactor=Redactor())
     lifecycle = Lifecycle(
         transitions=kit.transitions,
-        relay=part(add=lambda *_: None, remove=lambda _: None),
-        egress=part(add=lambda *_: None, remove=lambda _: None),
-        sockets=AgentSockets(
-            directories=directories, config=config, redactor=Redactor()
-        ),
+        relay=_PART(add=lambda *_: None, remove=lambda _: None),
+        egress=_PART(add=lambda *_: None, remove=lambda _: None),
+        sockets=sockets,
         backend=container,
         config=config,
         specs=Specs(
-            config=config, workspaces=part(mounts=lambda _: (), missing=_nothing)
+            config=config, workspaces=_PART(mounts=lambda _: (), missing=_nothing)
         ),
     )
 
@@ -177,23 +172,12 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
         lifecycle.hello(agent, line, report)
 
     container.hello = hello
-    operations = Operations(store=kit.store, audit=kit.audit, again_s=0.0)
-    notifications = Notifications(store=kit.store, broker=kit.broker, audit=kit.audit)
-    deploy = Deploy(
-        store=kit.store,
-        registry=kit.registry,
-        transitions=kit.transitions,
-        notifications=notifications,
-        lifecycle=lifecycle,
-        directories=directories,
-        audit=kit.audit,
-        config=config,
-        backend=container,
-        systems=part(show=lambda *_: None),
-    )
-    await operations.start(dict.fromkeys(OperationKind, deploy))
+    return lifecycle
+
+
+def _review(kit: Kit, config: HiveConfig) -> Review:
     secrets = Secrets(redactor=Redactor(), config=config, audit=kit.audit)
-    review = Review(
+    return Review(
         store=kit.store,
         config=config,
         webhooks=Webhooks(
@@ -207,14 +191,38 @@ async def open_deploys(kit: Kit, room: Path) -> Deploys:
             config=config, registry=kit.registry, secrets=secrets, audit=kit.audit
         ),
     )
+
+
+async def open_deploys(kit: Kit, room: Path) -> Deploys:
+    """Make bob, deployed once, and what deploys him again."""
+    config = HiveConfig(state_dir=str(room), runtime_dir=str(room))
+    directories = _PART(make=lambda _name: None, make_run=lambda _name: room)
+    lifecycle = _lifecycle(kit, config, directories)
+    container = lifecycle.backend
+    assert isinstance(container, Container)
+    operations = Operations(store=kit.store, audit=kit.audit, again_s=0.0)
+    notifications = Notifications(store=kit.store, broker=kit.broker, audit=kit.audit)
+    deploy = Deploy(
+        store=kit.store,
+        registry=kit.registry,
+        transitions=kit.transitions,
+        notifications=notifications,
+        lifecycle=lifecycle,
+        directories=directories,
+        audit=kit.audit,
+        config=config,
+        backend=container,
+        systems=_PART(show=lambda *_: None),
+    )
+    await operations.start(dict.fromkeys(OperationKind, deploy))
     decisions = Approvals(
         store=kit.store,
         registry=kit.registry,
         notifications=notifications,
         operations=operations,
-        kept_files=kept_files,
+        kept_files=_PART(has_run=lambda _name: True),
         audit=kit.audit,
-        review=review,
+        review=_review(kit, config),
         config=config,
     )
     path = config.layout.applied("bob")

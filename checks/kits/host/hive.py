@@ -310,6 +310,33 @@ def harnesses(local: LocalHive) -> list[int]:
     return [pid for pid in pids if "pyglue.harness.main" in command(pid)]
 
 
+def let_pass(room: Path) -> None:
+    """Let other users enter a directory of ours: agents are some."""
+    for passage in (room, *room.parents):
+        if passage.stat().st_uid == os.geteuid() and passage != Path("/"):
+            with contextlib.suppress(PermissionError):
+                passage.chmod(passage.stat().st_mode | 0o011)
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    local: LocalHive, agents: tuple[str, ...], *, wait: bool = True
+) -> AsyncIterator[Hive]:
+    """Start a hive and let a test operate it, for as long as the block takes."""
+    try:
+        await local.start()
+        events: list[Event] = []
+        changed = asyncio.Event()
+        operator = await open_operator(local.config, events, changed)
+        hive = Hive(local, operator, events, changed)
+        if wait:
+            await hive.idle(*agents)
+        yield hive
+        hive.operator.close()
+    finally:
+        await local.stop()
+
+
 @contextlib.asynccontextmanager
 async def running_hive(
     room: Path,
@@ -338,10 +365,7 @@ async def running_hive(
     With ``peers`` its agents are ``harness.peer`` in their sandboxes, not the harness
     with the CLI: for tests of what hived does with agents, whatever these are.
     """
-    for passage in (room, *room.parents):
-        if passage.stat().st_uid == os.geteuid() and passage != Path("/"):
-            with contextlib.suppress(PermissionError):
-                passage.chmod(passage.stat().st_mode | 0o011)
+    let_pass(room)
     local = (PeerHive if peers else LocalHive)(
         LocalOptions(
             state=room / "state",
@@ -367,16 +391,7 @@ async def running_hive(
         lambda _text: None,
     )
     own_ports(room / "state", agents)
-    try:
-        await local.start()
-        events: list[Event] = []
-        changed = asyncio.Event()
-        operator = await open_operator(local.config, events, changed)
-        hive = Hive(local, operator, events, changed)
+    async with opened(local, agents, wait=wait) as hive:
         if wait:
-            await hive.idle(*agents)
             assert (harnesses(local) == []) is (peers or not agents)
         yield hive
-        hive.operator.close()
-    finally:
-        await local.stop()

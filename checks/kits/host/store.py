@@ -83,17 +83,33 @@ class Kit(AgentServices):
         return Holder(agent=agent)
 
 
-async def open_kit(
-    room: Path,
-    limits: MessageLimits | None = None,
-    *,
-    grace_s: float = 60.0,
-    faults: Faults | None = None,
-) -> Kit:
-    """Open the parts in ``room``; close ``kit.store`` after.
+@dataclass(frozen=True, kw_only=True)
+class _Base:
+    """What all other parts use."""
 
-    With ``faults`` its statements can fail, and what is kept is tried again at once.
-    """
+    store: Store
+    bus: EventBus
+    registry: Registry
+    transitions: Transitions
+    broker: Broker
+    audit: Audit
+    questions: Questions
+    config: HiveConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Control:
+    """What lets turns begin, and ends them."""
+
+    controls: Controls
+    budgets: Budgets
+    credit: Credit
+    model_choices: ModelChoices
+    warmth: Warmth
+    turns: Turns
+
+
+async def _base(room: Path, limits: MessageLimits, faults: Faults | None) -> _Base:
     if faults is None:
         store = open_store(room / "hive.db", room / "lock")
     else:
@@ -101,27 +117,28 @@ async def open_kit(
             store = open_store(room / "hive.db", room / "lock", retry_s=0.001)
     bus = EventBus(store=store)
     await bus.load()
-    events: list[Event] = []
-    bus.listen(events.append)
     registry = Registry()
     transitions = Transitions(store=store, registry=registry)
     await transitions.load()
     broker = Broker.of(
-        store=store,
-        registry=registry,
-        transitions=transitions,
-        limits=limits or MessageLimits(),
+        store=store, registry=registry, transitions=transitions, limits=limits
     )
     audit = Audit(room / "audit.jsonl", room / "audit.key")
-    questions = Questions(store=store, registry=registry, broker=broker, audit=audit)
-    config = HiveConfig(state_dir=str(room), runtime_dir=str(room))
-    terminals = Terminals(
-        redactor=Redactor(),
+    return _Base(
+        store=store,
+        bus=bus,
         registry=registry,
+        transitions=transitions,
+        broker=broker,
         audit=audit,
-        config=config,
-        backend=Played(),
+        questions=Questions(store=store, registry=registry, broker=broker, audit=audit),
+        config=HiveConfig(state_dir=str(room), runtime_dir=str(room)),
     )
+
+
+def _control(base: _Base, grace_s: float) -> _Control:
+    registry, transitions, audit = base.registry, base.transitions, base.audit
+    config = base.config
     controls = Controls(
         registry=registry,
         transitions=transitions,
@@ -132,10 +149,10 @@ async def open_kit(
         relay=config.relay,
     )
     budgets = Budgets(
-        store=store,
+        store=base.store,
         registry=registry,
         transitions=transitions,
-        questions=questions,
+        questions=base.questions,
         controls=controls,
         audit=audit,
         config=config,
@@ -143,13 +160,10 @@ async def open_kit(
     credit = Credit(
         transitions=transitions,
         registry=registry,
-        questions=questions,
+        questions=base.questions,
         controls=controls,
         audit=audit,
         config=config.relay,
-    )
-    history = History(
-        store=store, registry=registry, bus=bus, retention=config.retention
     )
     model_choices = ModelChoices(
         registry=registry,
@@ -162,42 +176,82 @@ async def open_kit(
     warmth = Warmth(
         registry=registry, transitions=transitions, config=WarmConfig(memory=1 << 30)
     )
+    turns = Turns(
+        mailbox=base.broker.mailbox,
+        budgets=budgets,
+        credit=credit,
+        controls=controls,
+        model_choices=model_choices,
+        warmth=warmth,
+    )
+    return _Control(
+        controls=controls,
+        budgets=budgets,
+        credit=credit,
+        model_choices=model_choices,
+        warmth=warmth,
+        turns=turns,
+    )
+
+
+def _secret_uses(base: _Base) -> SecretUses:
+    config, audit = base.config, base.audit
+    secrets = Secrets(redactor=Redactor(), config=config, audit=audit)
+    return SecretUses(
+        config=config, registry=base.registry, secrets=secrets, audit=audit
+    )
+
+
+async def open_kit(
+    room: Path,
+    limits: MessageLimits | None = None,
+    *,
+    grace_s: float = 60.0,
+    faults: Faults | None = None,
+) -> Kit:
+    """Open the parts in ``room``; close ``kit.store`` after.
+
+    With ``faults`` its statements can fail, and what is kept is tried again at once.
+    """
+    base = await _base(room, limits or MessageLimits(), faults)
+    control = _control(base, grace_s)
+    store, registry, broker, audit = base.store, base.registry, base.broker, base.audit
+    events: list[Event] = []
+    base.bus.listen(events.append)
+    history = History(
+        store=store, registry=registry, bus=base.bus, retention=base.config.retention
+    )
     steps = steps_of(store, broker, audit)
+    redactor = Redactor()
     return Kit(
         store=store,
         registry=registry,
-        transitions=transitions,
+        transitions=base.transitions,
         broker=broker,
-        questions=questions,
+        questions=base.questions,
         reminders=Reminders(store=store, registry=registry, broker=broker),
-        terminals=terminals,
-        controls=controls,
-        model_choices=model_choices,
-        turns=Turns(
-            mailbox=broker.mailbox,
-            budgets=budgets,
-            credit=credit,
-            controls=controls,
-            model_choices=model_choices,
-            warmth=warmth,
+        terminals=Terminals(
+            redactor=redactor,
+            registry=registry,
+            audit=audit,
+            config=base.config,
+            backend=Played(),
         ),
+        controls=control.controls,
+        model_choices=control.model_choices,
+        turns=control.turns,
         turn_events=TurnEvents(
             store=store, registry=registry, history=history, steps=steps
         ),
         agent_views=AgentViews(store=store, registry=registry),
-        budgets=budgets,
-        credit=credit,
-        bus=bus,
+        budgets=control.budgets,
+        credit=control.credit,
+        bus=base.bus,
         history=history,
         steps=steps,
-        live_texts=LiveTexts(registry=registry, redactor=Redactor()),
-        warmth=warmth,
-        secret_uses=SecretUses(
-            config=config,
-            registry=registry,
-            secrets=Secrets(redactor=Redactor(), config=config, audit=audit),
-            audit=audit,
-        ),
+        live_texts=LiveTexts(registry=registry, redactor=redactor),
+        warmth=control.warmth,
+        secret_uses=_secret_uses(base),
         audit=audit,
         events=events,
     )

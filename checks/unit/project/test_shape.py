@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from checks.kits.suite.sources import PACKAGE, SOURCES, each, place
 
 _MODULE_MAX: Final = 300
@@ -36,6 +38,24 @@ def test_no_module_is_long(path: Path) -> None:
 @each(SOURCES)
 def test_every_function_fits_a_screen(path: Path) -> None:
     assert list(long_functions(path.read_text(encoding="utf-8"))) == []
+
+
+def test_every_function_of_checks_and_tools_fits_a_screen() -> None:
+    project = PACKAGE.parent
+    found = {
+        f"{path.relative_to(project)}: {name}": lines
+        for directory in ("checks", "tools")
+        for path in (project / directory).rglob("*.py")
+        for name, lines in long_functions(path.read_text(encoding="utf-8"))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE.parent / "tools").glob("*.py")), ids=lambda path: path.stem
+)
+def test_no_tool_is_long(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= _MODULE_MAX
 
 
 def test_exceptions_are_still_needed() -> None:

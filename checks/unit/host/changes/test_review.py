@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from checks.kits.host.store import open_kit
+from checks.kits.host.store import Kit, open_kit
 from pyglue.api.approvals import ApprovalKind, ApprovalState, ContextParams, DiffBase
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
@@ -20,6 +20,26 @@ pytestmark = pytest.mark.needs("git")
 TEXT: Final = b"".join(b"%d\n" % n for n in range(1, 51))
 
 
+async def propose(kit: Kit, commit: str, kind: ApprovalKind) -> int:
+    new = NewApproval(
+        agent="alice",
+        kind=kind,
+        commit=commit,
+        main=None,
+        record=b"{}",
+        manifest_sha256="0" * 64,
+        nixos_options=(),
+        policy=(),
+        description="d",
+        proposed_by="manager",
+        author="a",
+        message="m",
+    )
+    number = await kit.store.write(approvals.reserve_id)
+    await kit.store.write(lambda tx: approvals.insert(tx, number, new))
+    return number
+
+
 async def test_lines_are_read_from_the_commits_of_the_approval(tmp_path: Path) -> None:
     kit = await open_kit(tmp_path)
     await kit.agent("alice")
@@ -32,31 +52,11 @@ async def test_lines_are_read_from_the_commits_of_the_approval(tmp_path: Path) -
     second = commit_files(repo, changed, message="m", at=2)
     nobody: Any = None
     review = Review(store=kit.store, config=config, webhooks=nobody, secret_uses=nobody)
-
-    async def propose(commit: str, kind: ApprovalKind) -> int:
-        new = NewApproval(
-            agent="alice",
-            kind=kind,
-            commit=commit,
-            main=None,
-            record=b"{}",
-            manifest_sha256="0" * 64,
-            nixos_options=(),
-            policy=(),
-            description="d",
-            proposed_by="manager",
-            author="a",
-            message="m",
-        )
-        number = await kit.store.write(approvals.reserve_id)
-        await kit.store.write(lambda tx: approvals.insert(tx, number, new))
-        return number
-
-    spawned = await propose(first, ApprovalKind.SPAWN)
+    spawned = await propose(kit, first, ApprovalKind.SPAWN)
     state = ApprovalState.DEPLOYED
     await kit.store.write(lambda tx: approvals.decide(tx, spawned, state, by="ann"))
     assert second is not None
-    number = await propose(second, ApprovalKind.CHANGE)
+    number = await propose(kit, second, ApprovalKind.CHANGE)
     asked = ContextParams(id=number, file="a", first=40, last=41)
     shown = (await review.context(asked)).lines
     assert [(one.text, one.old_no, one.new_no) for one in shown] == [
