@@ -1,4 +1,4 @@
-"""Speed, each figure beside a reference that is measured in the same run.
+"""Benchmarks, each beside a reference measured in the same run.
 
 ``python -m checks.bench [--json] [NAME …]``, which ``make bench`` runs. One module a
 benchmark; ``measure`` holds what they share, ``report`` prints. Limits are shown, they

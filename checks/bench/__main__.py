@@ -1,4 +1,4 @@
-"""``python -m checks.bench [--json] [NAME …]``: run benchmarks, print their figures."""
+"""``python -m checks.bench [--json] [NAME …]``: run benchmarks, print the results."""
 
 import argparse
 import asyncio

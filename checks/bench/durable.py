@@ -1,4 +1,4 @@
-"""[durable_send]: how fast durable sends go, from sixteen senders and from one.
+"""[durable_send]: rate of durable sends, from sixteen senders and from one.
 
 Each send is a call over its sender's own socket, answered after the commit with
 ``synchronous=FULL``. The reference is one row after another committed alone by bare

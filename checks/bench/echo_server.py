@@ -1,4 +1,4 @@
-"""The barest JSON-line server, as a process: ``python -m checks.bench.echo_server``.
+"""A minimal JSON-line server, as a process: ``python -m checks.bench.echo_server``.
 
 The reference for a message's way over a socket. Answers each line with the object it
 holds; ends when its standard input does.

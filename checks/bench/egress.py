@@ -1,4 +1,4 @@
-"""What hive-egress costs: [egress_connect], [egress_throughput].
+"""The cost of hive-egress: [egress_connect], [egress_throughput].
 
 ``egress_connect`` is a request over a new connection, as an agent's program makes it:
 to the harness's loopback port, from there to ``egress.sock``, a CONNECT, a TLS

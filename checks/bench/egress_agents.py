@@ -1,4 +1,4 @@
-"""What hive-egress costs for many: [egress_agents], [egress_memory].
+"""The cost of hive-egress for many agents: [egress_agents], [egress_memory].
 
 200 agents have 20 open tunnels each, 4,000 in all, through which nothing passes but
 what is measured. ``egress_agents`` is a request over a new connection of each agent, in

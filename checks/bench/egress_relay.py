@@ -1,4 +1,4 @@
-"""The barest relay, as a process: ``python -m checks.bench.egress_relay SOCKET PORT``.
+"""A minimal relay, as a process: ``python -m checks.bench.egress_relay SOCKET PORT``.
 
 The reference for what hive-egress carries. It accepts on a Unix socket, connects to a
 port of loopback, and passes bytes on in two threads with large buffers, in which Python

@@ -1,4 +1,4 @@
-"""[parked_harness]: what a harness holds while it waits for messages.
+"""[parked_harness]: memory of a harness that waits for messages.
 
 Several run at once, each after a turn, because they share the pages of their programs:
 the proportional set size of one counts what is its own, and its part of what is shared.

@@ -1,4 +1,4 @@
-"""[idle_cpu], [idle_wakeups]: what a hive costs while nobody does anything.
+"""[idle_cpu], [idle_wakeups]: the cost of an idle hive.
 
 A whole local hive with fifty agents, every one a real harness that waits for mail.
 What counts is hived, hive-relay and hive-web with its worker: their CPU time over a

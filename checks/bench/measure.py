@@ -1,4 +1,4 @@
-"""What every benchmark gives back, and how samples are taken side by side.
+"""The result of a benchmark, and how samples are taken side by side.
 
 A sample and its reference are taken in turns, so that both see the same machine. All
 times are in milliseconds.

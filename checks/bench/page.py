@@ -1,4 +1,4 @@
-"""What the dashboard costs on a large hive: [overview_page], [overview_browser].
+"""The cost of the dashboard on a large hive: [overview_page], [overview_browser].
 
 The hive has 200 agents, 100,000 messages and a million figures, read from a real store
 behind the operator's socket. ``overview_page`` is the whole page in hive-web, beside

@@ -1,4 +1,4 @@
-"""[parked_1000]: a thousand agents wait on one hived, and one of them is written to.
+"""[parked_1000]: a thousand agents wait on one hived, and one of them gets a message.
 
 As ``send_recv_wake``, with ten times the agents, beside the same parts: an echo over a
 socket and one bare commit. All of hived is loaded, and its memory counts too.

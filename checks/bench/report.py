@@ -1,4 +1,4 @@
-"""The figures as a table for people and as JSON for programs."""
+"""Results as a table for people and as JSON for programs."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a large store costs: [recv_history], [stats_week], [overview].
+"""The cost of a large store: [recv_history], [stats_week], [overview].
 
 ``recv`` with a million messages of history beside the same with a thousand, on two
 stores in turns; a week's figures of 50 agents over HTTP, and the overview of 200 agents

@@ -1,4 +1,4 @@
-"""[steer]: from a message to the request that carries it, for a turn that runs.
+"""[steer]: from a message to the request that carries it, in a running turn.
 
 The message is sent when a tool of the running turn is about to return. What counts is
 the time until the scripted model receives a request with it: the end of the tool, the

@@ -1,4 +1,4 @@
-"""[turn_oneshot]: a turn through the harness, from mail to its reported end.
+"""[turn_oneshot]: a turn through the harness, from its message to its reported end.
 
 The real CLI over the scripted model: it starts, calls one hive tool, answers. The
 reference is the same with nothing around it: ``ClaudeSDKClient`` in a few lines, with

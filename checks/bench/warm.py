@@ -1,4 +1,4 @@
-"""[turn_warm]: a turn in a CLI that stayed, from its message to its reported end.
+"""[turn_warm]: a turn in a kept CLI, from its message to its reported end.
 
 As ``turn_oneshot``, with a harness that may keep its CLI. The references: the same turn
 through a CLI that is started for it, and a ``ClaudeSDKClient`` that stays connected,

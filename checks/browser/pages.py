@@ -1,4 +1,4 @@
-"""Page objects: what a test does on the dashboard, by roles and test ids.
+"""Page objects: a test's actions on the dashboard, by roles and test IDs.
 
 They know the markup so that tests don't; they work on a real hive as on a fake one.
 """

@@ -1,4 +1,4 @@
-"""Actions without leaving the page: nothing typed is lost, the outcome is said."""
+"""Actions without leaving the page: no input is lost, the outcome is shown."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Charts: nothing moves under the pointer, a gap is one, and the range is a link."""
+"""Charts: nothing moves under the pointer, gaps are shown, and the range is a link."""
 
 import re
 import time

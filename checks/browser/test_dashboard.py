@@ -1,4 +1,4 @@
-"""What an operator sees and clicks, in a real browser before a fake hive."""
+"""The operator's view and clicks, in a real browser with a fake hive."""
 
 from pathlib import Path
 

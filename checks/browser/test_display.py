@@ -1,4 +1,4 @@
-"""How the dashboard is shown: its colours and the zone of its times."""
+"""Display settings of the dashboard: colours and time zone."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""What each agent does, seen at once and live; and rows as dense as one likes."""
+"""The live activity of each agent, and the density of rows."""
 
 from typing import Any
 

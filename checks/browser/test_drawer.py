@@ -1,4 +1,4 @@
-"""The drawer: a message or an operation beside the list that it is opened from."""
+"""The drawer: a message or an operation beside its list."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What a quick hand does before the page's modules have arrived is not lost.
+"""Input before the page's modules have loaded is not lost.
 
 The modules are held back on their way until it is done, as on a slow line.
 """

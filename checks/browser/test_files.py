@@ -1,4 +1,4 @@
-"""The files of an agent, from its page to what is in them."""
+"""An agent's files, from its page to their contents."""
 
 from playwright.sync_api import Locator, Page, expect
 

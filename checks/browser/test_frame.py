@@ -1,4 +1,4 @@
-"""What is around every page: Emergency stop in reach, and nothing covered."""
+"""The frame of every page: Emergency stop in reach, and nothing covered."""
 
 import re
 import time

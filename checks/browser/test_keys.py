@@ -1,4 +1,4 @@
-"""The keyboard: it moves and shows, and decides nothing by itself."""
+"""Keyboard shortcuts: they navigate, and decide nothing."""
 
 from playwright.sync_api import expect
 

@@ -1,4 +1,4 @@
-"""A page left open: what the reader typed and where they were outlive what happens."""
+"""A page left open: typed text and position survive updates."""
 
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect

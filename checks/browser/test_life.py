@@ -1,6 +1,4 @@
-"""An agent's life by mouse, on a real hive: made, destroyed, restored, purged, rolled
-back.
-"""
+"""An agent's life by mouse on a real hive: destroyed, restored, purged, rolled back."""
 
 import re
 

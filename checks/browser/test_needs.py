@@ -1,4 +1,4 @@
-"""The queue at the top: what needs the operator, in order, handled where it stands."""
+"""The queue at the top: items that need the operator, in order, handled in place."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What other programs on this machine get of the operator's session: nothing.
+"""Other programs on this machine get nothing of the operator's session.
 
 Cookies know no ports, so a program at another port of the dashboard's name would be
 sent the session. A real browser is led there in every way that a page has, and a

@@ -1,4 +1,4 @@
-"""The overview of a large hive, in a real browser: search, the stop, no news lost."""
+"""The overview of a large hive, in a real browser: search, stop, no lost events."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""The files of an approval: folded, ticked as viewed, gone through by keys."""
+"""The files of an approval: folded, ticked as viewed, navigated by keys."""
 
 from typing import Literal
 

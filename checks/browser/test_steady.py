@@ -1,4 +1,4 @@
-"""Live pages under load and over a restart: nothing is lost, nothing grows."""
+"""Live pages under load and across a restart: nothing is lost, nothing grows."""
 
 import contextlib
 import http.client

@@ -1,4 +1,4 @@
-"""Who is stuck is said first, with the remedy beside it; lists that say live are."""
+"""Stuck agents come first, with their remedy; lists marked live are live."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Every component looks as recorded, in light and dark; no change goes unseen."""
+"""Every component looks as recorded, in light and dark."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The turns on an agent's page: each thing once, and what was sent to whom."""
+"""The turns on an agent's page: everything once, with recipients."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The counts above the agents table as filters, and views that this browser keeps."""
+"""The counts above the agents table as filters, and saved views."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The service worker in a real browser, before a hive-web that can be stopped."""
+"""The service worker in a real browser, with a hive-web that can be stopped."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""A subscription that is used up, with the real CLI: who waits, and for how long."""
+"""A used-up subscription, with the real CLI: which agents wait, and for how long."""
 
 import time
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Agents out and in, and a whole hive out and elsewhere in, while it works."""
+"""Export and import of agents, and backup and restore of a whole working hive."""
 
 import asyncio
 import os

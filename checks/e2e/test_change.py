@@ -1,4 +1,4 @@
-"""The way of a change, with every part real: from a commit to an agent that answers.
+"""A change with every part real: from a commit to an agent that answers.
 
 One hive serves the whole module; each test leaves alice deployed and well.
 """

@@ -1,4 +1,4 @@
-"""A coding agent on a real hive: its workspace is a git repository of the operator's.
+"""A coding agent on a real hive: its workspace is one of the operator's repositories.
 
 The real CLI runs what the scripted model says: it runs the tests, reads, edits, runs
 them again, commits and reports.

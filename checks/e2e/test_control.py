@@ -1,4 +1,4 @@
-"""The operator's hand on a whole hive: emergency stop, models, budgets, crashes."""
+"""The operator's control of a whole hive: emergency stop, models, budgets, crashes."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""Agents that the configuration declares: made at once, later changes only proposed."""
+"""Agents declared in the configuration: created at once, changes only proposed."""
 
 import asyncio
 from collections.abc import AsyncIterator

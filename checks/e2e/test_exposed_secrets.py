@@ -1,4 +1,4 @@
-"""Secrets that an agent sees: in its sandbox, and nowhere that the hive keeps or shows.
+"""Secrets that an agent sees: in its sandbox, but never stored or shown by the hive.
 
 The real CLI and its Bash tool in the local sandbox. What a command printed is compared
 with hashes in the agent's own files, because the hive shows none of it.

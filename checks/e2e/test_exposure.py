@@ -1,4 +1,4 @@
-"""``hive doctor --exposure`` of a running hive, held against the kernel's own tables.
+"""``hive doctor --exposure`` of a running hive, compared with the kernel's tables.
 
 Whatever the processes of the hive listen on must be in the list: a listener that
 somebody adds without declaring it fails here.

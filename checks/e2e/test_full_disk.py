@@ -1,4 +1,4 @@
-"""A hive whose disk an agent has filled, and goes on filling: the operator's commands.
+"""A hive whose disk an agent has filled, and keeps filling: the operator's commands.
 
 The state directory is a small file system of its own; whatever becomes free on it is
 taken again at once, as an agent with a loop would.

@@ -1,4 +1,4 @@
-"""A tool of an MCP server that never returns: shown, told, cancelled, or ended."""
+"""A tool of an MCP server that never returns: shown, reported, cancelled, or ended."""
 
 import json
 

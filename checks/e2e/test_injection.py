@@ -1,4 +1,4 @@
-"""Hostile mail through the real CLI: the model reads the text, and nothing but it."""
+"""Hostile messages through the real CLI: the model reads them only as text."""
 
 import json
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""An agent's life on a real hive: names at every edge, the ends, who may do what."""
+"""An agent's life on a real hive: names at every edge, its end, and permissions."""
 
 import asyncio
 import html

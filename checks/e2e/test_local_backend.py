@@ -1,4 +1,4 @@
-"""Agents as children: started, watched, stopped, limited, and kept from each other."""
+"""Agents as child processes: started, monitored, stopped, limited, and isolated."""
 
 import asyncio
 import hashlib

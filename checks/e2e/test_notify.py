@@ -1,4 +1,4 @@
-"""A real hive tells the operator elsewhere, and says when it cannot."""
+"""A real hive notifies the operator elsewhere, and reports failures."""
 
 import json
 import os

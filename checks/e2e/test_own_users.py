@@ -1,4 +1,4 @@
-"""A hive of root's on a machine with others: each agent is a user of its own.
+"""A hive started by root on a shared machine: each agent is a separate user.
 
 ``FRIEND`` is an ordinary user of the machine, as an agent's accomplice would be. What
 it is tried on is everything that a running hive has in its directories.

@@ -1,4 +1,4 @@
-"""A problem ends with what it was about, on page, command line and doctor alike."""
+"""A problem ends with its cause, on the page, the command line and in doctor."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""``hive doctor --repair``: what is broken by hand is told, mended, and then well."""
+"""``hive doctor --repair``: manual damage is reported, repaired, and then gone."""
 
 import asyncio
 import os

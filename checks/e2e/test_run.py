@@ -1,4 +1,4 @@
-"""``hive run`` and ``hive demo`` as a newcomer types them, in real processes."""
+"""``hive run`` and ``hive demo`` as typed by a new user, in real processes."""
 
 import asyncio
 import fcntl

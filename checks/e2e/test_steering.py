@@ -1,4 +1,4 @@
-"""Messages that reach a turn while it runs, with the real CLI: whole, once, in order.
+"""Messages to a running turn, with the real CLI: complete, once, in order.
 
 hived's side is the kit's. What the model was not given is never acknowledged, whoever
 is killed in between.

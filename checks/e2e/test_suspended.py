@@ -1,4 +1,4 @@
-"""A part that was stopped and continued, as by a suspend: nothing stays shown of it."""
+"""A part that was stopped and continued, as by a suspend: no problem stays shown."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Every way that a turn of the real CLI can end: outcome, state, and what comes next.
+"""Every way in which a turn of the real CLI can end: outcome, state, and next step.
 
 The rows are those of the CLI's own case table. Each runs the whole harness against the
 scripted model, and looks at what is done with the mail afterwards.

@@ -1,4 +1,4 @@
-"""Turns in a CLI that stayed: as any other turn, and nothing is lost with it.
+"""Turns in a kept CLI: like any other turn, and nothing is lost with it.
 
 The real harness and CLI over the scripted model; hived's side is the kit's. Each case
 says what happens to the CLI between two turns, and which one the second runs in.

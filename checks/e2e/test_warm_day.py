@@ -1,4 +1,4 @@
-"""A warm CLI that was stopped for a day goes on where it was.
+"""A warm CLI that was stopped for a day continues where it left off.
 
 A test can stop it for moments only. So the clocks of harness and CLI are moved by a
 day meanwhile (``checks.kits.clock``). A turn leaves no connection to the model open.

@@ -1,4 +1,4 @@
-"""Warm turns in a whole hive: hived grants them, takes them back, and shows them."""
+"""Warm turns in a whole hive: hived grants, revokes and shows them."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Trouble in a CLI that stayed ends a turn as in one that was started for it.
+"""Problems in a kept CLI end a turn as in a new one.
 
 An answer of each kind stands where the model's should in a warm turn, at once or after
 a tool call. What the real CLI said of the same answer in a cold turn is recorded;

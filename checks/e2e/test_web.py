@@ -1,4 +1,4 @@
-"""The dashboard of a local hive: its address, its logins, what opens its metrics."""
+"""The dashboard of a local hive: its address, its logins, access to its metrics."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The wheel and the sdist work anywhere: installed, away from any checkout."""
+"""The wheel and the sdist work when installed, without a checkout."""
 
 import asyncio
 import os

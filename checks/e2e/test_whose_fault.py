@@ -1,4 +1,4 @@
-"""Whose fault a failed turn is, found by evidence, with the real CLI.
+"""The cause of a failed turn, found by evidence, with the real CLI.
 
 What the model's side, a proxy or the network can answer counts against no message; a
 conversation that the API does not take any more is replaced, and told of. Each kind of

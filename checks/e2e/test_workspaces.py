@@ -1,4 +1,4 @@
-"""Directories of the host in a local agent's sandbox: whose they are, what they let.
+"""Directories of the host in a local agent's sandbox: owners and permissions.
 
 The agents here run given Python instead of the harness.
 """

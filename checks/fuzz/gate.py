@@ -1,4 +1,4 @@
-"""The Bash gate against real bash: what it lets through runs as it was read.
+"""The Bash gate against real bash: allowed commands run as parsed.
 
 The grammar, the stubs and the programs are those of ``test_gate_runs``. The gate is
 policy and not a wall; a case is wrong when bash runs other words than the gate read,

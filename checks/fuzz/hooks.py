@@ -1,4 +1,4 @@
-"""Deliveries that no forge sends, through the dashboard to hived's judgement of them.
+"""Deliveries that no forge sends, through the dashboard to hived's checks.
 
 The address needs no session, so anybody who reaches the port is behind it. Headers,
 signature, body and address are drawn; only what is signed with the secret may become a

@@ -1,4 +1,4 @@
-"""What every target shares: cases with seeds, verdicts, and one running hive.
+"""Common to all targets: cases with seeds, verdicts, and one running hive.
 
 A case is judged once. It is *refused* when the product says no, *harmless* when it
 passes and does nothing that it should not, and *wrong* otherwise. Everything that is

@@ -1,4 +1,4 @@
-"""Secrets that are planted in a running hive, and looked for everywhere afterwards.
+"""Secrets that are planted in a running hive, and searched for everywhere afterwards.
 
 The model's API key, a session, used and unused login codes, the metrics token, and a
 value in an agent's environment. The hive then works, fails, exports and is backed up.

@@ -1,4 +1,4 @@
-"""The relay between a hostile agent and a hostile model's side.
+"""The relay between a hostile agent and a hostile model provider.
 
 ``bodies``: requests that a container could send to its ``model.sock``. What goes up
 must be what the policy allows, and paid for. ``answers``: what a broken or hostile API

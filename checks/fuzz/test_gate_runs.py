@@ -1,4 +1,4 @@
-"""The gate against real bash and real programs: what it lets through runs nothing else.
+"""The gate against real bash and real programs: allowed commands run nothing else.
 
 Command lines are made from a grammar of shell syntax and of known tricks. Whatever
 the gate lets through is run by bash inside bubblewrap, without network and on a

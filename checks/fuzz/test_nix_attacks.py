@@ -1,4 +1,4 @@
-"""Hostile agent.nix files: nothing read, fetched or built, and an end in limits.
+"""Hostile agent.nix files: nothing is read, fetched or built, and limits end them.
 
 Each runs with bubblewrap and, as an unprivileged user, without it: Nix's own
 restrictions must hold alone. Limits of time are long here, so that a slow machine

@@ -1,4 +1,4 @@
-"""Hostile packs, trees, commits and names: refused in words, or truly harmless.
+"""Hostile packs, trees, commits and names: refused with a reason, or harmless.
 
 ``make test`` runs a quick part; ``HIVE_FUZZ_EXAMPLES=2000`` runs a long one. Packs
 are damaged with their checksum put right again, so that the damage reaches the parts

@@ -1,4 +1,4 @@
-"""How long a test waits for what must come, and what takes longer than any test."""
+"""How long a test waits for something, and what takes longer than any test."""
 
 from typing import Final
 

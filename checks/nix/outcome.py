@@ -1,4 +1,4 @@
-"""Evaluate agent directories and say what came out, for the corpus and its recorder.
+"""Evaluate agent directories and describe the results, for the corpus and its recorder.
 
 `evaluate` runs modules/eval/report.nix with the built-in subset of lib or with
 nixpkgs' own (`lib`, a path). A good directory gives its report; a bad one a kind of

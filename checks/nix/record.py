@@ -1,4 +1,4 @@
-"""Record what nixpkgs' own lib makes of every case of the corpus.
+"""Record the results of nixpkgs' own lib for every case of the corpus.
 
 ``python -m checks.nix.record --lib PATH`` (PATH: the `lib` directory of a nixpkgs)
 writes each case's expected.json, the expected values of lib_cases.nix, and the list

@@ -1,4 +1,4 @@
-"""Recorded outcomes as differences from a base case, so that each fact stands once.
+"""Recorded outcomes as differences from a base case, so that each fact occurs once.
 
 A default of the options is in the outcome of every case. Written out whole, one changed
 default would be a change in dozens of places that a reviewer has to read. Here a case

@@ -1,4 +1,4 @@
-"""lite.nix gives what nixpkgs' lib gives, for every recorded case.
+"""lite.nix has the same results as nixpkgs' lib, for every recorded case.
 
 With HIVE_NIXPKGS_LIB set to a nixpkgs' `lib` directory, the recorded answers are
 also compared with that lib.

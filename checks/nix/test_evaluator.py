@@ -1,4 +1,4 @@
-"""The evaluator: what it gives, what it says of errors, and where it runs."""
+"""The evaluator: its results, its errors, and its sandbox."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Operator's limits that are lowered hold for agents that were approved before.
+"""Lowered operator's limits apply to agents that were approved before.
 
 A whole hived (``checks.kits.host.way``) is started again with other limits.
 """

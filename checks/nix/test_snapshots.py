@@ -1,4 +1,4 @@
-"""Recorded outcomes: differences say all there is, to Python and to Nix alike."""
+"""Recorded outcomes: differences are complete, for Python and for Nix."""
 
 import json
 import subprocess

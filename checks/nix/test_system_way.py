@@ -1,4 +1,4 @@
-"""The way of a system through hived: proposed, compared, approved, built, proved.
+"""A system in hived: proposed, compared, approved, built, verified.
 
 ``checks.kits.host.way`` runs hived; only the container is played.
 """

@@ -1,4 +1,4 @@
-"""Network namespaces of the test host, which stand for the internet and others."""
+"""Network namespaces of the test host, in place of the internet and others."""
 
 from checks.systemd.machine import Machine
 

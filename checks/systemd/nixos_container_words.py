@@ -1,4 +1,4 @@
-"""The words of the stand-in for ``nixos-container``: its flags, and how it ends.
+"""The texts of the stand-in for ``nixos-container``: its flags and exits.
 
 The real one is a Perl script: where it dies, its exit code is the number of the last
 error of any system call, if there was one, or else that of the last program, or 255.

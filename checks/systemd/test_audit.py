@@ -1,4 +1,4 @@
-"""``hive audit verify`` reads hived's heads in the journal by itself."""
+"""``hive audit verify`` reads hived's heads from the journal automatically."""
 
 import json
 import re

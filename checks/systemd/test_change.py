@@ -1,4 +1,4 @@
-"""The way of a change and of a message where agents are containers of systemd."""
+"""A change and a message where agents are systemd containers."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Containers that end, and a hived that does: what comes back, and what is told, once.
+"""Containers and hived crash: what recovers, and what is reported, once.
 
 What counts are the messages to the manager: each end of a run is one.
 """

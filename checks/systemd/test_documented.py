@@ -1,4 +1,4 @@
-"""What the documents tell an operator of a NixOS host to type, as it stands there."""
+"""The documented commands for an operator of a NixOS host, unchanged."""
 
 import asyncio
 import re

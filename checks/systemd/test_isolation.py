@@ -1,4 +1,4 @@
-"""What container root cannot do, tried as container root on the one hive.
+"""What root in a container cannot do, tried as such on the shared hive.
 
 Private users, idmapped binds, no network: what the production backend promises beyond
 what a sandbox does.

@@ -1,4 +1,4 @@
-"""Logs out of systemd's journal: real entries, real journalctl, real containers."""
+"""Logs from systemd's journal: real entries, real journalctl, real containers."""
 
 import asyncio
 import time

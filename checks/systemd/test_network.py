@@ -1,4 +1,4 @@
-"""A container with a network, under the module's own rules: the internet, no more.
+"""A container with a network, under the module's own rules: only the internet.
 
 The internet, and another agent's container, are network namespaces of the test host;
 each has a listener, which answers until the rules are there.

@@ -1,4 +1,4 @@
-"""hive-notify as NixOS runs it: behind its fences it sends and sees nothing else."""
+"""hive-notify as on NixOS: with its hardening it can send and see nothing else."""
 
 import pytest
 

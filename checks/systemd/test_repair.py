@@ -1,4 +1,4 @@
-"""``hive doctor --repair`` where containers are NixOS's: one without an agent goes."""
+"""``hive doctor --repair`` on NixOS: a container without an agent is removed."""
 
 import asyncio
 from typing import Final

@@ -1,4 +1,4 @@
-"""Secrets in a container of systemd: put in on the way out, and seen by the agent.
+"""Secrets in a systemd container: injected into requests, and exposed to the agent.
 
 The internet is a network namespace of the test host, with a server that asks for the
 token, over TLS; hive-egress trusts its certificate beside its own system's.

@@ -1,4 +1,4 @@
-"""A coding agent in a container of systemd, in a git repository of the host's."""
+"""A coding agent in a systemd container, in a git repository of the host."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The Debian tree that the test host boots, made once and kept between runs.
+"""The Debian tree that the test host boots, built once and cached.
 
 ``tree(say)`` returns its directory; ``python -m checks.systemd.tree`` makes it ahead.
 It is this machine's own release, so that the checkout's ``.venv`` runs in it as it

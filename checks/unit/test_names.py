@@ -1,4 +1,4 @@
-"""What an agent may be called."""
+"""Valid names of agents."""
 
 import pytest
 

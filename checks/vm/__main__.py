@@ -1,4 +1,4 @@
-"""``python -m checks.vm``: boot the virtual machine, which tests itself, and end as it.
+"""``python -m checks.vm``: boot the virtual machine, which runs the tests.
 
 Its processor is QEMU's: no KVM is needed. It sees the checkout and its environment
 read-only; what it writes is gone with it.

@@ -1,4 +1,4 @@
-"""Containers as hived makes them, without hived: its files, NixOS's unit, a small init.
+"""Containers as created by hived, without hived: its files, NixOS's unit, a small init.
 
 An evaluation and a harness would take minutes here, and limits are the unit's.
 """

@@ -1,4 +1,4 @@
-"""A container's limits, as the kernel holds a container to them and nobody else."""
+"""A container's limits, as enforced by the kernel on that container only."""
 
 import json
 import signal

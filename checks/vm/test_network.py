@@ -1,4 +1,4 @@
-"""A container with a network, under the module's rules: the internet, no more.
+"""A container with a network, under the module's rules: only the internet.
 
 Each place answers until the rules are there, so that it is they which keep it away;
 root in the container gives itself addresses of IPv6, which the hive never does.

@@ -1,4 +1,4 @@
-"""What systemd says and does of the fences of units that run."""
+"""The hardening of running units: systemd's score and its effects."""
 
 import re
 import socket

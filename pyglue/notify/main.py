@@ -1,4 +1,4 @@
-"""``hive-notify --config FILE``: the only process that sends notifications outside.
+"""``hive-notify --config FILE``: the only process that sends external notifications.
 
 hived has no network access, and the process that has it should have nothing else. This
 one knows the addresses in the operator's file. On ``notify.sock`` hived passes it one

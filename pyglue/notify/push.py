@@ -1,4 +1,4 @@
-"""Sends encrypted notifications to push services, at addresses that browsers gave.
+"""Sends encrypted notifications to push services, at addresses supplied by browsers.
 
 Only https is used, and only names whose addresses are all public, except for hosts in
 the operator's configuration. A name is resolved once per connection, so the checked

@@ -1,1 +1,1 @@
-"""A page of all components, as it should look: its template, and recorded pictures."""
+"""A page of all components: its template, and recorded pictures."""

@@ -1,4 +1,4 @@
-"""A hived that dies at the steps it is told, and stories of operations it dies in.
+"""A hived that kills itself at chosen steps, and the operations that it interrupts.
 
 ``killed_hived`` is the program that runs hived, kills it and starts it again.
 """

@@ -1,4 +1,4 @@
-"""What an agent tries from inside its sandbox, as a program and as expressions for it.
+"""Attempts from inside an agent's sandbox, as a program and as expressions for it.
 
 ``PROBES`` runs in the sandbox and evaluates ``probes`` with its own functions; the
 tests of isolation read what it found.

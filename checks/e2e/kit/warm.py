@@ -1,4 +1,4 @@
-"""A harness whose CLI stays warm, in this process: for the tests of warm turns."""
+"""A harness whose CLI stays warm, in this process, for the tests of warm turns."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Reads and writes the data of events as tests compare it: plain dictionaries."""
+"""The data of events as plain dictionaries, for tests."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Words that the table of programs keeps from wildcards, in the ways to write them."""
+"""Words that the table of programs protects from wildcards, in all spellings."""
 
 import shlex
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Run the project's own commands as processes, and judge how they end."""
+"""Run the project's own commands as processes, and check how they end."""
 
 import json
 import os

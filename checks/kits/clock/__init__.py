@@ -1,4 +1,4 @@
-"""Clocks that a test moves: of its own process, and of the programs that it starts.
+"""Clocks that a test sets: of its own process, and of the programs that it starts.
 
 A day passes at once. ``shift.c`` is preloaded into these programs and moves what they
 read of every clock but those of processor time. A wait in which a program already is

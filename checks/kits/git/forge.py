@@ -1,4 +1,4 @@
-"""A Git forge with TLS on loopback, and an agent that uses it from her sandbox.
+"""A Git forge with TLS on loopback, and an agent that uses it from its sandbox.
 
 ``Forge`` serves repositories by Git's own CGI program, and packages; ``Setting`` runs
 commands as alice, by the real CLI and its Bash tool.

@@ -1,4 +1,4 @@
-"""Objects and packs written byte by byte, for what no honest git would write.
+"""Objects and packs written byte by byte, which no honest git would write.
 
 Used by the tests of ``pyglue.git`` and their fuzz part. ``Objects`` makes objects in
 memory, well formed or not, and writes them as a pack; ``Room`` is one agent's applied

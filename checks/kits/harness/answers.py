@@ -1,4 +1,4 @@
-"""What can stand where the model's answer should: of the API, a proxy or the network.
+"""Answers in place of the model's: by the API, a proxy or the network.
 
 Each is a step of the scripted model.
 """

@@ -1,4 +1,4 @@
-"""A harness for tests of the hive, which starts no CLI and asks no model.
+"""A harness for tests of the hive, without a CLI or a model.
 
 hived cannot tell it from the real one: it loads the pinned record, says hello with its
 hash, parks for mail, and runs turns, over the agent's real socket, in the sandbox. A

@@ -1,4 +1,4 @@
-"""A harness as a process of its own, in a home of its own, and a model to talk to.
+"""A harness as a separate process with its own home, and a model.
 
 ``scripted_model`` runs the scripted stand-in of the Messages API, and ``model_socket``
 puts it behind a Unix socket as the relay would. hived's side is in ``bench``.

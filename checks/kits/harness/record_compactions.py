@@ -1,4 +1,4 @@
-"""Record what the CLI reports of a compaction that each answer of the kit meets.
+"""Record the CLI's reports of a compaction for each answer of the kit.
 
 ``python -m checks.kits.harness.record_compactions`` writes
 ``checks/unit/harness/claude/recorded_compactions.json``, with the real CLI in one

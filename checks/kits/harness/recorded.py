@@ -1,4 +1,4 @@
-"""What the real CLI reported of each answer of the kit in cold turns.
+"""The real CLI's reports for each answer of the kit in cold turns.
 
 ``recorded_answers.json`` beside the tests of the harness has it: in a first turn, a
 resumed one, and between two calls of the model. Those tests judge every record. The

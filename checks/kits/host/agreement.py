@@ -1,4 +1,4 @@
-"""What must hold between store, memory and events once nothing is on its way."""
+"""Invariants between store, memory and events once nothing is in progress."""
 
 from dataclasses import dataclass, field
 from typing import Any

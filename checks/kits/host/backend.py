@@ -1,4 +1,4 @@
-"""A backend that runs nothing, for tests of what only asks one."""
+"""A backend that runs nothing, for tests of code that only queries one."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""For tests of parts that count metrics, where nobody reads these."""
+"""For tests of parts that count metrics which are not read."""
 
 
 def uncounted(_agent: str, _key: str) -> None:

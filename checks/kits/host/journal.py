@@ -1,4 +1,4 @@
-"""Logs to read: a ``journalctl`` that is played, a backend, and a socket's two ends."""
+"""Logs to read: a fake ``journalctl``, a backend, and a socket's two ends."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Mail between the agents of a ``Kit``: who sends, holds and ends a turn."""
+"""Messages between the agents of a ``Kit``: sends, leases and turns."""
 
 import asyncio
 from typing import Any

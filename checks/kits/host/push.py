@@ -1,4 +1,4 @@
-"""A browser that subscribed, and a push service on loopback that takes what it gets.
+"""A subscribed browser, and a push service on loopback that accepts everything.
 
 ``Device`` decrypts as RFC 8291 says a browser does, with no code of the hive.
 """

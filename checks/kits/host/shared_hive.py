@@ -1,4 +1,4 @@
-"""One hive for all tests of a module, which do not mind what others did on it."""
+"""One hive for all tests of a module, which are independent of each other's effects."""
 
 from collections.abc import AsyncIterator
 from typing import Any

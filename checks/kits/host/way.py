@@ -1,4 +1,4 @@
-"""A whole hived with real git, Nix and store, whose containers alone are played.
+"""A whole hived with real git, Nix and store, and fake containers.
 
 Their backend builds with the real builder, and a harness says hello from the system
 it is told to.

@@ -1,4 +1,4 @@
-"""A client of hive-mcp that sends what a test wants; and where the real ones are."""
+"""A client of hive-mcp that sends arbitrary lines, and the paths of the real ones."""
 
 import asyncio
 import contextlib

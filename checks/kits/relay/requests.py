@@ -1,4 +1,4 @@
-"""Requests of an agent, judged as the relay judges them."""
+"""Requests of an agent, checked as by the relay."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Run Python inside a sandbox and read what it found, for tests of isolation."""
+"""Run Python inside a sandbox and read its findings, for tests of isolation."""
 
 import json
 import os

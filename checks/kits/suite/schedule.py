@@ -1,4 +1,4 @@
-"""The order of the suite, and what it took: the longest files first.
+"""The order of the suite and its duration: the longest files first.
 
 A file goes to one worker whole, and a worker takes the next file when it is nearly
 done with its own (pytest-xdist). So the run is as short as it can be when the long

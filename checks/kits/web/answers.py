@@ -1,4 +1,4 @@
-"""What the fake hived has to show: agents, messages, history, figures and logs."""
+"""The data of the fake hived: agents, messages, history, metrics and logs."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the fake hived has to decide: approvals, operations, and new agents."""
+"""The decisions of the fake hived: approvals, operations, and new agents."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""Text as an attacker would choose it, and a hive of which every free text is it."""
+"""Hostile text, and a hive in which every free text is hostile."""
 
 import itertools
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the real parts of NixOS do, as data that the stand-ins are held against.
+"""The behaviour of NixOS's real parts, as data to compare the stand-ins with.
 
 ``options.json`` has every NixOS option that our modules set or read, with the kind of
 its type; ``program.json`` what the real ``nixos-container`` answers to each call (exit

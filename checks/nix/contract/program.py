@@ -1,4 +1,4 @@
-"""Calls of ``nixos-container``, and what it does at each.
+"""Calls of ``nixos-container``, and the effects of each.
 
 ``answers`` asks a program all of them, each on a stage of its own. The generator asks
 the real one, the test our stand-in.

@@ -1,4 +1,4 @@
-"""A stage for programs of NixOS: a root directory of its own, and fakes that log.
+"""A test bed for programs of NixOS: a root directory, and fakes that log.
 
 ``Stage`` runs a program in bubblewrap, where /etc, /var, /nix, /run and /root are empty
 directories of the stage's and every program that it could start logs how it was called.

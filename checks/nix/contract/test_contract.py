@@ -1,4 +1,4 @@
-"""The stand-ins do what the real parts of NixOS do, as far as they were asked.
+"""The stand-ins behave like the real parts of NixOS, as far as recorded.
 
 With HIVE_NIXPKGS_LIB set to a nixpkgs' `lib` directory, options of submodules are
 compared too.

@@ -1,4 +1,4 @@
-"""Record what nixpkgs' own lib makes of every case of the host module.
+"""Record the results of nixpkgs' own lib for every case of the host module.
 
 ``python -m checks.nix.host.record --lib PATH`` (PATH: the `lib` directory of a nixpkgs)
 writes expected.json. Run it by hand when the module or a case changes, and review the

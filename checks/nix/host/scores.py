@@ -1,4 +1,4 @@
-"""How exposed systemd finds the units of the host module, measured without a host.
+"""systemd's exposure scores of the host module's units, measured offline.
 
 ``systemd-analyze security --offline`` reads the unit files that ``units`` renders of a
 case; nothing is installed and nothing runs. Used by the test of the goals, and by

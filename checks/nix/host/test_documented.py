@@ -1,4 +1,4 @@
-"""What the documents tell a NixOS user to write is right: every Nix snippet evaluates.
+"""The documents are right for NixOS users: every Nix snippet evaluates.
 
 Snippets are blocks of Nix outside ``docs/agents.md`` and settings of
 ``services.hyperhive`` in running text. Options that are not the hive's (nginx, ACME,

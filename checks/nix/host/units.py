@@ -1,4 +1,4 @@
-"""What NixOS makes of the host module's units, users and directories, as files.
+"""The host module's units, users and directories as the files that NixOS writes.
 
 Used by the tests of the module, and by ``checks/systemd``, which runs a hive of them.
 ``service["path"]`` is left out: where programs come from differs.

@@ -1,4 +1,4 @@
-"""The agents of ``checks/nix/real.sh`` are agents, and its steps are there.
+"""The agents of ``checks/nix/real.sh`` are valid, and its steps work.
 
 Their systems need a real nixpkgs, and so that script.
 """

@@ -1,4 +1,4 @@
-"""Archives: what is written comes back, and what is left out is said."""
+"""Archives: contents survive a round trip, and omissions are reported."""
 
 import dataclasses
 import io

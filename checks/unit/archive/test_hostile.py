@@ -1,4 +1,4 @@
-"""Archives that anybody could make: every rule of unpacking refuses."""
+"""Hostile archives: every rule of unpacking refuses."""
 
 import dataclasses
 import gzip

@@ -1,4 +1,4 @@
-"""Texts on the command line and standard input: what is refused, and what is sent."""
+"""Text on the command line and standard input: refusals, and what is sent."""
 
 import argparse
 import io

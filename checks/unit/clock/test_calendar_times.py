@@ -1,4 +1,4 @@
-"""Calendar expressions: what systemd says of the same ones, and what is refused."""
+"""Calendar expressions: the same results as systemd, and refusals."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The daemons' config file: what is refused, and that nothing is lost on the way."""
+"""The daemons' config file: refusals, and lossless round trips."""
 
 from pathlib import Path
 

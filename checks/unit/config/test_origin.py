@@ -1,4 +1,4 @@
-"""The dashboard's address: its secret name, who keeps it, where it must listen."""
+"""The dashboard's address: its secret name, its storage, where it must listen."""
 
 import socket
 import subprocess

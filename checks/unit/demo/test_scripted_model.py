@@ -1,4 +1,4 @@
-"""The scripted model: how a step is chosen, and how it is said."""
+"""The scripted model: how a step is chosen and sent."""
 
 import asyncio
 import http.client

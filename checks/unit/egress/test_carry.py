@@ -1,4 +1,4 @@
-"""What hive-egress carries and what it refuses, over an agent's real socket."""
+"""What hive-egress relays and refuses, over an agent's real socket."""
 
 import asyncio
 import socket

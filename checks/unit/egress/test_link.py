@@ -1,4 +1,4 @@
-"""hive-egress and hived: pausing, changed policies, restarts, and what is reported."""
+"""hive-egress and hived: pauses, changed policies, restarts, and reports."""
 
 import asyncio
 import contextlib

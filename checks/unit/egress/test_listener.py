@@ -1,4 +1,4 @@
-"""A listener goes on when there was nothing to accept with, and ends when told."""
+"""A listener continues after it ran out of descriptors, and stops on request."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""Plain HTTP in a tunnel: every request is for the host that the tunnel is to."""
+"""Plain HTTP in a tunnel: every request must be for the tunnel's host."""
 
 import asyncio
 import http.client

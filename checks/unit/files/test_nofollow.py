@@ -1,4 +1,4 @@
-"""What an agent puts in the place of its directories leads nowhere.
+"""Links that an agent puts in place of its directories are not followed.
 
 The attacks are a manager's that may change everything below ``agents/``. As root the
 whole file runs once more as an ordinary user, whose own files are then the victim's.

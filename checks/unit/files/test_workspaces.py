@@ -1,4 +1,4 @@
-"""Names and paths that a workspace may have, and every rule that refuses one."""
+"""Valid names and paths of workspaces, and every rule that refuses one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Packs are read behind a fence: another user, no network, nothing of the host."""
+"""Packs are read in a sandbox: another user, no network, nothing of the host."""
 
 import json
 import os

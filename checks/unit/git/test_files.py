@@ -1,4 +1,4 @@
-"""Files on the way out: names, export into a directory, an agent's fresh repository."""
+"""Files from git: names, export into a directory, an agent's new repository."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""What ``pyglue.git.quarantine`` lets in, and what it wants of a commit's history."""
+"""What ``pyglue.git.quarantine`` accepts, and its rules for a commit's history."""
 
 from pathlib import Path
 

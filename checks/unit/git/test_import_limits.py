@@ -1,4 +1,4 @@
-"""Bombs and whatever else is too large, refused by ``pyglue.git.quarantine``."""
+"""Bombs and other oversized input, refused by ``pyglue.git.quarantine``."""
 
 import resource
 import zlib

@@ -1,4 +1,4 @@
-"""Packs that ``pyglue.git.quarantine`` refuses, and a check or a disk that fails."""
+"""Packs that ``pyglue.git.quarantine`` refuses, and failures of checks and disks."""
 
 import resource
 import signal

@@ -1,4 +1,4 @@
-"""Commits and trees that ``pyglue.git.quarantine`` refuses for what they say."""
+"""Commits and trees that ``pyglue.git.quarantine`` refuses for their contents."""
 
 from pathlib import Path
 

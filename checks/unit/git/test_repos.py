@@ -1,4 +1,4 @@
-"""The applied repository: main moves forward only, tags are set once, leftovers go."""
+"""The applied repository: main only moves forward, tags are final, leftovers go."""
 
 import os
 import stat

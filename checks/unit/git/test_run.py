@@ -1,4 +1,4 @@
-"""Children: what they see, what ends them, and that nothing of them is left."""
+"""Child processes: what they see, what ends them, and that nothing remains."""
 
 import os
 import select

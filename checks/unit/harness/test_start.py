@@ -1,4 +1,4 @@
-"""What the harness finds before its first turn: the record, the CLI, the servers."""
+"""The harness's checks before its first turn: the record, the CLI, the servers."""
 
 import json
 import os

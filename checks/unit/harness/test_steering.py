@@ -1,4 +1,4 @@
-"""What is new while a turn runs: nothing that comes meanwhile is missed."""
+"""New messages while a turn runs: none is missed."""
 
 from typing import cast
 

@@ -1,4 +1,4 @@
-"""What one peer may take of a listener: each limit is reached, on real sockets.
+"""Limits of one peer at a listener: each is reached, on real sockets.
 
 The clock of a bucket is the test's, and fairness is counted in lines, so nothing here
 depends on how fast the machine is.

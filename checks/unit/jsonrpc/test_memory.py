@@ -1,4 +1,4 @@
-"""What a listener keeps for its peers, and whom it drops; on real sockets."""
+"""A listener's memory for its peers, and whom it disconnects; on real sockets."""
 
 import asyncio
 import json

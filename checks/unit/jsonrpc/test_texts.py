@@ -1,4 +1,4 @@
-"""Text that is no text: what holds half of a surrogate pair is named as that."""
+"""Invalid text: lone surrogates are reported as such."""
 
 import asyncio
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""What could not work once it was approved is refused when it is proposed."""
+"""Options that could not work after approval are refused when proposed."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""hive-mcp: the tools of a socket for any MCP client, and mail that is only lent."""
+"""hive-mcp: the tools of a socket for any MCP client, and leased messages."""
 
 import asyncio
 import contextlib

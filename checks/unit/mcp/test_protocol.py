@@ -1,4 +1,4 @@
-"""hive-mcp line by line: what no library would send, and what no client may lose."""
+"""hive-mcp line by line: invalid input, and messages that must not be lost."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Models of the host's configuration: what they take the place of, what is refused."""
+"""Models in the host's configuration: what they replace, what is refused."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Bytes between two sides: all of them, in order, no faster than they are taken."""
+"""Bytes between two sides: all of them, in order, with back-pressure."""
 
 import asyncio
 import hashlib

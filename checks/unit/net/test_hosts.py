@@ -1,4 +1,4 @@
-"""Hosts an agent may reach: what an entry means, and what is none."""
+"""Hosts that an agent may reach: valid entries, their meaning, and invalid ones."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Many bytes that the kernel moves: all of them, in order, and nothing is left over."""
+"""Many bytes moved by the kernel: all of them, in order, and no leftovers."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Roots of derivations: held, given to an approval, let go; and where none can be."""
+"""Roots of derivations: created, assigned to an approval, released; and failures."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""hive-notify: sends over real HTTP as Apprise does, and says what failed."""
+"""hive-notify: sends over real HTTP like Apprise, and reports failures."""
 
 import asyncio
 import json

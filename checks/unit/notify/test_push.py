@@ -1,4 +1,4 @@
-"""hive-notify and push services, over real TLS: what is sent, and to whom it is not."""
+"""hive-notify and push services, over real TLS: contents, and refused addresses."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A process and its descendants: who lives, and what they hold."""
+"""A process and its descendants: which are alive, and their memory."""
 
 import subprocess
 import sys

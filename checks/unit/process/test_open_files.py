@@ -1,4 +1,4 @@
-"""With too few open files every program says so in one sentence, and starts nothing."""
+"""With too few open files, every program says so in one sentence and starts nothing."""
 
 import subprocess
 import sys

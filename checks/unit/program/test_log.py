@@ -1,4 +1,4 @@
-"""A complaint without end is logged a few times, and counted."""
+"""A repeated complaint is logged a few times, then counted."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""How benchmarks are told: the figures, as a table and as JSON. Nothing is measured."""
+"""Reports of benchmarks, as a table and as JSON. Nothing is measured."""
 
 import json
 import sys

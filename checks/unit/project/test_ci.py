@@ -1,4 +1,4 @@
-"""What ``.ci/run`` makes of failures, in a small project: real make and pytest."""
+"""``.ci/run`` and failures, in a small project: real make and pytest."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What cannot run is said, and fails where everything must run."""
+"""Tests that cannot run are reported, and fail where everything must run."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The documents hold: examples evaluate, links lead somewhere, commands are named."""
+"""The documents are correct: examples evaluate, links resolve, commands are listed."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Generated files are those that their sources make, and say what hived answers."""
+"""Generated files match their sources, and hived's answers."""
 
 import ast
 import subprocess

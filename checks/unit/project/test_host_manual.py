@@ -1,4 +1,4 @@
-"""The manual page of the host's options is one that man shows."""
+"""The manual page of the host's options can be shown by man."""
 
 import re
 

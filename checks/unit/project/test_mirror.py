@@ -1,4 +1,4 @@
-"""Tests are found where what they test is: ``checks/unit`` mirrors the packages."""
+"""``checks/unit`` mirrors the packages."""
 
 from pathlib import Path
 from typing import Final

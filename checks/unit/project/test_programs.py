@@ -1,4 +1,4 @@
-"""Every program says its version, without a configuration or a hive."""
+"""Every program prints its version, without a configuration or a hive."""
 
 import subprocess
 import sys

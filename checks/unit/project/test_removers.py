@@ -1,4 +1,4 @@
-"""Who may remove an applied repository: one place, which asks whether it ever ran.
+"""Only one place removes an applied repository, and checks that it never ran.
 
 Only the operator's purge, which is confirmed by name, removes what ran.
 """

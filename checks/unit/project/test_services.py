@@ -1,4 +1,4 @@
-"""Services are dataclasses: what each is given stands once, and by name.
+"""Services are dataclasses: dependencies are declared once, and passed by name.
 
 A hand-written ``__init__`` of many parameters repeats each of them three times, and
 callers may mix up arguments without names. So nothing in the package is constructed

@@ -1,4 +1,4 @@
-"""Values of secrets in what agents write: found in every form, however it is split."""
+"""Values of secrets in agents' output: found in every encoding, however it is split."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The daily limit holds: nothing within the provider's rules is billed above the bound.
+"""The daily limit: nothing within the provider's rules costs more than the bound.
 
 The rules are written down here once more, by themselves (``Billed``): what a request
 can be read as, from what was generated and not from its bytes as JSON, and how a price

@@ -1,4 +1,4 @@
-"""What is reserved for a request: its bytes, documents, caches, tools, and models."""
+"""The amount reserved for a request: bytes, documents, caches, tools, and models."""
 
 import json
 from typing import Any

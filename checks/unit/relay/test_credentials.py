@@ -1,4 +1,4 @@
-"""Who pays: an API key, a subscription's token or a gateway's, and its windows."""
+"""Credentials: an API key, a subscription's token or a gateway's, and its windows."""
 
 import asyncio
 import time

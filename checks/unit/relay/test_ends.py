@@ -1,4 +1,4 @@
-"""The relay where its two ends fail, come and go, and as a program of its own."""
+"""The relay when either end fails or restarts, and as a program of its own."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""One agent takes the relay from no other: the program under floods on one socket.
+"""No agent denies the relay to another: the program under floods on one socket.
 
 The relay is a process of its own; alice attacks her ``model.sock``, and the manager's
 request on another is answered meanwhile. Memory and descriptors are read from /proc.

@@ -1,4 +1,4 @@
-"""A door that hived's restart retires: what hangs on it is answered or hung up on."""
+"""A listener retired by hived's restart: its connections are answered or closed."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""What the meter reads from an answer, whole and broken."""
+"""The meter on complete and broken responses."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the relay may let an agent do and spend: its policy, and the books."""
+"""What the relay allows an agent to do and spend: policy and accounting."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What the relay lets through, by name, and what it refuses."""
+"""What the relay allows, by name, and what it refuses."""
 
 import json
 from typing import Any

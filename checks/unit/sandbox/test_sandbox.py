@@ -1,4 +1,4 @@
-"""The wall around agents, tried from inside: every line here is one way out."""
+"""The sandbox, tried from inside: every line here is one way out."""
 
 import asyncio
 import os

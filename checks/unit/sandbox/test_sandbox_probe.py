@@ -1,4 +1,4 @@
-"""Whether this machine can make sandboxes, and what is said where it can not."""
+"""Whether this machine can create sandboxes, and the message if it cannot."""
 
 import os
 from pathlib import Path

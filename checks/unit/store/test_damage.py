@@ -1,4 +1,4 @@
-"""Damaged stores: each is a sentence with what to do, at the start or when found."""
+"""Damaged stores: each is reported with what to do, at the start or when found."""
 
 import asyncio
 import contextlib

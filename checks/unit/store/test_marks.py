@@ -1,4 +1,4 @@
-"""What the operator marks as unread, read or done, and what a filter shows."""
+"""The operator's marks (unread, read, done), and filters by them."""
 
 import contextlib
 import sqlite3

@@ -1,4 +1,4 @@
-"""The statements of a message's way and of a turn's begin never read the history."""
+"""The statements for sending a message and starting a turn never read the history."""
 
 import contextlib
 import re

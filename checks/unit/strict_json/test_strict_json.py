@@ -1,4 +1,4 @@
-"""The JSON reader: one error for all that can be wrong, and strictness where asked."""
+"""The JSON reader: one error for everything invalid, and strictness on request."""
 
 import gc
 from enum import StrEnum

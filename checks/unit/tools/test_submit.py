@@ -1,4 +1,4 @@
-"""The tools that propose a commit: it goes as a pack, of nothing but what is new."""
+"""The tools that propose a commit: it is sent as a pack of only the new objects."""
 
 import base64
 import json

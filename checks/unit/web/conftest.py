@@ -1,4 +1,4 @@
-"""What the tests of the dashboard share: a hive of canned data, the app, an operator.
+"""Fixtures of the dashboard's tests: a hive with canned data, the app, an operator.
 
 The hive runs once a module and begins each test with its first data. A module that
 stops it, or counts its events, has one of its own.

@@ -1,4 +1,4 @@
-"""What fails is a sentence with what to do, on a page or as problem+json."""
+"""Every error is a sentence with what to do, on a page or as problem+json."""
 
 import pytest
 

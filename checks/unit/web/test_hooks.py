@@ -1,4 +1,4 @@
-"""The addresses of webhooks: passed on unread, without a session, at any name."""
+"""The addresses of webhooks: forwarded unread, without a session, at any name."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""What a first load of each page transfers; static files compressed, pages never."""
+"""Size of the first load of each page; only static files are compressed."""
 
 import gzip
 import posixpath

@@ -3,8 +3,8 @@
 ``bootstrap`` uses it once everything listens. The author of the host's configuration
 chose the first agents and their files, so these are approved in the name of the command
 that applied it: ``nixos-rebuild``, or ``hive run`` on the local backend. Later changes
-of a ``source`` are proposed for review like any others: the agent may have changed
-meanwhile. Without a ``source``, an agent starts from files that come with the hive;
+of a ``source`` are proposed for review like any others: the agent may have changed in
+the meantime. Without a ``source``, an agent starts from files that come with the hive;
 an update of the hive proposes nothing.
 """
 

@@ -37,7 +37,7 @@ _BROWSER_MAX: Final = 200
 
 
 class Browser(Struct, frozen=True, kw_only=True):
-    """A subscription as it is kept."""
+    """A stored subscription."""
 
     id: int
     endpoint: str
@@ -57,7 +57,7 @@ class _Kept(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class _News:
-    """What became of the newest notification to a browser."""
+    """The outcome of the newest notification to a browser."""
 
     sent_at: float | None = None
     problem: str | None = None
@@ -118,7 +118,7 @@ class Browsers:
         return tuple(self._all)
 
     def views(self) -> tuple[BrowserView, ...]:
-        """Return all, oldest first; endpoints and keys are told to nobody."""
+        """Return all, oldest first, without endpoints and keys."""
         return tuple(
             BrowserView(
                 id=one.id,
@@ -133,11 +133,11 @@ class Browsers:
         )
 
     async def subscribe(self, params: PushSubscribeParams, by: str) -> PushBrowser:
-        """Add a browser, or replace what is kept of it.
+        """Add a browser, or replace its subscription.
 
         Raises:
             HiveError: ``bad_request`` or ``forbidden`` for an endpoint; ``too_many``;
-                ``unavailable`` if it cannot be kept.
+                ``unavailable`` if it cannot be stored.
         """
         endpoint = push_endpoints.read(params.endpoint)
         before = push_endpoints.read(params.replaces).url if params.replaces else ""
@@ -202,7 +202,7 @@ class Browsers:
         )
 
     async def sent(self, number: int, outcome: SentPush) -> None:
-        """Note what became of a notification; a browser that is gone is removed."""
+        """Record the outcome of a notification; remove a browser that is gone."""
         if number not in self._all:
             return
         if outcome.outcome is PushOutcome.GONE:

@@ -1,8 +1,8 @@
 """Encrypts notifications for a browser (RFC 8291) and signs requests (RFC 8292).
 
 The only module of hived with cryptography, which a hive without Web Push does not load
-(7 MiB). One record (RFC 8188) holds a whole notification. Why no library does this:
-docs/decisions/0036.
+(7 MiB). One record (RFC 8188) contains a whole notification. docs/decisions/0036
+explains why no library is used.
 """
 
 import base64
@@ -21,12 +21,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pyglue.errors import ErrorCode, HiveError
 
 TEXT_MAX: Final = 3072
-"""Bytes of a notification; a push service takes 4096 of what becomes of it."""
+"""Most bytes of a notification; a push service accepts 4096 after encryption."""
 AUTH_BYTES: Final = 16
 _POINT_BYTES: Final = 65
 _RECORD: Final = 4096
 _STEP: Final = 256
-"""What is sent is a multiple of this: its length says little of what it is about."""
+"""Notifications are padded to a multiple of this, so that the length reveals little."""
 _VALID_S: Final = 12 * 3600
 _CURVE: Final = ec.SECP256R1()
 _NUMBER_BYTES: Final = 32
@@ -38,7 +38,7 @@ def encoded(data: bytes) -> str:
 
 
 def decoded(text: str, what: str) -> bytes:
-    """Return what base64url stands for, with or without padding.
+    """Decode base64url, with or without padding.
 
     Raises:
         HiveError: ``bad_request``.
@@ -98,11 +98,11 @@ class Sealer:
         return encoded(_point(self._key))
 
     def authorization(self, origin: str, contact: str | None, now: float) -> str:
-        """Return the header that says to a push service who sends.
+        """Return the header that identifies the sender to a push service.
 
         Args:
             origin: The push service's.
-            contact: How its operators can reach ours; None: not said.
+            contact: How its operators can reach ours; None: not included.
             now: In seconds since the epoch; the header is valid for half a day.
         """
         claims: dict[str, object] = {"aud": origin, "exp": int(now) + _VALID_S}

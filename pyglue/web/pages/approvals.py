@@ -176,7 +176,7 @@ def approve(number: int) -> BaseResponse:
 
 @blueprint.post("/approvals/<int:number>/retry")
 def retry(number: int) -> BaseResponse:
-    """Deploy an approved proposal again whose deployment failed."""
+    """Deploy an approved proposal again after its deployment failed."""
     operation = hive().call(RETRY, ApprovalParams(id=number)).operation
     text = f"Deploying approval {number} again…"
     return done(text, f"/approvals/{number}", operation=operation)
@@ -230,7 +230,7 @@ def _decision(detail: ApprovalDetail) -> dict[str, Any]:
 
 
 def _others(detail: ApprovalDetail) -> tuple[int, ...]:
-    """Return what is to be decided next, after a decision: later ones first."""
+    """Return the next pending approvals, after a decision: later ones first."""
     if detail.approval.state is ApprovalState.PENDING:
         return ()
     asked = ApprovalsParams(state=ApprovalState.PENDING, limit=_NEXT)
@@ -240,9 +240,9 @@ def _others(detail: ApprovalDetail) -> tuple[int, ...]:
 
 
 def _caution(detail: ApprovalDetail) -> str | None:
-    """Return what an approval needs confirmed besides its critical changes, if any.
+    """Return the confirmation needed besides the critical changes, if any.
 
-    Where there are some, each has a box of its own, and what widens needs no other.
+    If there are critical changes, each has its own box, and widening needs no other.
     """
     if detail.approval.state is not ApprovalState.PENDING:
         return None

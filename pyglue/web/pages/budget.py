@@ -1,7 +1,7 @@
-"""An agent's cost of today beside its daily limit, and when it reaches that.
+"""An agent's cost of today and its daily limit, and when it reaches that.
 
-The forecast assumes that the last hour goes on as it was, and is made only when the
-limit is reached before the day ends (UTC), which begins another budget.
+The forecast assumes the rate of the last hour, and exists only if the limit is reached
+before the day ends (UTC), when a new budget begins.
 """
 
 import time

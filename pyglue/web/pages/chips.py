@@ -1,7 +1,7 @@
 """The row of counts above the agents table: each is a link that filters by it.
 
-What is counted is what the filter's text finds, so that a click shows as many agents as
-its chip says.
+The counts cover the agents that match the filter's text, so that a click shows as many
+agents as its chip says.
 """
 
 from collections.abc import Collection

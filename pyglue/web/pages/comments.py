@@ -27,7 +27,7 @@ Line = tuple[str, str, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """A comment as the page shows it; ``beside``: also at its lines in the diff."""
+    """A comment as shown on the page; ``beside``: also at its lines in the diff."""
 
     anchor: str
     comment: QuotedComment

@@ -151,7 +151,7 @@ def asked_before() -> int | None:
 
 
 def asked_clip() -> int | None:
-    """Return the maximum number of characters of each body, as the query has it."""
+    """Return the query's maximum number of characters of each body."""
     most = request.args.get("clip", type=int)
     return None if most is None else max(1, min(most, BODY_LIMIT))
 
@@ -165,9 +165,9 @@ def done(
 ) -> Response:
     """Answer a form that succeeded: redirect to a page of ours and show ``text`` there.
 
-    The form's field ``back`` may name the page that it stands on. ``operation`` is
-    what the form began; ``failed`` that a part of it was refused, so that the text
-    stays until it is closed. The page's script gets the same as JSON and stays.
+    The form's field ``back`` may name the page that contains it. ``operation`` is the
+    operation that it started; ``failed``: part of it was refused, so the text stays
+    until it is closed. The page's script gets the same as JSON and stays on the page.
     """
     back, _, anchor = request.form.get("back", "").partition("#")
     if _OWN_PAGES.fullmatch(back):

@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class HunkView:
-    """A run of lines under its header; ``gap`` is what is left out above it."""
+    """A run of lines under its header; ``gap`` are the omitted lines above it."""
 
     header: str
     cells: tuple[Cell, ...]
@@ -83,7 +83,7 @@ class HunkView:
 
 @dataclass(frozen=True, kw_only=True)
 class FileView:
-    """One file of the diff. ``note`` names what is not shown, and why.
+    """One file of the diff. ``note`` says what is not shown, and why.
 
     ``tail`` is the gap after the last hunk.
     """

@@ -1,7 +1,7 @@
-"""How the dashboard is shown to this browser: its colours and the times' zone.
+"""The display settings of this browser: colours and time zone.
 
-Kept in a cookie, so that a page is right from its first paint and without scripts. It
-says nothing about who is logged in. What is no known choice counts as the default.
+Stored in a cookie, so that a page is right from its first paint and without scripts. It
+does not reveal who is logged in. Unknown values count as the default.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Theme(StrEnum):
 
 
 class Clock(StrEnum):
-    """The zone of times that are written out; the second is the browser's."""
+    """The zone of absolute times; the second is the browser's."""
 
     UTC = "utc"
     LOCAL = "local"
@@ -44,7 +44,7 @@ class Display:
 
 
 def chosen() -> Display:
-    """Return what the request's cookie says."""
+    """Return the settings in the request's cookie."""
     theme, _, clock = request.cookies.get(cookies.display_name(), "").partition(".")
     try:
         return Display(Theme(theme), Clock(clock))
@@ -54,10 +54,10 @@ def chosen() -> Display:
 
 @blueprint.post("/display")
 def change() -> AnyResponse:
-    """Keep a choice in this browser.
+    """Store a setting in this browser.
 
     Raises:
-        HiveError: ``bad_request`` for what is no choice.
+        HiveError: ``bad_request`` for an unknown value.
     """
     try:
         theme, clock = Theme(field("theme", limit=10)), Clock(field("clock", limit=10))

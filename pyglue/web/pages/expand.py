@@ -1,8 +1,9 @@
-"""Lines around the changes of an approval, which the operator asks for bit by bit.
+"""Lines around the changes of an approval, which the operator expands step by step.
 
-The address of a page says which: ``lines=2:40-59`` are those lines of the third file.
-hived reads them from the commits that the approval shows, and refuses any that a change
-may be in. They count into the limits of the page, and take no changed line from it.
+The address of a page names them: ``lines=2:40-59`` are those lines of the third file.
+hived reads them from the commits that the approval shows, and refuses any that may
+contain a change. They count towards the limits of the page, but never displace a
+changed line.
 """
 
 import re
@@ -45,16 +46,16 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True)
 class Expansion:
-    """What is shown of an approval besides its changes, and links to more of it."""
+    """The lines of an approval shown besides its changes, and links to more."""
 
     path: str
     query: tuple[tuple[str, str], ...]
     lines: tuple[Lines, ...]
     lines_left: int
-    """Lines that the page may still show."""
+    """Number of lines that the page may still show."""
 
     def links(self, file: int, gap: Gap) -> Iterator[Link]:
-        """Yield what shows more of a gap in a file: downwards, upwards, or all."""
+        """Yield the links that show more of a gap: downwards, upwards, or all."""
         count = gap.last - gap.first + 1
         if min(count, _STEP) > self.lines_left:
             return
@@ -78,7 +79,7 @@ class Expansion:
 
     @property
     def kept(self) -> str:
-        """Return what keeps the lines in another link to the page."""
+        """Return the query that keeps the lines in another link to the page."""
         return "".join(f"&{name}={value}" for name, value in _written(self.lines))
 
     def targets(self, file: int) -> frozenset[int]:
@@ -92,10 +93,10 @@ class Expansion:
 
 
 def asked() -> tuple[Lines, ...]:
-    """Return the lines that the request is for, merged, in order.
+    """Return the requested lines, merged, in order.
 
     Raises:
-        HiveError: ``bad_request`` for anything else than lines, and for too many.
+        HiveError: ``bad_request`` for an invalid range, and for too many.
     """
     given = request.args.getlist("lines")
     if len(given) > _RANGES:
@@ -115,7 +116,7 @@ def asked() -> tuple[Lines, ...]:
 
 
 def merged(lines: Sequence[Lines]) -> tuple[Lines, ...]:
-    """Return the same lines in order, those that touch as one."""
+    """Return the same lines in order, with adjacent ranges merged."""
     found: list[Lines] = []
     for one in sorted(lines):
         last = found[-1] if found else None
@@ -137,8 +138,8 @@ def expanded(
     """Return the files with these lines beside their changes; ``read`` asks hived.
 
     Raises:
-        HiveError: ``not_found`` for a file that is not there, ``too_large`` for more
-            than a page shows; what hived refuses.
+        HiveError: ``not_found`` for an unknown file, ``too_large`` for more than a page
+        shows; hived's refusals.
     """
     grown = list(files)
     for one in lines:

@@ -1,8 +1,8 @@
-"""An agent explains a proposal to the operator: asked in a message, shown as its words.
+"""An agent's explanation of a proposal: requested by a message, shown as its words.
 
-The question is an ordinary message of the operator, found again by its first line; the
-explanation is the agent's reply to it. Nobody checks what an agent says: whoever wrote
-the proposal may have written to that agent, too.
+The question is an ordinary message of the operator, recognized by its first line; the
+explanation is the agent's reply to it. It is unverified: the proposer may have messaged
+that agent, too.
 """
 
 from dataclasses import dataclass
@@ -41,9 +41,9 @@ from pyglue.web.rpc import hive
 blueprint = Blueprint("explain", __name__)
 
 _SHOWN: Final = 3
-"""Questions about one approval that its page shows, the newest."""
+"""Most questions about one approval that its page shows, newest first."""
 _DIFF_MAX: Final = 32 * 1024
-"""Characters of the diff in a question."""
+"""Most characters of the diff in a question."""
 _DESCRIPTION_MAX: Final = 4000
 _CHANGES_MAX: Final = 50
 _SENTENCE_MAX: Final = 400
@@ -93,7 +93,7 @@ def section(number: int) -> str:
 
 
 def shown(row: ApprovalSummary) -> dict[str, Any]:
-    """Return what the section shows: explanations, and who may be asked for one."""
+    """Return the section's data: explanations, and the agents to choose from."""
     return {
         "explaining": row,
         "explained": part(lambda: _explained(row)),

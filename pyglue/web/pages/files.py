@@ -1,7 +1,7 @@
 """Files of agents in ``/state`` and ``/shared``: lists, a viewer, downloads.
 
-All of it is written by agents: names and contents are shown as text, only the first
-bytes make a file an image, and a downloaded file cannot run as a page of ours.
+Agents write all of it: names and contents are shown as text, only its first bytes make
+a file an image, and a downloaded file cannot run as a page of ours.
 """
 
 from collections.abc import Iterator

@@ -27,7 +27,7 @@ def when(at: float, past: bool = True) -> Markup:
 
 
 def lasting(at: float) -> Markup:
-    """Return the time since which a state lasts, as markup that says how long."""
+    """Return the start of a state as markup that shows its duration."""
     seconds = time.time() - at
     away = "just now" if seconds < _NOW_S else f"for {_span(seconds)}"
     return _time(at, away, ' class="lasting"')
@@ -80,13 +80,13 @@ def badge(state: str) -> Markup:
 
 
 def clock(at: float) -> Markup:
-    """Return a time as markup that says ``2026-11-21 07:50:12 UTC``."""
+    """Return a time as markup: ``2026-11-21 07:50:12 UTC``."""
     text = _datetime(at).isoformat(" ", "seconds")[:19]
     return _time(at, f"{text} UTC", ' class="clock"')
 
 
 def hour(at: float) -> Markup:
-    """Return a time of this day as markup that says ``16:40 UTC``."""
+    """Return a time of this day as markup: ``16:40 UTC``."""
     return _time(at, f"{_datetime(at):%H:%M} UTC", ' class="hour"')
 
 

@@ -1,6 +1,6 @@
-"""What a diff leaves out: unchanged lines between its hunks, which the page can show.
+"""The gaps of a diff: unchanged lines between its hunks, which the page can show.
 
-``diff`` puts links where they are missing, and ``expand`` shows them.
+``diff`` inserts links in their place, and ``expand`` shows them.
 """
 
 from collections.abc import Iterator
@@ -28,9 +28,9 @@ def line_count(*files: FileDiff) -> int:
 
 
 def gaps(file: FileDiff, shown: int) -> Iterator[Gap | None]:
-    """Yield what is left out above each hunk, and after the last.
+    """Yield the gap above each hunk, and after the last.
 
-    None of a file whose lines are not known, or not all of whose hunks are shown.
+    None if the file's lines are unknown, or if not all of its hunks are shown.
     """
     is_known = file.hunks and file.lines_after is not None and not file.truncated
     if not is_known or shown < line_count(file):

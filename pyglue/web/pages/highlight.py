@@ -1,10 +1,10 @@
 """Source code as escaped HTML lines, coloured by Pygments.
 
 Used for the approval page's diffs and an agent's ``agent.nix``. The lexers'
-regular expressions need quadratic time for some inputs, and a running one holds the
-interpreter: so long lines and long texts stay uncoloured, and one ``Budget`` a page
-stops it by the clock. Colour is decoration; every line is shown with or without, and
-without if a lexer does not return every character of it.
+regular expressions need quadratic time for some inputs, and a running one blocks the
+interpreter: so long lines and long texts stay uncoloured, and each page has one
+``Budget`` of time. Colour is decoration: every line is shown with or without it, and
+without if a lexer does not return every character.
 """
 
 import time
@@ -84,7 +84,7 @@ _LANGUAGES: Final[Mapping[str, _Language]] = {
 
 
 class Budget:
-    """How long one page may still colour, in seconds of wall time."""
+    """The remaining time for colouring one page, in seconds of wall time."""
 
     def __init__(self, seconds: float = _PAGE_SECONDS) -> None:
         self.left = seconds
@@ -133,8 +133,8 @@ def coloured(
 ) -> list[Markup]:
     """Return the lines of one stretch of a file as HTML, one for each given.
 
-    ``whole`` says that the stretch begins where the file does, else the colours are a
-    guess; ``marks`` has for each line what is marked in it.
+    ``whole``: the stretch starts at the beginning of the file, otherwise colours may
+    be wrong; ``marks`` has the marked parts of each line.
     """
     marks = marks or (None,) * len(lines)
     language = _language(path)

@@ -1,7 +1,7 @@
 """The lifecycle pages: drafts, kept state, destroy, operations.
 
-An action that loses something asks for confirmation first, on a page of its own that
-says what is lost; so it works without JavaScript. A long action leads to the page of
+An action that deletes something asks for confirmation first, on a separate page that
+says what is lost, so it works without JavaScript. A long action leads to the page of
 its operation.
 """
 
@@ -82,7 +82,7 @@ def _operation(number: int) -> Operation:
 
 @blueprint.get("/agents/<name>/destroy")
 def ask_destroy(name: str) -> str:
-    """Show what destroying an agent ends and what it keeps."""
+    """Show what destroying an agent removes and what it keeps."""
     found = hive().call(AGENT, _agent(name)).agent
     return render_template("destroy.html", status=status(), agent=found)
 
@@ -156,7 +156,7 @@ def _draft(name: str) -> DraftView:
 
 @blueprint.get("/kept/<name>")
 def kept(name: str) -> str | Response:
-    """Show what is kept of a destroyed agent."""
+    """Show the kept state of a destroyed agent."""
     return or_moved(
         name, lambda: render_template("kept.html", kept=_kept(name), status=status())
     )

@@ -2,7 +2,7 @@
 
 ``hive login`` prints an address with a one-time code. Opening it consumes nothing
 (a chat's link preview may do so too): the page's form posts the code. With JavaScript
-it does so by itself, unless there is something to choose.
+it does so automatically, unless there is something to choose.
 """
 
 import re

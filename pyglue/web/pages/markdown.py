@@ -1,8 +1,8 @@
 """Renders Markdown written by agents; the dashboard has no other renderer.
 
-Nothing is hidden. No HTML and no images: both stay text. Nothing is left
-out: definitions of references stay text, titles of links and the words beside a code
-fence are shown. Entities are not decoded, or they would bring back the characters that
+Nothing is hidden. HTML and images stay text. Nothing is omitted: definitions of
+references stay text, titles of links and the words after a code fence are shown.
+Entities are not decoded, because they would bring back the characters that
 ``display.named`` has named. Links lead to http(s) only, and each shows its target,
 unless that is its text.
 """
@@ -49,7 +49,7 @@ class _Renderer(RendererHTML):
         return "<td>"
 
     def fence(self, tokens: Sequence[Token], at: int, *_: Any) -> str:  # noqa: ANN401
-        """Show a block of code, with the words beside its fence."""
+        """Show a block of code, with the words after its fence."""
         token = tokens[at]
         words = token.info.strip()
         label = f'<span class="hint">{escape(words)}</span>\n' if words else ""

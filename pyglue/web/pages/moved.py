@@ -1,4 +1,4 @@
-"""Where a name's page is now: that of an agent, of a draft, or of kept state.
+"""The current page of a name: of an agent, of a draft, or of kept state.
 
 A link to a name may be rendered long before it is followed: in messages, in approvals,
 in bookmarks. By then the agent may be destroyed, or the draft deployed. A page that is

@@ -1,4 +1,4 @@
-"""What needs the operator as one queue: approvals, questions, trouble and messages.
+"""Items that need the operator, as one queue: approvals, questions, problems, messages.
 
 The most urgent comes first, and among equally urgent ones the oldest. Each source is
 read separately: one that cannot be read is named, and does not affect the others.
@@ -51,7 +51,7 @@ _DANGERS: Final = {
     Danger.MEDIUM: Urgency.MEDIUM,
 }
 _PASSING: Final = frozenset({AgentState.RETRYING, AgentState.RATE_LIMITED})
-"""Trouble that may end by itself."""
+"""Problems that may end without the operator."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ def queue(
     asked: Part[tuple[QuestionView, ...]],
     inbox: Part[tuple[ShownMessage, ...]],
 ) -> Queue:
-    """Return what needs the operator; of ``inbox``, what is unread."""
+    """Return the items that need the operator; from ``inbox`` the unread ones."""
     found: list[Need] = []
     problems: list[str] = []
     for source in (

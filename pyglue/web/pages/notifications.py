@@ -1,6 +1,6 @@
-"""What leaves the dashboard, and the browsers that it reaches while no page is open.
+"""External notifications, and the browsers that receive them while no page is open.
 
-Subscribing takes a script (``push.js``, which calls ``/api/push``); looking, testing
+Subscribing requires a script (``push.js``, which calls ``/api/push``); viewing, testing
 and removing do not.
 """
 
@@ -53,7 +53,7 @@ def _first(names: tuple[tuple[str, str], ...], text: str) -> str | None:
 
 @blueprint.get(_PAGE)
 def page() -> str:
-    """Show what is sent, to where, and whether it arrives."""
+    """Show the notifications, their destinations and their status."""
     return render_template("notifications.html", status=status(), **_sent())
 
 

@@ -240,7 +240,7 @@ def answer(number: int) -> AnyResponse:
 def _chosen(number: int, positions: list[int]) -> tuple[str, ...]:
     """Return the options at ``positions``.
 
-    The form holds numbers, because an option's text may not survive in markup.
+    The form contains numbers, because an option's text may not survive in markup.
     """
     if not positions:
         return ()

@@ -18,7 +18,7 @@ class Place:
     """The key that opens it, after ``g``."""
     in_header: bool = False
     tabs: tuple[str, ...] = ()
-    """Paths of the pages beside it, which have tabs and no link in the header."""
+    """Paths of its sibling pages, which have tabs and no link in the header."""
 
     def includes(self, path: str) -> bool:
         """Return whether a page is this one, below it, or one of its tabs."""

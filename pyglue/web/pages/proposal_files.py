@@ -23,7 +23,7 @@ from pyglue.web.rpc import hive
 
 
 def shown(detail: ApprovalDetail, only: int | None = None) -> dict[str, Any]:
-    """Return what templates show of the files, or ``only`` of one of them.
+    """Return the templates' data on the files, or ``only`` on one of them.
 
     Raises:
         HiveError: for lines that cannot be shown beside the changes.

@@ -1,9 +1,9 @@
-"""What makes the dashboard an app: its service worker and the page shown offline.
+"""The parts that make the dashboard an app: its service worker and the offline page.
 
-The worker is served from ``/``, so that it may answer for every page. It is told the
-files that it keeps, which are the same for everybody: the offline page, its stylesheet
-and the icons. Their hash is the name of its cache, so a new version fetches them anew.
-Neither address has a session: nothing of a hive gets into the cache.
+The worker is served from ``/``, so that it may answer for every page. It contains the
+list of files that it caches, which are the same for everybody: the offline page, its
+stylesheet and the icons. Their hash is the name of its cache, so a new version fetches
+them again. Neither address has a session: nothing of a hive gets into the cache.
 """
 
 import hashlib

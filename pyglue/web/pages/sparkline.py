@@ -1,6 +1,6 @@
 """A tiny chart of an agent's cost in the last 24 hours, for its row on the overview.
 
-Each row has its own scale: the chart says when it cost something, the number beside it
+Each row has its own scale: the chart shows when costs occurred, the number beside it
 how much.
 """
 
@@ -21,7 +21,7 @@ _SVG: Final = Markup(
 
 @functools.lru_cache(maxsize=4096)
 def sparkline(hours: tuple[float, ...], is_estimate: bool = False) -> Markup:
-    """Return dollars of hours, the oldest first, as an inline SVG; nothing for none.
+    """Return dollars by hour, oldest first, as an inline SVG; empty if there are none.
 
     ``is_estimate``: a subscription pays, and the amounts say so.
     """

@@ -1,10 +1,10 @@
 """Agent-written text, made safe to display.
 
-``display.named`` is the one encoder of the dashboard: it is the template environment's
+``display.named`` is the only encoder of the dashboard: it is the template environment's
 ``finalize``, so every ``{{ value }}`` passes it before HTML escaping. Characters that
 are invisible or reorder others (``invisible``) are shown as names such as U+202E in
-brackets; nothing is dropped, so what is approved is what is read. ``clip`` says how
-much it cut.
+brackets; nothing is dropped, so operators read exactly what they approve. ``clip`` says
+how much it omitted.
 """
 
 from markupsafe import Markup

@@ -1,7 +1,7 @@
-"""How many items need the operator, on every page: in navigation, title and tab icon.
+"""The number of items that need the operator: in navigation, title and icon.
 
-The navigation is a fragment that pages refresh even while they are hidden: the count is
-for someone who is looking elsewhere.
+The navigation is a fragment that pages refresh even while they are hidden, so that the
+count is visible from other tabs.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _DIGIT_MAX: Final = 9
 
 @dataclass(frozen=True)
 class Waiting:
-    """How many items need the operator, and how many of them are approvals."""
+    """The number of items that need the operator, and the approvals among them."""
 
     needs: int
     approvals: int

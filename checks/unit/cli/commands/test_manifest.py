@@ -1,4 +1,4 @@
-"""``hive manifest``: what it prints where, and its exit codes."""
+"""``hive manifest``: its output and exit codes."""
 
 import argparse
 import codecs

@@ -1,4 +1,4 @@
-"""What `hive run` takes from the environment: who pays, and where the model is."""
+"""The environment of `hive run`: credentials, and the model's address."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Heads of the audit log in the journal: which are taken, and what is said if none is.
+"""Heads of the audit log in the journal: which are used, and the message without any.
 
 The ``journalctl`` here is a program that answers the one question that is put to it.
 """

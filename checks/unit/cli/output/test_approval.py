@@ -1,4 +1,4 @@
-"""``hive approval N``: the commit message and the notes, as the page has them."""
+"""``hive approval N``: the same commit message and notes as on the page."""
 
 from typing import cast
 

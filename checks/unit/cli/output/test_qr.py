@@ -1,4 +1,4 @@
-"""``hive login``: the link as a QR code, where a camera can use it."""
+"""``hive login``: the link as a QR code, if a camera can use it."""
 
 import argparse
 import io

@@ -1,4 +1,4 @@
-"""An approval's system as text: everything is said, nothing hostile gets through."""
+"""An approval's system as text: complete, with hostile text made harmless."""
 
 from pyglue.api.system import (
     ClosureChange,

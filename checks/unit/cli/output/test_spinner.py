@@ -1,4 +1,4 @@
-"""What hive shows while it waits, and when hived does not answer."""
+"""Progress shown while hive waits, and errors when hived does not answer."""
 
 import argparse
 import asyncio

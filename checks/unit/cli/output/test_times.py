@@ -1,4 +1,4 @@
-"""When a login link and an approval expire, from the answers and not from memory."""
+"""Expiry of a login link and an approval, as returned by hived."""
 
 import msgspec
 import pytest

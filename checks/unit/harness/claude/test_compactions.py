@@ -1,4 +1,4 @@
-"""What becomes of a turn that no longer fits, if something else answers its compaction.
+"""A turn that no longer fits, when its compaction gets unexpected answers.
 
 ``recorded_compactions.json`` is what the CLI reported of ``/compact`` for each of the
 kit's answers. The session is the real one; only the CLI is played. A part of the

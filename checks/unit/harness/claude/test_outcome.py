@@ -1,4 +1,4 @@
-"""What is made of all that the CLI said when something else answered for the model.
+"""Verdicts on turns in which something other than the model answered.
 
 ``recorded_answers.json`` is what the CLI reported for each answer of the kit, in a
 first turn, a resumed one and between two calls of the model. The answers themselves are

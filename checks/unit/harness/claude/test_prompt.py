@@ -1,4 +1,4 @@
-"""Mail as a prompt, and what the CLI says as events: hostile text stays text."""
+"""Messages as a prompt, and the CLI's reports as events: hostile text stays text."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What an MCP server wrote, out of the CLI's debug log: its own words, whole."""
+"""An MCP server's output, extracted unchanged from the CLI's debug log."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the model is writing: sent whole, seldom, and only to who watches."""
+"""Streamed model output: sent in full, rarely, and only to viewers."""
 
 import asyncio
 import json

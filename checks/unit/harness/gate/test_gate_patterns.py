@@ -1,4 +1,4 @@
-"""The Bash gate: what each pattern lets run, what a refusal says, and other tools."""
+"""The Bash gate: what each pattern allows, the text of refusals, and other tools."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The forwarder takes requests with its key, and carries each with its answer."""
+"""The forwarder accepts requests with its key, and relays each with its response."""
 
 import asyncio
 import contextlib

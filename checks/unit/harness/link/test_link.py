@@ -1,4 +1,4 @@
-"""The link comes back by itself, says everything again, and guards a turn's mail."""
+"""The link reconnects, repeats its reports, and protects a turn's messages."""
 
 import asyncio
 import contextlib

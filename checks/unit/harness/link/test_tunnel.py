@@ -1,4 +1,4 @@
-"""The tunnel carries bytes both ways between a loopback port and the egress socket."""
+"""The tunnel forwards bytes both ways between a loopback port and the egress socket."""
 
 import asyncio
 from pathlib import Path

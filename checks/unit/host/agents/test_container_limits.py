@@ -1,4 +1,4 @@
-"""Memory and processor time of containers: the agent's wish under the operator's."""
+"""Memory and CPU limits of containers: the agent's, below the operator's."""
 
 from pyglue.config import AgentDefaults, HiveConfig, OperatorLimits
 from pyglue.host.agents.container_limits import within_operator_limits

@@ -1,4 +1,4 @@
-"""A turn whose harness goes away, over a real session: it ends, and everyone hears."""
+"""A turn whose harness disconnects, over a real session: it ends, and is reported."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

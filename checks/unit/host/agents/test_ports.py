@@ -1,4 +1,4 @@
-"""Stable ports: each rule with real sockets, and where they lead."""
+"""Stable ports: each rule with real sockets, and their redirects."""
 
 import asyncio
 import http.client

@@ -1,4 +1,4 @@
-"""Connections of one agent's harness: the newest has the turn, whichever ends when."""
+"""Connections of one agent's harness: the newest has the turn, in any order of ends."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Who may act as the operator: codes, sessions, user ids, and the audit log."""
+"""Authentication of the operator: codes, sessions, user IDs, and the audit log."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""What a backup needs before anything is copied."""
+"""Requirements of a backup, checked before anything is copied."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What states of a unit mean, in the order that systemd 252 and 257 give them."""
+"""The meaning of a unit's states, in the order of systemd 252 and 257."""
 
 from typing import Any
 

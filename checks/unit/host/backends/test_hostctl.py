@@ -1,4 +1,4 @@
-"""Programs of the host: a busy systemd that hangs up is asked again, not for ever."""
+"""Programs of the host: a busy systemd that disconnects is retried, with a limit."""
 
 import os
 from pathlib import Path

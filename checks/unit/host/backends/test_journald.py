@@ -1,4 +1,4 @@
-"""Logs of the journal: what journalctl is asked, and what becomes of its answers."""
+"""Logs from the journal: calls of journalctl, and how their output is used."""
 
 import asyncio
 import contextlib

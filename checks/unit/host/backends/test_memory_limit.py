@@ -1,4 +1,4 @@
-"""A process killed at its memory limit is told apart from any other that died."""
+"""A process killed at its memory limit is distinguished from any other dead one."""
 
 import os
 from pathlib import Path

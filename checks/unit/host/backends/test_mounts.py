@@ -1,4 +1,4 @@
-"""File systems that no container of NixOS can have bound are found and named."""
+"""File systems that NixOS containers cannot bind are detected and named."""
 
 import ctypes
 import os

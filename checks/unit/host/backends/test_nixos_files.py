@@ -1,4 +1,4 @@
-"""What hived writes about a container, and what it refuses to write or to take."""
+"""The files that hived writes for a container, and its refusals."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""Processes that no living hived has are ended, and it is said if one cannot be."""
+"""Orphaned processes are ended, and a failure to do so is reported."""
 
 import subprocess
 import sys

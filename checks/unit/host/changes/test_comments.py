@@ -1,4 +1,4 @@
-"""Comments on lines: quoted from git, refused where no line is, found again later."""
+"""Comments on lines: quoted from git, refused without a line, found again later."""
 
 from pathlib import Path
 from typing import Any, Final

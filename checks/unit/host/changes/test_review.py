@@ -1,4 +1,4 @@
-"""Lines around a proposal's changes: of the commits that its page shows."""
+"""Lines around a proposal's changes, from the commits that its page shows."""
 
 from pathlib import Path
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""What a new agent is for: in its own files, whatever was typed."""
+"""A new agent's description: written into its files, whatever was typed."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Background work: a write that fails ends none of it, and the operator hears once."""
+"""Background tasks: a failed write ends none of them, and is reported once."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The operator's hand on working agents: pauses and budgets; on a real store."""
+"""The operator's control of working agents: pauses and budgets, on a real store."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The provider's credit: asked once, over restarts, and over when a turn ends well."""
+"""The provider's credit: one question across restarts, withdrawn after a good turn."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A full disk: what still works, what is refused, and that it ends by itself."""
+"""A full disk: what still works, what is refused, and automatic recovery."""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,4 @@
-"""The size of an agent's files: counted through no link, bounded, and held to."""
+"""The size of an agent's files: counted without following links, bounded, enforced."""
 
 import os
 from collections.abc import AsyncIterator

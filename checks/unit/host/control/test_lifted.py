@@ -1,4 +1,4 @@
-"""What was lifted is lifted: each park ends in the moment in which its cause ends."""
+"""Each park ends as soon as its cause ends."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Random parks and lifts: without a cause an agent runs, with one it says which."""
+"""Random parks and lifts: without a cause an agent runs, with one it names it."""
 
 import asyncio
 import tempfile

@@ -1,4 +1,4 @@
-"""Pause and emergency stop against a harness that does not play along.
+"""Pause and emergency stop against an uncooperative harness.
 
 The harness is a connection that answers nothing or says yes and goes on; the relay's
 side of hived, the broker and the store are real.

@@ -1,4 +1,4 @@
-"""Which agents may keep their CLI: by the memory there is, the oldest goes first."""
+"""Which agents may keep their CLI: within the memory limit, oldest evicted first."""
 
 import asyncio
 import os

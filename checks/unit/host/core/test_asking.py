@@ -1,4 +1,4 @@
-"""What a harness answers is its words, whatever code and details it gives them."""
+"""A harness's errors are quoted, whatever code and details they contain."""
 
 import ast
 import asyncio

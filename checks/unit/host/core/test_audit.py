@@ -1,4 +1,4 @@
-"""The audit log: what it holds, and that no way to change it goes unseen."""
+"""The audit log: its contents, and detection of every change to it."""
 
 import json
 import resource

@@ -1,4 +1,4 @@
-"""Each call says here what line of the audit log it makes, or that it decides nothing.
+"""The audit log line of each call, or that the call decides nothing.
 
 Who adds a method has to put it here, and so to think of its line. That the lines come
 is for the tests of what makes them.

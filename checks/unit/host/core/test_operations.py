@@ -1,4 +1,4 @@
-"""Operations that are cancelled: before they begin, while they build, and too late."""
+"""Cancelled operations: before they start, while they build, and too late."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What the operator is shown of an agent's secrets, and what the agent gets."""
+"""An agent's secrets: what the operator sees, and what the agent gets."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A store that is older than the files beside it is refused; a new one is not."""
+"""A store that is older than the files beside it is refused, but not a new one."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""What a container may tell hived, and how fast."""
+"""Rate limits on what a container sends to hived."""
 
 from pyglue.host.core.token_bucket import TokenBucket
 

@@ -1,4 +1,4 @@
-"""Who waits for a moment of the wall clock notices when the clock is set."""
+"""Waiting for a wall-clock time notices when the clock is set."""
 
 import asyncio
 import datetime

@@ -1,4 +1,4 @@
-"""Workspaces that an operator adds and removes, and what an agent gets of them."""
+"""Workspaces added and removed by the operator, and what agents get."""
 
 import stat
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What the doctor says about an agent."""
+"""The doctor's checks of an agent."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

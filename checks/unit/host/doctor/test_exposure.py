@@ -1,4 +1,4 @@
-"""What ``hive doctor --exposure`` says: real sockets, and a kernel's table of ports."""
+"""``hive doctor --exposure``: real sockets, and the kernel's table of ports."""
 
 import os
 import socket

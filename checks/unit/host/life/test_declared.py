@@ -1,4 +1,4 @@
-"""The source of a declared agent: its files as they are, or why they cannot be one."""
+"""The source of a declared agent: its files, or why they are invalid."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Who may write to whom, how much and how far, on a real store."""
+"""Limits on messages: recipients, rates, sizes and hops, on a real store."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""No turn that has ended holds a message: whoever asks next gets it."""
+"""Ended turns hold no leases: the next recipient gets the message."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

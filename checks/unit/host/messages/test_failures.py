@@ -1,4 +1,4 @@
-"""Which messages a failed turn counts against, and how the others get past them."""
+"""Which messages a failed turn counts against, and how others bypass them."""
 
 from pathlib import Path
 

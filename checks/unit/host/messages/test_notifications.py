@@ -1,4 +1,4 @@
-"""What the hive tells of itself: once, to everyone, and not too much of it."""
+"""The hive's notifications: sent once, to everyone, and rate-limited."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""How a question is answered and ends, what is audited of it, and no flood of them."""
+"""Questions: answers, ends, audit log, and rate limits."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The operator's hand on a queue: what waits is shown, dropped, or moved to the end."""
+"""The operator's control of a queue: listing, dropping and moving messages."""
 
 import asyncio
 from collections.abc import AsyncIterator

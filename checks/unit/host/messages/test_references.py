@@ -1,4 +1,4 @@
-"""Ids that refer to nothing, or to what is not the caller's: each is refused."""
+"""IDs that refer to nothing, or to something not the caller's, are refused."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path

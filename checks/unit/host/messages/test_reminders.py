@@ -1,4 +1,4 @@
-"""Reminders, open threads, cancelled questions, and loops of agents that die out."""
+"""Reminders, open threads, cancelled questions, and loops of agents that end."""
 
 import asyncio
 import time

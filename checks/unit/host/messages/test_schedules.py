@@ -1,4 +1,4 @@
-"""Schedules: sent when due, once when late, and never for what is no more."""
+"""Schedules: sent when due, once when late, and never after removal."""
 
 import asyncio
 import contextlib

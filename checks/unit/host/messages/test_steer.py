@@ -1,4 +1,4 @@
-"""What reaches a turn that runs: which messages, who is told, what becomes of them."""
+"""Messages to a running turn: which ones, who is informed, their outcome."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

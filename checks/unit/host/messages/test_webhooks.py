@@ -1,4 +1,4 @@
-"""Webhooks: what is signed becomes one message of quoted text; all else is refused."""
+"""Webhooks: signed deliveries become messages of quoted text; others are refused."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""A subscription's windows in hived: shown until they reset, and heeded by everyone."""
+"""A subscription's windows in hived: shown until they reset, and respected by all."""
 
 import time
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Patterns at submit: those that let nothing run are refused, powerful ones named."""
+"""Patterns at submit: useless ones are refused, powerful ones named."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The operator's limits, which no approval passes: what they refuse and let through."""
+"""The operator's limits, which no approval exceeds: what they refuse and allow."""
 
 from typing import Any
 

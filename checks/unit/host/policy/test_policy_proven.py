@@ -1,4 +1,4 @@
-"""Whatever changes in a manifest, only what is proven to give no power is called so.
+"""Only changes proven to add no permissions are described as such.
 
 Random manifests that fit the schema are compared. What the diff calls narrowing or
 neutral must hold by a rule that is stated here anew, from the meaning of each option.

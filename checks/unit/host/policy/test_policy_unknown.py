@@ -1,4 +1,4 @@
-"""The policy diff of what the code has no words for: new options, and NixOS's."""
+"""The policy diff of options that the code does not know: new ones, and NixOS's."""
 
 import pytest
 

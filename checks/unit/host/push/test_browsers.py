@@ -1,4 +1,4 @@
-"""Browsers that subscribe: kept, listed, limited and removed."""
+"""Subscribed browsers: stored, listed, limited and removed."""
 
 import stat
 import time

@@ -1,4 +1,4 @@
-"""What a rebuild makes of tags and of the log: nothing runs that nobody knows of."""
+"""A rebuild from tags and the log: nothing unknown runs."""
 
 import json
 from pathlib import Path

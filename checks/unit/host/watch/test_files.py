@@ -1,4 +1,4 @@
-"""Files of agents for the operator: shown, whatever lies there, and through no link."""
+"""Agents' files for the operator: shown whatever they are, without following links."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Who may read logs and follow them, and how followers are kept."""
+"""Who may read and follow logs, and the lifetime of followers."""
 
 import asyncio
 import os

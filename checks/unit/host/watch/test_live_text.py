@@ -1,4 +1,4 @@
-"""What a model is writing, for who watches: from the harness to the viewer's socket."""
+"""Streamed model output for viewers: from the harness to the viewer's socket."""
 
 import asyncio
 from pathlib import Path

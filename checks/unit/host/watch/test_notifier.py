@@ -1,4 +1,4 @@
-"""Notifications outside: what is worth one, quiet hours, and failures tried again."""
+"""External notifications: which events, quiet hours, and retries."""
 
 import asyncio
 import contextlib

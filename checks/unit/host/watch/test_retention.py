@@ -1,4 +1,4 @@
-"""Retention: each option of it has an effect, and what must stay stays."""
+"""Retention: each option has an effect, and what must be kept is kept."""
 
 import time
 from collections.abc import AsyncIterator, Callable

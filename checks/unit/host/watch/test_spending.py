@@ -1,4 +1,4 @@
-"""What agents cost lately: by hours, within the last one, and how often it is read."""
+"""Recent costs of agents: by hour, in the last hour, and how often they are read."""
 
 import time
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Steps of turns: what is shown of a tool call that takes long, and when it is told."""
+"""Steps of turns: how a long tool call is shown, and when it is reported."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

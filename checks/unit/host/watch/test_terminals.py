@@ -1,4 +1,4 @@
-"""hived's side of terminals: whose they are, what is kept, and that nothing is lost."""
+"""hived's side of terminals: ownership, buffers, and that nothing is lost."""
 
 import asyncio
 import json

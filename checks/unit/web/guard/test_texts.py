@@ -1,4 +1,4 @@
-"""Every way in which a text can fail to be text, at the dashboard's doors.
+"""Every kind of invalid text, at the dashboard's listeners.
 
 As for the command line, MCP and RPC (``unit/jsonrpc/test_texts.py``): a sentence says
 what is wrong, nothing is changed into other text, and the next request is answered.

@@ -1,4 +1,4 @@
-"""The dashboard under TLS and behind proxies: certificate, cookies, who is believed."""
+"""The dashboard with TLS and behind proxies: certificate, cookies, trusted headers."""
 
 import http.client
 import socket

@@ -1,4 +1,4 @@
-"""One agent's HTTP API, the figures and the metrics: calls and refusals."""
+"""One agent's HTTP API and its metrics: calls and refusals."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""The HTTP API is as its document says: every route, every answer, every refusal."""
+"""The HTTP API matches its document: every route, every answer, every refusal."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""``/metrics``: names and units as Prometheus wants them, and nothing left out."""
+"""``/metrics``: names and units by Prometheus' rules, and nothing omitted."""
 
 import asyncio
 import re

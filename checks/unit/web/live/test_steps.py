@@ -1,4 +1,4 @@
-"""What the overview gets of events inside turns: a few words, and nothing else."""
+"""Events inside turns on the overview: a few words, and nothing else."""
 
 from typing import Any
 

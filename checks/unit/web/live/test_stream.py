@@ -1,4 +1,4 @@
-"""Live events as a browser or a script gets them: what a stream holds, and its ends."""
+"""Live events for browsers and scripts: the contents of a stream, and its ends."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What happened: the audit log, operations, and doctor's findings."""
+"""Activity: the audit log, operations, and doctor's findings."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""An agent's page, and the buttons of its power."""
+"""An agent's page, and its buttons."""
 
 import re
 import time

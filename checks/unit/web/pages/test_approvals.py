@@ -1,4 +1,4 @@
-"""The queue and the page of an approval: what is shown, decided and refused."""
+"""The queue and the page of an approval: display, decisions and refusals."""
 
 import re
 from typing import Any

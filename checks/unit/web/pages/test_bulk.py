@@ -1,4 +1,4 @@
-"""One action on many agents over HTTP: what is refused, and what is said of each."""
+"""One action on many agents over HTTP: refusals, and the result of each."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""How the dashboard is shown: kept in the browser, and only what is a choice."""
+"""Display settings: stored in the browser, and only valid values."""
 
 import pytest
 

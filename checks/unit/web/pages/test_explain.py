@@ -1,4 +1,4 @@
-"""Asking an agent to explain a proposal: what it is sent, and its reply on the page."""
+"""Asking an agent to explain a proposal: the message, and its reply on the page."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""Pages of agents' files: whatever is in them and whatever they are called."""
+"""Pages of agents' files: any contents and any names."""
 
 import base64
 import shutil

@@ -1,4 +1,4 @@
-"""Agents that begin, end and come back: proposals, drafts, kept state."""
+"""The life of agents: proposals, drafts, kept state."""
 
 import pytest
 from msgspec.structs import replace

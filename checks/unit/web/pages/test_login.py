@@ -1,4 +1,4 @@
-"""Logging in and out: codes, the way back, cookies."""
+"""Logging in and out: codes, redirects, cookies."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Markdown of agents: markup of ours, and nothing hidden, fetched or run."""
+"""Agents' Markdown: only our own markup, and nothing hidden, fetched or run."""
 
 import re
 

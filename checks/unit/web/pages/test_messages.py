@@ -1,4 +1,4 @@
-"""Messages, inbox and questions: sent, answered, searched, cut to what fits."""
+"""Messages, inbox and questions: sent, answered, searched, truncated."""
 
 import re
 from typing import Any

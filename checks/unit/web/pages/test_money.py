@@ -1,4 +1,4 @@
-"""What agents cost: the rate and limit of the hive, budgets, forecasts, sparklines."""
+"""Costs of agents: the rate and limit of the hive, budgets, forecasts, sparklines."""
 
 import re
 

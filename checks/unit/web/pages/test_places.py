@@ -1,4 +1,4 @@
-"""The table of pages: each leads somewhere, by its link and by a key of its own."""
+"""The table of pages: each can be reached by its link and by its key."""
 
 import re
 from pathlib import Path

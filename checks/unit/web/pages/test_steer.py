@@ -1,4 +1,4 @@
-"""The box of an agent's page: messages to the agent and to a turn that runs."""
+"""The box of an agent's page: messages to the agent and to a running turn."""
 
 import json
 from typing import Any

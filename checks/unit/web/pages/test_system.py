@@ -1,4 +1,4 @@
-"""The system on an approval's page: what is listed, and that hostile names are text."""
+"""The system on an approval's page: its contents, and hostile names as text."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""What is shown of hostile text: everything, by name, escaped."""
+"""Hostile text is shown completely, by name, escaped."""
 
 import sys
 import unicodedata

@@ -1,4 +1,4 @@
-"""The libraries that pages use: only the named files, only to who is logged in."""
+"""The pages' libraries: only the named files, only for logged-in users."""
 
 import re
 
