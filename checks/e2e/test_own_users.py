@@ -263,5 +263,5 @@ async def test_what_is_open_to_others_is_found_and_closed(tmp_path: Path) -> Non
         place.chmod(0o755)
     os.chown(layout.private("alice"), 0, 0)
     assert set(directories.modes.wrong(names)) == {*places, layout.private("alice")}
-    directories.modes.mend(names)
+    directories.modes.repair(names)
     assert directories.modes.wrong(names) == {}

@@ -61,13 +61,13 @@ def sql(hive: Hive, statement: str, *values: object) -> None:
 
 
 async def broken(hive: Hive) -> list[Check]:
-    """Return what doctor would mend."""
+    """Return what doctor would repair."""
     found = await hive.operator.call(api.DOCTOR, NoParams())
     return [check for check in found.checks if check.repair is not None]
 
 
-async def mended(hive: Hive, says: str, would: str) -> RepairResult:
-    """See that doctor tells it, mends it, audits it, and then finds nothing."""
+async def repaired(hive: Hive, says: str, would: str) -> RepairResult:
+    """See that doctor tells it, repairs it, audits it, and then finds nothing."""
     (check,) = await broken(hive)
     assert says in check.message
     assert would in (check.repair or "")
@@ -104,7 +104,7 @@ async def test_a_tag_without_an_approval(hive: Hive) -> None:
     said = await command(hive)
     assert "hive doctor --repair would delete the tag proposal/999." in said.out
     assert said.code == 1
-    await mended(hive, "alice has a tag proposal/999", "delete the tag")
+    await repaired(hive, "alice has a tag proposal/999", "delete the tag")
     assert git(hive, "alice", "tag", "--list", "proposal/999") == ""
 
 
@@ -115,7 +115,7 @@ async def test_a_decision_that_the_store_does_not_know(hive: Hive) -> None:
     tags = git(hive, "alice", "tag", "--list", f"*/{row.id}")
     sql(hive, "DELETE FROM approval WHERE id = ?", row.id)
     says = f"deployed/{row.id}, proposal/{row.id}, but the store has no such approval"
-    await mended(hive, says, f"restore approval {row.id} from its tags")
+    await repaired(hive, says, f"restore approval {row.id} from its tags")
     assert git(hive, "alice", "tag", "--list", f"*/{row.id}") == tags
     again = await hive.operator.call(api.APPROVAL, ApprovalParams(id=row.id))
     assert again.manifest_json == shown.manifest_json
@@ -127,11 +127,11 @@ async def test_an_approval_without_its_tags(hive: Hive) -> None:
     number = (await hive.agent("alice")).deployed_approval
     record = git(hive, "alice", "cat-file", "tag", f"proposal/{number}")
     git(hive, "alice", "tag", "-d", f"proposal/{number}")
-    await mended(hive, f"no tag proposal/{number}", "from the store")
+    await repaired(hive, f"no tag proposal/{number}", "from the store")
     again = git(hive, "alice", "cat-file", "tag", f"proposal/{number}")
     assert again.partition("\n\n")[2] == record.partition("\n\n")[2]
     git(hive, "alice", "tag", "-d", f"deployed/{number}")
-    await mended(hive, f"no tag deployed/{number}", "from the store")
+    await repaired(hive, f"no tag deployed/{number}", "from the store")
 
 
 async def test_main_that_nobody_approved(hive: Hive) -> None:
@@ -139,7 +139,7 @@ async def test_main_that_nobody_approved(hive: Hive) -> None:
     tree = git(hive, "alice", "rev-parse", "main^{tree}")
     other = git(hive, "alice", "commit-tree", tree, "-p", "main", "-m", "by hand")
     git(hive, "alice", "update-ref", "refs/heads/main", other)
-    await mended(hive, f"main of alice is at {other}", "set main of alice")
+    await repaired(hive, f"main of alice is at {other}", "set main of alice")
     assert git(hive, "alice", "rev-parse", "main") == deployed
 
 
@@ -157,7 +157,7 @@ async def test_a_deploy_that_the_store_lost(hive: Hive) -> None:
         before.deployed_approval,
     )
     git(hive, "alice", "tag", f"failed/{number}", "main")
-    await mended(hive, f"is the commit of approval {number}", "again")
+    await repaired(hive, f"is the commit of approval {number}", "again")
     after = await hive.agent("alice")
     assert after.deployed_approval == number
     assert git(hive, "alice", "rev-parse", "main") == proposal.commit
@@ -169,7 +169,7 @@ async def test_an_approval_that_nothing_works_on(hive: Hive) -> None:
     proposal = await hive.propose("alice", '{ hyperhive.description = "stuck"; }')
     number = proposal.approval
     sql(hive, "UPDATE approval SET state = 'building' WHERE id = ?", number)
-    await mended(hive, f"Approval {number} of alice is building", "as failed")
+    await repaired(hive, f"Approval {number} of alice is building", "as failed")
     (newest, *_) = await hive.approvals("alice")
     assert (newest.state, newest.reason) == (
         ApprovalState.FAILED,
@@ -180,7 +180,9 @@ async def test_an_approval_that_nothing_works_on(hive: Hive) -> None:
 async def test_an_agent_without_rooms(hive: Hive) -> None:
     session = hive.local.config.layout.session("alice")
     shutil.rmtree(session)
-    await mended(hive, "alice is missing directories", "create them and restart alice")
+    await repaired(
+        hive, "alice is missing directories", "create them and restart alice"
+    )
     assert session.is_dir()
     await hive.idle("alice")
 
@@ -194,7 +196,7 @@ async def test_files_that_the_store_does_not_know_are_kept(hive: Hive) -> None:
     # Its tags are of approvals that are alice's: kept, it is looked at as any agent.
     for tag in git(hive, "lost", "tag").splitlines():
         git(hive, "lost", "tag", "-d", tag)
-    await mended(hive, "Files of lost exist", "keep them")
+    await repaired(hive, "Files of lost exist", "keep them")
     assert (state / "known.txt").read_text() == "still here"
     (kept,) = (await hive.operator.call(api.KEPT, NoParams())).kept
     assert kept.name == "lost"
@@ -252,7 +254,7 @@ async def test_messages_that_a_turn_that_ended_still_holds(hive: Hive) -> None:
         "turn = (SELECT max(id) FROM turn WHERE ended_at IS NOT NULL) WHERE id = ?",
         number,
     )
-    await mended(hive, "1 of its messages are leased to a turn", "queue them again")
+    await repaired(hive, "1 of its messages are leased to a turn", "queue them again")
     assert await received(hive) == ["hello"]
     start = await hive.operator.call(START, alice)
     assert (await hive.operation(start.operation)).error is None
@@ -285,7 +287,7 @@ async def test_a_port_without_an_agent(hive: Hive) -> None:
     private = hive.local.config.layout.private("gone")
     private.mkdir()
     (private / "port").write_text("8123\n")
-    await mended(hive, "A port of gone", "remove")
+    await repaired(hive, "A port of gone", "remove")
     assert not private.exists()
 
 
@@ -301,7 +303,7 @@ async def test_sockets_without_an_agent(hive: Hive) -> None:
     run = hive.local.config.layout.run("gone")
     run.mkdir()
     (run / "hive.sock").touch()
-    await mended(hive, "Sockets of gone", "remove")
+    await repaired(hive, "Sockets of gone", "remove")
     assert not run.exists()
 
 
@@ -312,7 +314,7 @@ async def test_what_was_left_half_made(hive: Hive, where: str) -> None:
     assert await broken(hive) == []  # it may be at work
     old = time.time() - 7200
     os.utime(left, (old, old))
-    await mended(hive, "was left incomplete", "remove")
+    await repaired(hive, "was left incomplete", "remove")
     assert not left.exists()
 
 
@@ -322,7 +324,7 @@ async def test_a_process_that_no_hived_has(hive: Hive) -> None:
     words = ("pyglue.harness.main", "--state", str(layout.agent_state("alice")))
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, *words)
     try:
-        await mended(
+        await repaired(
             hive, f"Process {process.pid} runs as the user of alice", "kill the process"
         )
         assert await process.wait() == -9
@@ -391,7 +393,7 @@ async def test_a_stopped_agent_has_its_socket_after_a_restart_and_a_repair(
     await hive.send("alice", "while you are stopped")
     assert await received(hive) == ["while you are stopped"]
     shutil.rmtree(run)
-    await mended(hive, f"alice is missing directories: {run}", "create them")
+    await repaired(hive, f"alice is missing directories: {run}", "create them")
     await hive.send("alice", "after a repair")
     assert await received(hive) == ["after a repair"]
     start = await hive.operator.call(START, alice)

@@ -114,7 +114,7 @@ class Modes:
                     found[place] = _said(folder.status)
         return found
 
-    def mend(self, names: Iterable[str]) -> None:
+    def repair(self, names: Iterable[str]) -> None:
         """Repair the owners and modes."""
         for place, wanted in self.all(names).items():
             with suppress(HiveError), opened(self._top(wanted), place) as folder:

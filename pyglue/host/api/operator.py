@@ -67,7 +67,7 @@ def _handlers(s: Services, connection: Connection, caller: Caller) -> Handlers:
         on_done(api.SECRET_REMOVE, lambda it: s.secrets.remove(it, by))
         on_done(api.WORKSPACE_ADD, lambda it: s.workspaces.add(it, by))
         on_done(api.WORKSPACE_REMOVE, lambda it: s.workspaces.remove(it, by))
-        on(api.REPAIR, lambda _: s.repair.mend(by))
+        on(api.REPAIR, lambda _: s.repair.repair(by))
     add_reading(handlers, s, connection)
     add_agent_calls(handlers, s, by)
     add_decisions(handlers, s, by)

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """``says`` describes the problem; ``would`` the repair by ``mend``, if any.
+    """``says`` describes the problem; ``would`` the repair by ``repair``, if any.
 
-    ``queues``: ``mend`` queues an operation; the agent is skipped until that is done.
-    ``keeps``: ``mend`` turns the files into kept state, which is then examined as such.
+    ``queues``: ``repair`` queues an operation; the agent is skipped until that is done.
+    ``keeps``: ``repair`` turns the files into kept state, which is then examined.
     """
 
     agent: str | None
     says: str
     would: str | None = None
-    mend: Callable[[], Awaitable[None]] | None = None
+    repair: Callable[[], Awaitable[None]] | None = None
     queues: bool = False
     keeps: bool = False

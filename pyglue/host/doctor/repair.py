@@ -36,7 +36,7 @@ class Repair:
     rows: RowRepair
 
     async def checks(self) -> list[Check]:
-        """Return the inconsistencies, with the repairs that ``mend`` would make."""
+        """Return the inconsistencies, with the repairs that ``repair`` would make."""
         said = await self._said()
         found = await self.directories.look(said) + await self.rows.look()
         for name in _names(said):
@@ -60,32 +60,32 @@ class Repair:
             said = await self._said()
             return [] if name in said.busy else await self.repos.look(name, said)
 
-    async def mend(self, by: str) -> RepairResult:
+    async def repair(self, by: str) -> RepairResult:
         """Repair what can be repaired; return the repairs and the failures."""
         done: list[str] = []
         failed: list[str] = []
         for one in await self.rows.look():
-            await self._mend(one, by, done, failed)
+            await self._repair(one, by, done, failed)
         # Repairs that queue an operation come last: they block others of the agent.
         for queues in (False, True):
-            await self._mend_directories(by, done, failed, queues=queues)
-            await self._mend_repositories(by, done, failed, queues=queues)
+            await self._repair_directories(by, done, failed, queues=queues)
+            await self._repair_repositories(by, done, failed, queues=queues)
         return RepairResult(done=tuple(done), failed=tuple(failed))
 
-    async def _mend_directories(
+    async def _repair_directories(
         self, by: str, done: list[str], failed: list[str], *, queues: bool
     ) -> None:
         for one in await self.directories.look(await self._said()):
             if one.queues is not queues:
                 continue
             if one.agent is None:
-                await self._mend(one, by, done, failed)
+                await self._repair(one, by, done, failed)
                 continue
             async with self.proposals.lock(one.agent):
                 for still in await self._still(one, one.agent):
-                    await self._mend(still, by, done, failed)
+                    await self._repair(still, by, done, failed)
 
-    async def _mend_repositories(
+    async def _repair_repositories(
         self, by: str, done: list[str], failed: list[str], *, queues: bool
     ) -> None:
         for name in _names(await self._said()):
@@ -95,7 +95,7 @@ class Repair:
                     continue
                 for one in await self.repos.look(name, said):
                     if one.queues is queues:
-                        await self._mend(one, by, done, failed)
+                        await self._repair(one, by, done, failed)
 
     async def _still(self, found: Finding, name: str) -> list[Finding]:
         """Check a finding again: the files may belong to an agent by now."""
@@ -108,14 +108,14 @@ class Repair:
             if (one.agent, one.says) == (name, found.says)
         ]
 
-    async def _mend(
+    async def _repair(
         self, one: Finding, by: str, done: list[str], failed: list[str]
     ) -> None:
-        if one.mend is None or one.would is None:
+        if one.repair is None or one.would is None:
             failed.append(one.says)
             return
         try:
-            await one.mend()
+            await one.repair()
         except Exception as error:
             why = error.message if isinstance(error, HiveError) else str(error)
             _log.warning("could not %s: %s", one.would, why, exc_info=error)

@@ -58,14 +58,14 @@ class DirectoryRepair:
                     says=f"The container {self.backend.container(name)} of this hive "
                     "exists, but its agent does not.",
                     would=f"stop and remove the container of {name}",
-                    mend=lambda it=name: self._remove_container(it),  # type: ignore[misc]
+                    repair=lambda it=name: self._remove_container(it),  # type: ignore[misc]
                 )
             )
         names = (*said.agents, *said.kept, *said.drafts)
         for what, end in await asyncio.to_thread(self.backend.orphans, names):
             would = "kill the process"
             found.append(
-                Finding(agent=None, says=what, would=would, mend=_threaded(end))
+                Finding(agent=None, says=what, would=would, repair=_threaded(end))
             )
         return found
 
@@ -88,7 +88,7 @@ class DirectoryRepair:
             return
         would = "create them" + (f" and restart {name}" if wanted else "")
 
-        async def mend() -> None:
+        async def repair() -> None:
             await asyncio.to_thread(self.directories.make, name)
             if wanted:
                 kind = OperationKind.RESTART
@@ -97,7 +97,7 @@ class DirectoryRepair:
                 await self.reopen(name)
 
         says = f"{name} is missing directories: {', '.join(map(str, gone))}."
-        yield Finding(agent=name, says=says, would=would, mend=mend, queues=wanted)
+        yield Finding(agent=name, says=says, would=would, repair=repair, queues=wanted)
 
     # --- files without rows -----------------------------------------------------------
 
@@ -128,11 +128,11 @@ class DirectoryRepair:
                 agent=name,
                 says=f"A port of {name} ({private}) exists, but no such agent.",
                 would=f"remove {private}",
-                mend=_threaded(lambda: self.kept_files.remove_tree(private)),
+                repair=_threaded(lambda: self.kept_files.remove_tree(private)),
             )
 
     def _keep(self, name: str, *, repository: bool) -> Finding:
-        async def mend() -> None:
+        async def repair() -> None:
             path = self.layout.applied(name)
             repo = AppliedRepo(path) if repository else None
             main = await asyncio.to_thread(repo.main) if repo is not None else None
@@ -148,7 +148,7 @@ class DirectoryRepair:
             agent=name,
             says=f"Files of {name} exist, but the store has no such agent.",
             would="keep them like those of a destroyed agent, to be restored or purged",
-            mend=mend,
+            repair=repair,
             keeps=True,
         )
 
@@ -163,7 +163,7 @@ class DirectoryRepair:
                 agent=None,
                 says=f"{place} has {found}, but should have {wanted[place]}.",
                 would="set mode and owner",
-                mend=_threaded(lambda: modes.mend(names)),
+                repair=_threaded(lambda: modes.repair(names)),
             )
 
     # --- left over --------------------------------------------------------------------
@@ -183,7 +183,7 @@ class DirectoryRepair:
                     agent=None,
                     says=f"{path} was left incomplete.",
                     would=f"remove {path}",
-                    mend=_threaded(lambda it=path: self.kept_files.remove_tree(it)),  # type: ignore[misc]
+                    repair=_threaded(lambda it=path: self.kept_files.remove_tree(it)),  # type: ignore[misc]
                 )
         sockets = layout.runtime / "agents"
         for name in nofollow.names(layout.runtime, sockets):
@@ -193,7 +193,7 @@ class DirectoryRepair:
                     agent=name,
                     says=f"Sockets of {name} ({path}) exist, but no such agent.",
                     would=f"remove {path}",
-                    mend=_threaded(lambda it=name: self.kept_files.forget_run(it)),  # type: ignore[misc]
+                    repair=_threaded(lambda it=name: self.kept_files.forget_run(it)),  # type: ignore[misc]
                 )
 
     def _is_folder(self, path: Path) -> bool:

@@ -92,7 +92,7 @@ class RepoRepair:
             agent=name,
             says=f"{name} has a tag {tag.name}, but the store has no such approval.",
             would=f"delete the tag {tag.name}",
-            mend=_threaded(lambda: delete_tag(repo, tag.kind, tag.id)),
+            repair=_threaded(lambda: delete_tag(repo, tag.kind, tag.id)),
         )
 
     async def _decided(
@@ -112,7 +112,7 @@ class RepoRepair:
             agent=name,
             says=says,
             would=f"restore approval {number} from its tags and the audit log",
-            mend=lambda: self._restore(number),
+            repair=lambda: self._restore(number),
         )
 
     async def _restore(self, number: int) -> None:
@@ -154,10 +154,10 @@ class RepoRepair:
                 agent=one.agent,
                 says=f"{says} Its commit is missing too.",
                 would=f"close approval {one.id}, to be proposed again",
-                mend=lambda: self._supersede(one.id),
+                repair=lambda: self._supersede(one.id),
             )
 
-        async def mend() -> None:
+        async def repair() -> None:
             row = await self.store.read(lambda reader: rows.get(reader, one.id))
             message = row.record if kind is TagKind.PROPOSAL else None
             await asyncio.to_thread(repo.tag, kind, one.id, one.commit, message)
@@ -166,7 +166,7 @@ class RepoRepair:
             agent=one.agent,
             says=says,
             would=f"create the tag {tag} from the store",
-            mend=mend,
+            repair=repair,
         )
 
     async def _supersede(self, number: int) -> None:
@@ -208,7 +208,7 @@ class RepoRepair:
                         agent=name,
                         says=says,
                         would=would,
-                        mend=lambda it=one: self._again(repo, it),  # type: ignore[misc]
+                        repair=lambda it=one: self._again(repo, it),  # type: ignore[misc]
                         queues=True,
                     )
                 ]
@@ -238,8 +238,8 @@ class RepoRepair:
             lost = f"{says} That commit is missing: restore the repository from a"
             return [Finding(agent=name, says=f"{lost} backup.")]
         would = f"set main of {name} to {wanted}"
-        mend = _threaded(lambda: move_main(repo, wanted, main))
-        return [Finding(agent=name, says=says, would=would, mend=mend)]
+        repair = _threaded(lambda: move_main(repo, wanted, main))
+        return [Finding(agent=name, says=says, would=would, repair=repair)]
 
     def _without_operation(self, name: str, said: Said) -> list[Finding]:
         return [
@@ -248,7 +248,7 @@ class RepoRepair:
                 says=f"Approval {one.id} of {name} is {one.state.value}, but has no "
                 "operation.",
                 would=f"mark approval {one.id} as failed, to be proposed again",
-                mend=lambda it=one: self._fail(it.id),  # type: ignore[misc]
+                repair=lambda it=one: self._fail(it.id),  # type: ignore[misc]
             )
             for one in said.of(name)
             if one.state in _BEGUN

@@ -84,7 +84,7 @@ class RowRepair:
                 agent=name,
                 says=_SAYS[kind][0].format(len(group)),
                 would=_SAYS[kind][1],
-                mend=partial(self._close, name, tuple(group)),
+                repair=partial(self._close, name, tuple(group)),
             )
             for (name, kind), group in groups.items()
         ]
@@ -136,7 +136,7 @@ class RowRepair:
         self.delivery.wake(name)
 
     def _ended(self, name: str) -> Finding:
-        async def mend() -> None:
+        async def repair() -> None:
             agent = self.registry.get(name)
             self.transitions.turn_lost(agent)
             if agent.harness is not None:
@@ -147,7 +147,7 @@ class RowRepair:
             agent=name,
             says=says,
             would="disconnect its harness, which will reconnect",
-            mend=mend,
+            repair=repair,
         )
 
     @staticmethod
@@ -164,11 +164,11 @@ class RowRepair:
             agent=agent.name,
             says=f"The stored state of {agent.name} differs from the one in use.",
             would="store the one in use",
-            mend=partial(self.transitions.store_again, agent),
+            repair=partial(self.transitions.store_again, agent),
         )
 
     def _idle(self, operation: Operation) -> Finding:
-        async def mend() -> None:
+        async def repair() -> None:
             if not self.operations.works_on(operation.id):
                 self.operations.enqueue(operation)
 
@@ -177,5 +177,5 @@ class RowRepair:
             says=f"Operation {operation.id} ({operation.kind.value} of "
             f"{operation.agent}) is open, but no handler is working on it.",
             would="continue it",
-            mend=mend,
+            repair=repair,
         )

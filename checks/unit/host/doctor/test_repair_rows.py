@@ -125,11 +125,11 @@ async def found(kit: Kit) -> list[str]:
     return [one.says for one in await row_repair(kit).look()]
 
 
-async def mend(kit: Kit) -> None:
+async def repair(kit: Kit) -> None:
     for one in await row_repair(kit).look():
         assert one.would
-        assert one.mend is not None
-        await one.mend()
+        assert one.repair is not None
+        await one.repair()
     await kit.store.write(lambda _: None)
     assert await found(kit) == []
 
@@ -140,7 +140,7 @@ async def test_what_nobody_will_close_is_found_and_closed(kit: Kit, kind: str) -
     assert await found(kit) == []
     await kit.store.write(make)
     assert await found(kit) == [says]
-    await mend(kit)
+    await repair(kit)
     states = await kit.store.read(
         lambda reader: {
             row[0] for row in reader.execute("SELECT DISTINCT state FROM message")
@@ -154,7 +154,7 @@ async def test_an_open_turn_and_what_it_holds_are_one_repair(kit: Kit) -> None:
         lambda tx: held(tx, turn=agents.start_turn(tx, "bob", "haiku"))
     )
     assert len(await found(kit)) == 2
-    await mend(kit)
+    await repair(kit)
     bob = Harness(kit, kit.registry.get("bob"))
     (message,) = await bob.recv()
     assert message.body == "hello"
@@ -164,7 +164,7 @@ async def test_what_waits_gets_what_is_queued_again(kit: Kit) -> None:
     bob = Harness(kit, kit.registry.get("bob"))
     waiting = await parks(kit, bob.holder)
     await kit.store.write(lambda tx: held(tx, holder="dead"))
-    await mend(kit)
+    await repair(kit)
     assert (await waiting).messages == ()  # it asks again
     assert len(await bob.recv()) == 1
 
@@ -201,7 +201,7 @@ async def test_a_turn_that_only_memory_has_ends_with_its_connection(kit: Kit) ->
     await bob.begin(())
     await kit.store.write(lambda tx: agents.lose_turns(tx, "bob"))
     assert await found(kit) == ["A turn of bob is running, but has ended in the store."]
-    await mend(kit)
+    await repair(kit)
     assert bob.holder.gone
     assert bob.agent.turn is None
 
@@ -220,7 +220,7 @@ async def test_the_store_is_given_what_hived_works_with(kit: Kit, what: str) -> 
     assert await found(kit) == []
     await kit.store.write(DIFFERENCES[what])
     assert await found(kit) == ["The stored state of bob differs from the one in use."]
-    await mend(kit)
+    await repair(kit)
     bob = kit.registry.get("bob")
     row = await kit.store.read(lambda reader: agents.find(reader, "bob"))
     assert row is not None
@@ -253,8 +253,8 @@ async def test_an_operation_that_nobody_works_on_continues(kit: Kit) -> None:
     says = f"Operation {operation.id} (restart of bob) is open, but no handler is "
     says += "working on it."
     assert (one.agent, one.says, one.would) == ("bob", says, "continue it")
-    assert one.mend is not None
-    await one.mend()
+    assert one.repair is not None
+    await one.repair()
     ended = await work.get(operation.id, PATIENCE_S)
     assert (ended.state.value, ended.error) == ("done", None)
     assert await row_repair(kit, work).look() == []

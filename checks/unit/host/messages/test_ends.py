@@ -59,10 +59,10 @@ async def held_by_ended(kit: Kit) -> dict[str, int]:
     return await kit.store.read(read)
 
 
-async def mend(kit: Kit) -> None:
+async def repair(kit: Kit) -> None:
     for one in await row_repair(kit).look():
-        assert one.mend is not None
-        await one.mend()
+        assert one.repair is not None
+        await one.repair()
 
 
 async def failures(kit: Kit) -> list[tuple[str, int]]:
@@ -103,7 +103,7 @@ async def test_the_next_turn_releases_what_the_last_one_held(
 
 @pytest.mark.usefixtures("turn")
 async def test_what_a_running_turn_holds_stays_with_it(kit: Kit, bob: Holder) -> None:
-    await mend(kit)
+    await repair(kit)
     other = Holder(agent=bob.agent)
     assert await given(kit, bob) == await given(kit, other) == []
 
@@ -111,6 +111,6 @@ async def test_what_a_running_turn_holds_stays_with_it(kit: Kit, bob: Holder) ->
 @pytest.mark.usefixtures("turn")
 async def test_repair_queues_it_again(kit: Kit, bob: Holder) -> None:
     await lose(kit, bob)
-    await mend(kit)
+    await repair(kit)
     assert await held_by_ended(kit) == {}
     assert await given(kit, Holder(agent=bob.agent)) == ["hello"]
