@@ -168,7 +168,7 @@ def _lifecycle(kit: Kit, config: HiveConfig, directories: Any) -> Lifecycle:
         line: Any = Line()
         agent = kit.registry.get(name)
         holder = Holder(agent=agent, harness=True)
-        line.on_close(lambda: kit.broker.mailbox.hang_up(holder))
+        line.on_close(lambda: kit.broker.mailbox.disconnected(holder))
         lifecycle.hello(agent, line, report)
 
     container.hello = hello

@@ -39,7 +39,7 @@ class Harness:
     def close(self) -> None:
         """Lose the connection."""
         if not self.holder.gone:
-            self.kit.hang_up(self.holder)
+            self.kit.disconnect(self.holder)
 
     def notify(self, *_: Any) -> None:
         """Hear what hived wants."""

@@ -73,10 +73,10 @@ class Kit(AgentServices):
         put(agent, record=record, applied=record, state=AgentState.IDLE)
         return agent
 
-    def hang_up(self, holder: Holder) -> None:
+    def disconnect(self, holder: Holder) -> None:
         """Lose a harness's connection, and its turn with it."""
         self.transitions.harness_lost(holder.agent)
-        self.broker.mailbox.hang_up(holder)
+        self.broker.mailbox.disconnected(holder)
 
     async def holder(self, agent: Agent) -> Holder:
         """Return a connection's hold on an agent's mail."""

@@ -41,7 +41,7 @@ def agent_handlers(
     """Return the handlers of one connection; only a harness may run turns."""
     handlers, mailbox = Handlers(), s.broker.mailbox
     holder = Holder(agent=agent, harness=harness, connection=connection)
-    connection.on_close(lambda: mailbox.hang_up(holder))
+    connection.on_close(lambda: mailbox.disconnected(holder))
 
     def stores(call: Callable[[P], Awaitable[R]]) -> Callable[[P], Awaitable[R]]:
         return with_free_space(s.registry, agent, call)

@@ -20,7 +20,7 @@ _STORE_S: Final = 600.0
 _START_S: Final = 150.0
 """Longer than the unit's own timeout, whose error is more specific."""
 _KILLED_S: Final = 60.0
-_HUNG_UP: Final = (
+_DISCONNECTED: Final = (
     b"Transport endpoint is not connected",
     b"Connection reset by peer",
     b"Failed to connect to",  # while systemd re-executes, as in nixos-rebuild
@@ -131,7 +131,7 @@ class HostCtl:
         command = [find_program(argv[0]), *argv[1:]]
         done = await run(command, env=self._environment, timeout=timeout)
         for pause in self._pauses if argv[0] == "systemctl" else ():
-            if done.code == 0 or not any(said in done.stderr for said in _HUNG_UP):
+            if done.code == 0 or not any(said in done.stderr for said in _DISCONNECTED):
                 break
             await asyncio.sleep(pause)
             done = await run(command, env=self._environment, timeout=timeout)

@@ -265,7 +265,7 @@ class Mailbox:
         if any(again) or not well:
             self.delivery.fresh.add(agent.name)
 
-    def hang_up(self, holder: Holder) -> None:
+    def disconnected(self, holder: Holder) -> None:
         """The holder has disconnected: queue its messages again."""
         holder.gone = True
         self.delivery.holders.discard(holder.token)

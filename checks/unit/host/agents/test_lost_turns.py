@@ -87,7 +87,7 @@ async def ended(kit: Kit) -> dict[str, Any]:
             await asyncio.sleep(0)
 
 
-async def hang_up(_lifecycle: Lifecycle, _agent: Agent, client: Connection) -> None:
+async def disconnect(_lifecycle: Lifecycle, _agent: Agent, client: Connection) -> None:
     client.close()
 
 
@@ -99,7 +99,7 @@ async def stop(lifecycle: Lifecycle, agent: Agent, _client: Connection) -> None:
     await lifecycle.stop(agent)
 
 
-@pytest.mark.parametrize("loses", [hang_up, drop, stop])
+@pytest.mark.parametrize("loses", [disconnect, drop, stop])
 async def test_its_turn_ends_and_its_message_is_queued_again(
     kit: Kit, lifecycle: Lifecycle, tmp_path: Path, loses: Callable[..., Any]
 ) -> None:

@@ -180,7 +180,7 @@ async def test_what_is_held_by_who_is_there_is_left_alone(kit: Kit) -> None:
     turn = await harness.begin(await harness.recv())
     assert await found(kit) == []
     await harness.end(turn)
-    kit.broker.mailbox.hang_up(here)
+    kit.broker.mailbox.disconnected(here)
     assert await found(kit) == []
 
 

@@ -103,7 +103,7 @@ async def test_a_turn_that_ends_well_acknowledges(kit: Kit) -> None:
     await send(kit, "alice", "bob", "taken inside the turn")
     await kit.broker.mailbox.recv(bob, NOW)
     await end(kit, bob, turn, TurnOutcome.OK)
-    kit.hang_up(bob)
+    kit.disconnect(bob)
     assert (await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)).messages == ()
 
 
@@ -132,11 +132,11 @@ async def test_a_lost_connection_gives_back_in_and_out_of_a_turn(kit: Kit) -> No
     first = holder(kit, "bob")
     await kit.broker.mailbox.recv(first, NOW)
     await kit.broker.mailbox.turn_start(first, "haiku")
-    kit.hang_up(first)
+    kit.disconnect(first)
     assert kit.registry.get("bob").turn is None
     second = holder(kit, "bob")
     assert (await kit.broker.mailbox.recv(second, NOW)).messages[0].redelivered
-    kit.broker.mailbox.hang_up(second)
+    kit.broker.mailbox.disconnected(second)
     third = (await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)).messages
     assert [m.body for m in third] == ["in a turn"]
 
@@ -144,7 +144,7 @@ async def test_a_lost_connection_gives_back_in_and_out_of_a_turn(kit: Kit) -> No
 async def test_a_hung_up_waiter_loses_nothing(kit: Kit) -> None:
     bob = holder(kit, "bob")
     parked, sending = await crossing(kit, bob)
-    kit.broker.mailbox.hang_up(bob)
+    kit.broker.mailbox.disconnected(bob)
     parked.cancel()
     await sending
     await settled()
@@ -160,7 +160,7 @@ async def test_a_harness_that_asks_again_gets_what_it_never_saw(kit: Kit) -> Non
         await kit.broker.mailbox.recv(who, asked)  # its answer is lost on the way
         again = (await kit.broker.mailbox.recv(who, asked)).messages
         assert [(m.body, m.redelivered) for m in again] == [(one, True) for one in seen]
-        kit.broker.mailbox.hang_up(who)
+        kit.broker.mailbox.disconnected(who)
 
 
 async def test_what_a_client_had_is_done_and_the_rest_comes_again(kit: Kit) -> None:
@@ -235,7 +235,7 @@ async def test_a_message_that_never_finishes_goes_to_the_operator(
     for _ in range(2):
         bob = holder(kit, "bob")
         assert len((await kit.broker.mailbox.recv(bob, NOW)).messages) == 1
-        kit.broker.mailbox.hang_up(bob)
+        kit.broker.mailbox.disconnected(bob)
     assert (await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)).messages == ()
     letters = await kit.store.read(
         lambda reader: inboxes.inbox(
@@ -261,7 +261,7 @@ async def test_mail_outside_a_turn_is_acknowledged_by_its_holder_alone(
     again = (await kit.broker.mailbox.recv(bob, NOW)).messages
     assert [m.body for m in again] == ["1", "2"]
     assert await acked(kit.broker.mailbox, bob) == 2
-    kit.broker.mailbox.hang_up(bob)
+    kit.broker.mailbox.disconnected(bob)
     assert (await kit.broker.mailbox.recv(holder(kit, "bob"), NOW)).messages == ()
 
 

@@ -73,7 +73,7 @@ async def test_a_message_that_kills_the_agent_takes_no_other_with_it(
             break
         turn = await kit.broker.mailbox.turn_start(bob, "haiku")
         if "deadly" in got:
-            kit.hang_up(bob)
+            kit.disconnect(bob)
         else:
             await finish(kit, bob, turn)
             done += got
@@ -131,7 +131,7 @@ async def test_what_no_turn_began_with_is_not_to_blame(tmp_path: Path) -> None:
     for _ in range(2 * LIMITS.deliveries_max):
         bob = harness(kit)
         assert await given(kit, bob) == ["one", "two"]
-        kit.hang_up(bob)
+        kit.disconnect(bob)
     await kit.store.close()
 
 
@@ -142,7 +142,7 @@ async def test_an_agent_that_is_stopped_blames_no_message(tmp_path: Path) -> Non
         bob = harness(kit)
         assert await given(kit, bob) == ["one", "two"]
         await kit.broker.mailbox.turn_start(bob, "haiku")
-        kit.hang_up(bob)
+        kit.disconnect(bob)
     await kit.store.close()
 
 
@@ -164,7 +164,7 @@ async def test_a_dead_letter_has_the_reason_of_each_failure(tmp_path: Path) -> N
     await end(kit, bob, turn)
     await given(kit, bob)
     await kit.broker.mailbox.turn_start(bob, "haiku")
-    kit.hang_up(bob)
+    kit.disconnect(bob)
     why = "It was killed by its memory limit."
     kit.transitions.crashed(kit.registry.get("bob"), why, why)
     assert await given(kit, harness(kit)) == []

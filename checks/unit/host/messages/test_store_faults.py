@@ -172,7 +172,7 @@ async def losing_a_connection_that_holds(
     await scene.post(text, "carol")
     await mailbox.recv(scene.carol, NOW)
     yield
-    mailbox.hang_up(scene.carol)
+    mailbox.disconnected(scene.carol)
     yield
     scene.carol_connects()
     (again,) = (await mailbox.recv(scene.carol, NOW)).messages
@@ -237,7 +237,7 @@ async def another_harness(scene: Scene, text: str) -> AsyncGenerator[None, None]
     yield
     old = scene.bob.holder
     scene.bob.connect()
-    scene.kit.broker.mailbox.hang_up(old)
+    scene.kit.broker.mailbox.disconnected(old)
     yield
     assert await scene.bob.finish_all() == [text]
 

@@ -317,7 +317,7 @@ async def test_a_lost_turn_has_its_figures_but_no_length(
     before = await latest(kit, "alice")
     holder = Holder(agent=alice)
     number = await kit.broker.mailbox.turn_start(holder, "haiku")
-    kit.hang_up(holder)
+    kit.disconnect(holder)
     await kit.store.write(lambda _tx: None)
     (ended,) = [e for e in kit.events if e.kind == "turn.ended"][1:]
     assert data(ended)["turn"] == number
