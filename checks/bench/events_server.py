@@ -38,7 +38,7 @@ def _subscribers(kit: Kit, connection: Connection) -> tuple[HelloResult, Handler
 async def _serve(room: Path) -> None:
     kit = await open_kit(room)
     unlimited = TokenBucket(_UNLIMITED, _UNLIMITED)
-    kit.history._allowances[AGENT] = unlimited
+    kit.history._buckets[AGENT] = unlimited
 
     def operator(
         connection: Connection, _hello: HelloParams

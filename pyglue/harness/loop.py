@@ -107,13 +107,13 @@ class Loop:
         Messages that arrive at the same moment are queued again by the next recv.
         """
         messages = asyncio.create_task(self._receive())
-        wish = asyncio.create_task(self.control.changed())
+        changed = asyncio.create_task(self.control.changed())
         try:
-            await asyncio.wait({messages, wish}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({messages, changed}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (messages, wish):
+            for task in (messages, changed):
                 task.cancel()
-            await asyncio.wait({messages, wish})
+            await asyncio.wait({messages, changed})
         return None if messages.cancelled() else messages.result()
 
     async def _receive(self) -> tuple[Connection, tuple[Message, ...]]:

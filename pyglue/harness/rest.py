@@ -60,7 +60,7 @@ class Rest:
                 self.link.say(AgentState.DISK_FULL, full)
                 self.link.emit(Log(text=sentence(full)))
                 told_full = True
-            await self._wish_within(min(_LOOK_S, self.pauses.longest_s))
+            await self._change_within(min(_LOOK_S, self.pauses.longest_s))
 
     async def pause(
         self, state: AgentState, detail: str | None, at_least: float = 0.0
@@ -71,9 +71,9 @@ class Rest:
         _log.info("waiting %.1f s: %s", seconds, detail)
         detail = f"Next try in {seconds:.0f} s. {detail or ''}".strip()
         self.link.say(state, sentence(detail))
-        await self._wish_within(seconds)
+        await self._change_within(seconds)
 
-    async def _wish_within(self, seconds: float) -> None:
+    async def _change_within(self, seconds: float) -> None:
         """Wait for ``seconds``, at most until hived wants something."""
         await wall_clock.elapse(seconds, self.control.changed)
 

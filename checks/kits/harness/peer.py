@@ -73,11 +73,11 @@ class Peer:
             self._link.say(AgentState.IDLE)
             connection = await self._link.connection()
             mail = asyncio.create_task(self._mail(connection))
-            wish = asyncio.create_task(self._control.changed())
-            await asyncio.wait({mail, wish}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (mail, wish):
+            changed = asyncio.create_task(self._control.changed())
+            await asyncio.wait({mail, changed}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (mail, changed):
                 task.cancel()
-            await asyncio.wait({mail, wish})
+            await asyncio.wait({mail, changed})
             messages = () if mail.cancelled() else mail.result()
             if messages:
                 with contextlib.suppress(HiveError):  # the connection's end has it

@@ -135,8 +135,8 @@ def _write(data: bytes) -> None:
 
 
 def _size() -> tuple[int, int]:
-    packed = fcntl.ioctl(_IN, termios.TIOCGWINSZ, b"\0" * 8)
-    rows, columns, _, _ = struct.unpack("HHHH", packed)
+    size = fcntl.ioctl(_IN, termios.TIOCGWINSZ, b"\0" * 8)
+    rows, columns, _, _ = struct.unpack("HHHH", size)
     return columns or 80, rows or 24  # 0: a terminal that does not know
 
 

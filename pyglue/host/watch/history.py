@@ -51,7 +51,7 @@ class History:
     retention: Retention
     size_max: int = Quotas().history_mib * MIB
     clock: Callable[[], float] = time.monotonic
-    _allowances: dict[str, TokenBucket] = field(default_factory=dict, init=False)
+    _buckets: dict[str, TokenBucket] = field(default_factory=dict, init=False)
     _lost: Counter[str] = field(default_factory=Counter, init=False)
 
     def add(self, agent: str, params: TurnEventParams) -> bool:
@@ -66,8 +66,8 @@ class History:
             size = EVENT_MAX  # it still counts towards the rate
         elif wrong := problem_with(data):
             data = _text(f"(This event {wrong} and is not kept.)")
-        allowance = self._allowances.setdefault(agent, TokenBucket(BURST, RATE))
-        if not allowance.take(size + EVENT_COST, self.clock()):
+        bucket = self._buckets.setdefault(agent, TokenBucket(BURST, RATE))
+        if not bucket.take(size + EVENT_COST, self.clock()):
             self._lost[agent] += 1
             return False
         lost = self._lost.pop(agent, 0)

@@ -251,7 +251,7 @@ async def test_servers_are_told_of_no_faster_than_events_are_kept(kit: Kit) -> N
     api, _ = connect(kit)
     said = raw(Server(name="db", status="failed"))
     params = TurnEventParams(turn=1, kind=Server.KIND, data=said)
-    kit.history._allowances["bob"] = TokenBucket(burst=4 * rules.EVENT_COST, rate=0)
+    kit.history._buckets["bob"] = TokenBucket(burst=4 * rules.EVENT_COST, rate=0)
     for _ in range(1000):
         api.note(TURN_EVENT, params)
     await kit.store.write(lambda _tx: None)
