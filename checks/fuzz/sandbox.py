@@ -20,7 +20,7 @@ _NIX: Final = """{
   hyperhive.bash.allow = [ "python3 /state/inside.py" ];
 }
 """
-_PATIENCE_S: Final = 900.0
+_TIMEOUT_S: Final = 900.0
 """For a thousand attempts with a process each; a minute on an idle machine."""
 _DENIALS: Final = ("E", "killed", "no such")
 
@@ -69,7 +69,7 @@ async def _inside(hive: Hive) -> dict[str, tuple[str, bool]]:
             {"text": "done"},
         ),
     )
-    said = await hive.answer("alice", "", patience=_PATIENCE_S)
+    said = await hive.answer("alice", "", patience=_TIMEOUT_S)
     assert said.body == "attacks are done", said.body
     found: dict[str, tuple[str, bool]] = json.loads((state / "found.json").read_text())
     assert found["see /proc/self/mountinfo"][0].startswith("done"), "it can do things"

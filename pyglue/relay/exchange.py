@@ -29,7 +29,7 @@ from pyglue.relay.windows import wait_s, windows_of
 _DISCONNECTED: Final = 499
 _FAILED: Final = 502
 _LIMITED: Final = (429, 503, 529)
-_PATIENCE_S: Final = 10.0
+_TIMEOUT_S: Final = 10.0
 """How long a turn waits for a limit; beyond that it ends, and the agent parks."""
 _WAIT_MAX_S: Final = 7 * 86400.0
 _CHUNK: Final = 64 * 1024
@@ -149,7 +149,7 @@ class Exchange:
         if self.upstream.is_subscription:
             self._windows = windows_of(answer.headers)
         self._wait_s = _asked_to_wait(answer, self._windows)
-        if self._wait_s is not None and self._wait_s > _PATIENCE_S:
+        if self._wait_s is not None and self._wait_s > _TIMEOUT_S:
             headers["x-should-retry"] = "false"
         if self._status != 200:
             body = await whole(answer, self.limits.error)

@@ -25,7 +25,7 @@ from pyglue.api.operator import JOURNAL, JOURNAL_FOLLOW, JOURNAL_NEWS
 from pyglue.cli.output.spinner import SpinnerClient
 from pyglue.errors import ErrorCode, HiveError
 
-_PATIENCE_S: Final = 90.0
+_TIMEOUT_S: Final = 90.0
 """hived sends to a follower more often than this, with or without new lines."""
 
 
@@ -76,7 +76,7 @@ def run(socket: Path, arguments: argparse.Namespace) -> int:
 
 
 def _follow(client: SpinnerClient, *, as_json: bool) -> None:
-    for news in client.stream(JOURNAL_NEWS, timeout=_PATIENCE_S):
+    for news in client.stream(JOURNAL_NEWS, timeout=_TIMEOUT_S):
         if news.lines or news.gap:
             _print(news, as_json=as_json)
         if news.ended is not None:

@@ -45,7 +45,7 @@ R = TypeVar("R", bound=Result)
 CLIENT: Final = "hive-agent"
 _FIRST_S: Final = 0.1
 _LONGEST_S: Final = 3.0
-_PATIENCE_S: Final = 30.0
+_TIMEOUT_S: Final = 30.0
 """How long a tool call waits for hived to come back."""
 _STEER_S: Final = 2.0
 """How long the model waits for new messages."""
@@ -134,7 +134,7 @@ class Link:
                 "messages will wake you.",
             )
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_TIMEOUT_S):
                 connection = await self.connection()
         except TimeoutError:
             raise HiveError(

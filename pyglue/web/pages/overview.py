@@ -57,7 +57,7 @@ _SEARCH_MAX: Final = 100
 @blueprint.get("/")
 def page() -> str:
     """Show the overview."""
-    frame, roster, everyone = status(), _roster(), part(needs.everyone)
+    frame, agent_filter, everyone = status(), _agent_filter(), part(needs.everyone)
     inbox, questions = part(_inbox), part(needs.questions)
     found = everyone.data or ()
     queue = needs.queue(everyone, questions, inbox)
@@ -70,13 +70,13 @@ def page() -> str:
         needs_shown=needs.SHOWN,
         waiting=waiting.counted(queue),
         names=tuple(one.name for one in found),
-        roster=roster,
+        agent_filter=agent_filter,
         choices=CHOICES,
         orders=agent_order.CHOICES,
         bulk_first=FIRST,
         bulk_more=MORE,
-        chips=_chips(roster, everyone, queue),
-        agents=Part(roster.choose(found, queue.agents), everyone.problem),
+        chips=_chips(agent_filter, everyone, queue),
+        agents=Part(agent_filter.choose(found, queue.agents), everyone.problem),
         activity=activity(questions.data or ()),
         units=log_units(frame),
         first=first_steps(found, request.args.get("example", "")),
@@ -110,12 +110,12 @@ def together() -> Response:
             case "needs" as name:
                 fields = {"needs": queue, "needs_shown": needs.SHOWN}
             case "chips" as name:
-                fields = {"chips": _chips(_roster(asked), everyone, queue)}
+                fields = {"chips": _chips(_agent_filter(asked), everyone, queue)}
             case "agents" as name:
-                roster = _roster(asked)
-                chosen = roster.choose(found, queue.agents)
+                agent_filter = _agent_filter(asked)
+                chosen = agent_filter.choose(found, queue.agents)
                 fields = {
-                    "roster": roster,
+                    "agent_filter": agent_filter,
                     "agents": Part(chosen, everyone.problem),
                     "activity": activity(questions.data or ()),
                 }
@@ -145,7 +145,7 @@ def fragment(section: str) -> str:
     if section == "chips":
         found = part(needs.everyone)
         queue = needs.queue(found, part(needs.questions), part(lambda: needs.unread(1)))
-        row = _chips(_roster(), found, queue)
+        row = _chips(_agent_filter(), found, queue)
         return render_template("fragments/chips.html", chips=row)
     read = readers.get(section)
     if read is None:
@@ -155,7 +155,9 @@ def fragment(section: str) -> str:
     data: dict[str, Any] = {section: part(read)}
     if section == "agents":
         data["activity"] = activity(part(needs.questions).data or ())
-    return render_template(f"fragments/{section}.html", roster=_roster(), **data)
+    return render_template(
+        f"fragments/{section}.html", agent_filter=_agent_filter(), **data
+    )
 
 
 def _kept() -> tuple[KeptView, ...]:
@@ -168,7 +170,7 @@ def _drafts() -> tuple[DraftView, ...]:
     return tuple(one for one in found if one.pending_approval is None)
 
 
-def _roster(query: Mapping[str, str] | None = None) -> AgentFilter:
+def _agent_filter(query: Mapping[str, str] | None = None) -> AgentFilter:
     query = request.args if query is None else query
     asked = query.get("state", "")
     state = asked if asked in CHOICES else ""
@@ -181,16 +183,20 @@ def _roster(query: Mapping[str, str] | None = None) -> AgentFilter:
 
 
 def _agents() -> tuple[AgentView, ...]:
-    roster = _roster()
-    needy = needs.now(1).agents if roster.state == NEEDS_YOU else frozenset()
-    return roster.choose(needs.everyone(), needy)
+    agent_filter = _agent_filter()
+    needy = needs.now(1).agents if agent_filter.state == NEEDS_YOU else frozenset()
+    return agent_filter.choose(needs.everyone(), needy)
 
 
 def _chips(
-    roster: AgentFilter, everyone: Part[tuple[AgentView, ...]], queue: needs.Queue
+    agent_filter: AgentFilter, everyone: Part[tuple[AgentView, ...]], queue: needs.Queue
 ) -> tuple[Chip, ...]:
     """Return the counts above the table; none while the agents cannot be read."""
-    return () if everyone.data is None else chips(roster, everyone.data, queue.agents)
+    return (
+        ()
+        if everyone.data is None
+        else chips(agent_filter, everyone.data, queue.agents)
+    )
 
 
 def _inbox() -> tuple[ShownMessage, ...]:

@@ -66,7 +66,7 @@ async def test_calls_wait_for_a_hive_that_is_not_there_yet(tmp_path: Path) -> No
 async def test_a_hive_that_stays_away_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(module, "_TIMEOUT_S", 0.05)
     async with linked(tmp_path / "none.sock") as link:
         with pytest.raises(HiveError, match="not answering") as caught:
             await link.call(WHOAMI, NoParams())
