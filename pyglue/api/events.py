@@ -192,7 +192,7 @@ class QuestionAnswered(Data, frozen=True):
     ended: QuestionEnd
 
 
-class Notice(Data, frozen=True):
+class NotificationPublished(Data, frozen=True):
     """A notification to the operator and the manager, published once per ``key``."""
 
     KIND: ClassVar[str] = "notice"
@@ -233,7 +233,7 @@ Happening = (
     | OperationChanged
     | QuestionAsked
     | QuestionAnswered
-    | Notice
+    | NotificationPublished
     | NotificationsChanged
     | HiveWarning
 )

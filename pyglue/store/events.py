@@ -3,7 +3,7 @@
 import msgspec
 
 from pyglue.api.common import data_as
-from pyglue.api.events import Event, Notice
+from pyglue.api.events import Event, NotificationPublished
 from pyglue.store.database import Reader
 
 
@@ -28,12 +28,12 @@ def since(reader: Reader, seq: int, limit: int) -> tuple[Event, ...]:
     )
 
 
-def keys_of_notices(reader: Reader) -> tuple[str, ...]:
+def keys_of_notifications(reader: Reader) -> tuple[str, ...]:
     """Return the keys of all kept notifications, oldest first."""
     rows = reader.execute(
-        "SELECT data FROM event WHERE kind = ? ORDER BY seq", Notice.KIND
+        "SELECT data FROM event WHERE kind = ? ORDER BY seq", NotificationPublished.KIND
     )
-    found = (data_as(Notice, data) for (data,) in rows.fetchall())
+    found = (data_as(NotificationPublished, data) for (data,) in rows.fetchall())
     return tuple(one.key for one in found if one is not None and one.key is not None)
 
 

@@ -71,7 +71,7 @@ WORTH: Final = [
     (state("needs_login"), "trouble", "alice needs a login", "/agents/alice"),
     (state("over_budget"), "budgets", "alice has used up its budget", "/agents/alice"),
     (
-        events.Notice(what=NotificationKind.CRASHED, text="hunter2"),
+        events.NotificationPublished(what=NotificationKind.CRASHED, text="hunter2"),
         *("trouble", "alice has crashed", "/agents/alice"),
     ),
 ]

@@ -42,7 +42,7 @@ from pyglue.store.database import Reader, Store, Tx
 
 _log = logging.getLogger(__name__)
 _REASON_MAX: Final = 2 * PROBLEM_MAX  # with the words around a quoted problem
-_NOTICES: Final = {
+_NOTIFICATIONS: Final = {
     ApprovalKind.SPAWN: NotificationKind.SPAWNED,
     ApprovalKind.CHANGE: NotificationKind.APPROVAL_RESOLVED,
     ApprovalKind.RESTORE: NotificationKind.SPAWNED,
@@ -196,7 +196,7 @@ class Deploy:
         self._audited(approval, "deployed")
         await self._tell(
             approval,
-            _NOTICES[approval.kind],
+            _NOTIFICATIONS[approval.kind],
             ApprovalState.DEPLOYED,
             f"Approval {approval.id} for {approval.agent} is deployed: commit "
             f"{approval.commit} runs with manifest {approval.manifest_sha256}."

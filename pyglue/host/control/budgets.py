@@ -59,7 +59,7 @@ class Budgets:
 
     def __post_init__(self) -> None:
         self.questions.listen(self._answered)
-        self.transitions.listen(self._notice)
+        self.transitions.listen(self._limits_changed)
 
     def check(self, tx: Tx, agent: Agent) -> float | None:
         """Refuse a turn beyond a limit; return the US dollars left, None for no limit.
@@ -163,7 +163,7 @@ class Budgets:
             self._release(agent.name)
             await self._settle(agent)
 
-    def _notice(self, agent: Agent) -> None:
+    def _limits_changed(self, agent: Agent) -> None:
         """Check whether a deploy or a raise changed a parked agent's limits."""
         park = self._parks.get(agent.name)
         if park is None or park.agent is not agent:

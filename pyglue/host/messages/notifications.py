@@ -18,7 +18,12 @@ from typing import Any, Final
 
 from pyglue.api.common import AgentState
 from pyglue.api.event_values import NotificationKind
-from pyglue.api.events import AgentStateChanged, Event, Notice, ServerDown
+from pyglue.api.events import (
+    AgentStateChanged,
+    Event,
+    NotificationPublished,
+    ServerDown,
+)
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.audit import Audit
 from pyglue.host.messages.broker import Broker
@@ -77,7 +82,7 @@ class Notifications:
 
     async def load(self) -> None:
         """Load the keys that were published before this hived started."""
-        for key in await self.store.read(rows.keys_of_notices):
+        for key in await self.store.read(rows.keys_of_notifications):
             self._keys[key] = None
 
     async def give(
@@ -105,8 +110,8 @@ class Notifications:
         notified = to_manager and self._may_notify(kind, agent)
         if audit and (notified or kind not in _CLAIMED):
             self.audit.record(by, kind.value, agent, {**(data or {}), **_key(key)})
-        notice = Notice(what=kind, text=text, key=key)
-        self.store.emit(agent, notice)
+        published = NotificationPublished(what=kind, text=text, key=key)
+        self.store.emit(agent, published)
         self._notified[agent, kind] = notified
         if notified:
             await self.to_manager(agent, text + self._missing(kind, agent))

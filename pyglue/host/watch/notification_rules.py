@@ -13,7 +13,7 @@ from pyglue.api.events import (
     ApprovalCreated,
     Event,
     MessageSent,
-    Notice,
+    NotificationPublished,
     QuestionAsked,
 )
 from pyglue.api.notify import NotifyEvent
@@ -26,7 +26,7 @@ _TROUBLE: Final = {
     AgentState.NO_CREDIT: "is refused by the model provider: no credit",
     AgentState.DISK_FULL: "has no free disk space",
 }
-_NOTICES: Final = {
+_NOTIFICATIONS: Final = {
     NotificationKind.CRASHED: "has crashed",
     NotificationKind.SERVER_DOWN: "has an MCP server that is down",
     NotificationKind.STEP_LATE: "is waiting for a tool call without a result",
@@ -65,8 +65,8 @@ def worth_of(event: Event) -> Iterator[tuple[NotifyEvent, Note]]:
             title = f"{who} has used up its budget"
             tag = f"trouble-{event.agent}-{state}"
             yield NotifyEvent.BUDGETS, Note(title=title, path=page, tag=tag)
-        case Notice(what=what) if what in _NOTICES:
-            title, tag = f"{who} {_NOTICES[what]}", f"{what}-{event.agent}"
+        case NotificationPublished(what=what) if what in _NOTIFICATIONS:
+            title, tag = f"{who} {_NOTIFICATIONS[what]}", f"{what}-{event.agent}"
             yield NotifyEvent.TROUBLE, Note(title=title, path=page, tag=tag)
 
 

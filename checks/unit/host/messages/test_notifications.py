@@ -12,7 +12,7 @@ from checks.kits.api.events import data
 from checks.kits.host.store import Kit, open_kit, put, settled
 from pyglue.api.common import AgentState
 from pyglue.api.event_values import NotificationKind
-from pyglue.api.events import Notice, ServerDown
+from pyglue.api.events import NotificationPublished, ServerDown
 from pyglue.api.messages import RecvParams
 from pyglue.api.turns import StateParams
 from pyglue.config import MessageLimits
@@ -58,7 +58,9 @@ async def test_a_notice_is_mail_audit_and_event(room: Room) -> None:
     assert await room.notifications.give(CRASHED, "alice", "alice crashed.", key="k")
     assert await room.mail() == ["alice crashed."]
     assert room.audited() == ["crashed"]
-    (event,) = [event for event in room.kit.events if event.kind == Notice.KIND]
+    (event,) = [
+        event for event in room.kit.events if event.kind == NotificationPublished.KIND
+    ]
     assert (event.agent, data(event)["what"]) == ("alice", "crashed")
 
 

@@ -112,7 +112,7 @@ async def test_what_is_worth_a_notification(
         state("thinking"),
         message("bob"),
         events.QuestionAsked(question=1, to="bob"),
-        events.Notice(what=NotificationKind.STARTED, text="x"),
+        events.NotificationPublished(what=NotificationKind.STARTED, text="x"),
         approval_changed(ApprovalState.DENIED),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from checks.kits.host.store import Kit, open_kit, put, steps_of
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.event_values import AgentChange
-from pyglue.api.events import AgentChanged, Notice
+from pyglue.api.events import AgentChanged, NotificationPublished
 from pyglue.api.inbox import InboxFilter, InboxParams
 from pyglue.api.turn_events import ToolCall
 from pyglue.api.turns import TurnEventParams
@@ -186,7 +186,9 @@ async def test_pages_hear_of_a_long_step_and_of_its_end(kit: Kit) -> None:
 async def test_the_operator_hears_once_of_a_call_without_a_result(kit: Kit) -> None:
     alice, found = kit.registry.get("alice"), steps(kit, long_s=0.01, late_s=0.02)
     began(found, alice, "1", "mcp__fetch__get")
-    await until(lambda: any(isinstance(e.read(), Notice) for e in kit.events))
+    await until(
+        lambda: any(isinstance(e.read(), NotificationPublished) for e in kit.events)
+    )
     (text,) = await mailed(kit, 1)
     assert "alice reports a tool call without a result" in text
     assert "“MCP tool fetch.get”" in text
