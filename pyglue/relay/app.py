@@ -75,14 +75,14 @@ class Relay:
         self._ledger = Ledger(self.link, count=self._count, limits=self._limits)
         self._bodies = Bodies(self._limits)
         self._share = Share(self._limits)
-        self._doors: dict[str, list[Listener]] = {}
+        self._listeners: dict[str, list[Listener]] = {}
         self._running: Counter[str] = Counter()
         self._exchanges: set[asyncio.Task[web.StreamResponse]] = set()
         self._settling: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Close every listener, settle interrupted requests, disconnect."""
-        await asyncio.gather(*(self._shut(agent) for agent in list(self._doors)))
+        await asyncio.gather(*(self._shut(agent) for agent in list(self._listeners)))
         for task in self._exchanges:
             task.cancel()
         await asyncio.gather(*self._exchanges, return_exceptions=True)
@@ -97,22 +97,22 @@ class Relay:
             return await self._answer(agent, request)
 
         fresh = open_listener(listener, answer, limits=self._limits, share=self._share)
-        old = self._doors.get(agent, [])
-        for door in old:
-            door.retire()
-        self._doors[agent] = [*(door for door in old if door.is_busy), fresh]
-        self._share.agents = len(self._doors)
+        old = self._listeners.get(agent, [])
+        for one in old:
+            one.retire()
+        self._listeners[agent] = [*(one for one in old if one.is_busy), fresh]
+        self._share.agents = len(self._listeners)
 
     async def _shut(self, agent: str) -> None:
-        doors = self._doors.pop(agent, [])
-        self._share.agents = len(self._doors)
-        await asyncio.gather(*(door.shut() for door in doors))
+        listeners = self._listeners.pop(agent, [])
+        self._share.agents = len(self._listeners)
+        await asyncio.gather(*(one.shut() for one in listeners))
         self._bodies.forget(agent)
         self._ledger.forget(agent)
 
     def _cut(self, agent: str) -> None:
-        for door in self._doors.get(agent, ()):
-            door.cut()
+        for one in self._listeners.get(agent, ()):
+            one.cut()
 
     # --- requests ---------------------------------------------------------------------
 

@@ -46,7 +46,9 @@ class Share:
 class _Server(web.Server):
     """aiohttp's server, which also watches for connections without requests."""
 
-    def __init__(self, door: "Listener", limits: RelayLimits, handler: Handler) -> None:
+    def __init__(
+        self, listener: "Listener", limits: RelayLimits, handler: Handler
+    ) -> None:
         super().__init__(
             self._handle,
             handler_cancellation=True,
@@ -54,7 +56,7 @@ class _Server(web.Server):
             auto_decompress=False,
             keepalive_timeout=limits.idle_s,
         )
-        self._door = door
+        self._listener = listener
         self._limits = limits
         self._handler = handler
         self._timers: dict[web.RequestHandler, asyncio.TimerHandle] = {}
@@ -81,7 +83,7 @@ class _Server(web.Server):
     ) -> None:
         super().connection_lost(handler, exc)
         self._stop(handler)
-        self._door.one_left()
+        self._listener.one_left()
 
     def _watch(self, connection: web.RequestHandler, seconds: float) -> None:
         """Close the connection unless it has sent a request in time."""

@@ -122,18 +122,18 @@ class Server(BaseApplication):
         """Create the app, in the worker."""
         app = create_app(self.config)
         known = app.extensions["hyperhive"].origins.knows
-        door = threading.Thread(
-            target=self._open_door, args=(known,), name="door", daemon=True
+        thread = threading.Thread(
+            target=self._serve, args=(known,), name="listener", daemon=True
         )
-        door.start()
+        thread.start()
         if self.config.web.agent_ports:
             AgentPorts(self.config).start()
         return app
 
-    def _open_door(self, is_ours: Callable[[str], bool]) -> None:
+    def _serve(self, is_ours: Callable[[str], bool]) -> None:
         """Serve until the process ends; without its listener a worker is useless."""
         web = self.config.web
-        door = Listener(
+        listener = Listener(
             limits=DASHBOARD_HTTP,
             backend=self.backend,
             tls=tls.load(web),
@@ -141,7 +141,7 @@ class Server(BaseApplication):
             is_ours=is_ours,
         )
         try:
-            asyncio.run(door.run(self.listening))
+            asyncio.run(listener.run(self.listening))
         finally:
             os._exit(1)
 
