@@ -71,7 +71,7 @@ def answer(site: Site, dashboard: Dashboard, hand: Hand) -> None:
 
 
 def resume(site: Site, dashboard: Dashboard, hand: Hand) -> None:
-    stuck = hand.page.get_by_test_id("in-trouble").filter(has_text="bob")
+    stuck = hand.page.get_by_test_id("stuck").filter(has_text="bob")
     expect(stuck).to_contain_text("The model provider refuses the API key.")
     hand.click(stuck.get_by_role("button", name="Resume"))
     expect(dashboard.flash()).to_contain_text("bob resumed.")

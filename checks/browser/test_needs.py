@@ -64,9 +64,9 @@ def test_the_most_urgent_is_first_and_of_these_the_oldest(
     # alice's newer approval 7 took the place of her failed one
     rows = (
         ("approval", "critical", "Change to alice"),
-        ("in-trouble", "high", "bob"),
+        ("stuck", "high", "bob"),
         ("question", "high", "alice asks"),
-        ("in-trouble", "medium", "carol"),
+        ("stuck", "medium", "carol"),
         ("question", "medium", "carol asks"),
         ("unread", "medium", "Message from bob"),
         ("unread", "low", "Message from carol"),

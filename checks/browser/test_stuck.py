@@ -38,7 +38,7 @@ def test_an_agent_in_trouble_is_resumed_from_its_row_its_page_and_the_top(
     ]
     site.hive.agents.append(data.agent("well"))
     site.hive.emit("agent.state", "a-0", state="needs_login", since_at=0, detail=None)
-    stuck = page.get_by_test_id("in-trouble")
+    stuck = page.get_by_test_id("stuck")
     expect(stuck).to_have_count(len(STATES))
     expect(stuck.first).to_contain_text("Put a valid API key")
     names = [f"a-{number}" for number in range(len(STATES))]
@@ -76,7 +76,7 @@ def test_a_failed_deploy_stays_until_its_agent_has_a_newer_approval(
     page, hive = dashboard.page, site.hive
     hive.set_approval(6, agent="bob", state=ApprovalState.FAILED, reason="No jq.")
     hive.emit("approval.changed", "bob", approval=6, state="failed")
-    item = page.locator("[data-testid=in-trouble][data-id='6']")
+    item = page.locator("[data-testid=stuck][data-id='6']")
     expect(item).to_contain_text("No jq.")
     assert item.evaluate(
         "(one) => one.compareDocumentPosition(document.getElementById('agents'))"
@@ -95,7 +95,7 @@ def test_a_failed_deploy_is_tried_again(site: Site, dashboard: Dashboard) -> Non
         hive.operations[11], state=OperationState.FAILED, step="fail", error="No jq."
     )
     hive.emit("approval.changed", "bob", approval=6, state="failed")
-    item = page.locator("[data-testid=in-trouble][data-id='6']")
+    item = page.locator("[data-testid=stuck][data-id='6']")
     item.get_by_role("link", name="Review").click()
     expect(page.get_by_text("No jq.")).to_have_count(1)
     expect(page.get_by_test_id("operation")).to_have_text("Operation 11: failed")

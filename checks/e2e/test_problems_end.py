@@ -25,9 +25,7 @@ PARTS: Final = ("banner", "needs", "agents", "agent/alice")
 """The parts of pages that are of the present; the last ends with a history."""
 TOLD: Final = re.compile(r'<li data-item data-testid="unread".*?</li>', re.DOTALL)
 """A message that nobody has read is of the past, and stays until somebody does."""
-SHOWN: Final = re.compile(
-    r'data-testid="(blocked|in-trouble|warnings)"|<dt>(Problem)</dt>'
-)
+SHOWN: Final = re.compile(r'data-testid="(blocked|stuck|warnings)"|<dt>(Problem)</dt>')
 """What these have of something that is wrong."""
 WELL: Final = ("idle", "thinking")
 
@@ -122,7 +120,7 @@ async def test_what_a_revert_mends_is_over(tmp_path: Path) -> None:
         seen = await surfaces.look()
         assert seen.wrong[1:] == before.wrong[1:]
         assert "<dt>Problem</dt>" not in seen.page
-        assert "in-trouble" in seen.page  # the approval waits for somebody's decision
+        assert "stuck" in seen.page  # the approval waits for somebody's decision
 
         program = hive.local.config.layout.agent_state("alice") / "server"
         program.write_text("#!/bin/sh\n")
@@ -162,7 +160,7 @@ async def test_an_old_manifest_that_runs_on_has_no_problem(tmp_path: Path) -> No
             marks, states, problems = seen.wrong
             new = marks - before.wrong[0]
             as_before = (states, problems) == before.wrong[1:]
-            return (new == {"in-trouble"} and as_before) or None
+            return (new == {"stuck"} and as_before) or None
 
         await hive.until(only_the_approval, "only the approval in trouble", every=0.5)
         for text in ("at once", "also for a hived that knows it from its store"):

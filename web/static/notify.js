@@ -14,7 +14,7 @@ const KEPT_MS = 7 * 24 * 3600 * 1000;
 const bell = document.getElementById("bell");
 const why = document.getElementById("bell-why");
 
-const TROUBLE = new Set(["failed", "needs_login", "over_budget", "no_credit", "disk_full"]);
+const STUCK = new Set(["failed", "needs_login", "over_budget", "no_credit", "disk_full"]);
 
 // The first words of its subject; without them it is still shown.
 const BODY = 120;
@@ -34,7 +34,7 @@ const approval = (id, name) => () =>
   asked(`/api/approvals?before=${Number(id) + 1}&limit=1`, ({ approvals }) => approvals[0]?.[name]);
 
 const KINDS = {
-  [EVENT.AGENT_STATE]: (event) => TROUBLE.has(event.data.state) && ({
+  [EVENT.AGENT_STATE]: (event) => STUCK.has(event.data.state) && ({
     key: `trouble-${event.agent}-${event.data.state}`,
     title: `${event.agent}: ${event.data.state.replaceAll("_", " ")}`,
     link: `/agents/${encodeURIComponent(event.agent)}`,

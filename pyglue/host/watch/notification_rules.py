@@ -20,7 +20,7 @@ from pyglue.api.notify import NotifyEvent
 from pyglue.api.push import Note
 from pyglue.names import OPERATOR
 
-_TROUBLE: Final = {
+_STUCK: Final = {
     AgentState.FAILED: "has failed",
     AgentState.NEEDS_LOGIN: "needs a login",
     AgentState.NO_CREDIT: "is refused by the model provider: no credit",
@@ -58,8 +58,8 @@ def worth_of(event: Event) -> Iterator[tuple[NotifyEvent, Note]]:
             title, tag = f"Message {number} from {sender}", f"message-{number}"
             note = Note(title=title, path=f"/messages/{number}", tag=tag)
             yield NotifyEvent.MESSAGES, note
-        case AgentStateChanged(state=state) if state in _TROUBLE:
-            title, tag = f"{who} {_TROUBLE[state]}", f"trouble-{event.agent}-{state}"
+        case AgentStateChanged(state=state) if state in _STUCK:
+            title, tag = f"{who} {_STUCK[state]}", f"trouble-{event.agent}-{state}"
             yield NotifyEvent.TROUBLE, Note(title=title, path=page, tag=tag)
         case AgentStateChanged(state=AgentState.OVER_BUDGET as state):
             title = f"{who} has used up its budget"

@@ -29,7 +29,7 @@ _BUSY: Final = frozenset(
         AgentState.STOPPING,
     }
 )
-_TROUBLE: Final = frozenset(
+_STUCK: Final = frozenset(
     {
         AgentState.FAILED,
         AgentState.NEEDS_LOGIN,
@@ -124,16 +124,16 @@ class AgentFilter:
 def needs_attention(agent: AgentView) -> bool:
     """Return whether ``agent`` needs attention."""
     return (
-        agent.state in _TROUBLE
+        agent.state in _STUCK
         or agent.needs_update
         or agent.problem is not None
         or agent.port_conflict is not None
     )
 
 
-def in_trouble(agent: AgentView) -> bool:
+def is_stuck(agent: AgentView) -> bool:
     """Return whether ``agent`` runs no turns for a reason besides its operator."""
-    return agent.state in _TROUBLE
+    return agent.state in _STUCK
 
 
 def resumable(agent: AgentView) -> bool:
@@ -144,7 +144,7 @@ def resumable(agent: AgentView) -> bool:
     if agent.blocked is not None and agent.blocked.reason in _NOT_RESUMED:
         return False
     held = agent.blocked is not None or agent.paused
-    return held or (in_trouble(agent) and agent.state is not AgentState.FAILED)
+    return held or (is_stuck(agent) and agent.state is not AgentState.FAILED)
 
 
 def _text(agent: AgentView) -> str:

@@ -20,7 +20,7 @@ from pyglue.api.overview import AgentView
 from pyglue.api.questions import QuestionView
 from pyglue.names import OPERATOR
 from pyglue.web.pages.common import Part, part
-from pyglue.web.pages.trouble import Trouble, troubles
+from pyglue.web.pages.stuck import Stuck, all_stuck
 from pyglue.web.rpc import hive
 
 SHOWN: Final = 8
@@ -62,7 +62,7 @@ class Need:
     at: float
     approval: ApprovalSummary | None = None
     question: QuestionView | None = None
-    trouble: Trouble | None = None
+    stuck: Stuck | None = None
     message: ShownMessage | None = None
 
     @property
@@ -72,8 +72,8 @@ class Need:
             return self.approval.agent
         if self.question is not None:
             return self.question.asker
-        if self.trouble is not None:
-            return self.trouble.agent
+        if self.stuck is not None:
+            return self.stuck.agent
         return "" if self.message is None else self.message.sender
 
 
@@ -126,7 +126,7 @@ def queue(
     for source in (
         part(_approvals),
         Part(_questions(asked.data or ()), asked.problem),
-        part(lambda: _troubles(agents.data or ())),
+        part(lambda: _all_stuck(agents.data or ())),
         Part([_message(one) for one in inbox.data or () if one.mark is Mark.UNREAD]),
     ):
         found += source.data or ()
@@ -165,14 +165,14 @@ def _of_question(question: QuestionView) -> Urgency:
     return Urgency.HIGH if soon else Urgency.MEDIUM
 
 
-def _troubles(agents: tuple[AgentView, ...]) -> Iterable[Need]:
-    return [_trouble(one) for one in troubles(agents)]
+def _all_stuck(agents: tuple[AgentView, ...]) -> Iterable[Need]:
+    return [_of_stuck(one) for one in all_stuck(agents)]
 
 
-def _trouble(stuck: Trouble) -> Need:
+def _of_stuck(stuck: Stuck) -> Need:
     passes = stuck.view is not None and stuck.view.state in _PASSING
     urgency = Urgency.MEDIUM if passes else Urgency.HIGH
-    return Need(urgency=urgency, at=stuck.at, trouble=stuck)
+    return Need(urgency=urgency, at=stuck.at, stuck=stuck)
 
 
 def _message(message: ShownMessage) -> Need:

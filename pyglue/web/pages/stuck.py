@@ -1,4 +1,4 @@
-"""What is stuck and needs the operator: agents in trouble, and failed deployments.
+"""What is stuck and needs the operator: agents, and failed deployments.
 
 A failed deployment counts until its agent has a newer approval or is destroyed, for at
 most a week.
@@ -16,7 +16,7 @@ from pyglue.api.approvals import (
 )
 from pyglue.api.operator import APPROVALS
 from pyglue.api.overview import AgentView
-from pyglue.web.pages.agent_filter import in_trouble
+from pyglue.web.pages.agent_filter import is_stuck
 from pyglue.web.rpc import hive
 
 _LOOKED_AT: Final = 200
@@ -26,7 +26,7 @@ _FIRST: Final = frozenset({ApprovalKind.SPAWN, ApprovalKind.RESTORE})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trouble:
+class Stuck:
     """One thing that is stuck since ``at``: a failed approval, or an agent."""
 
     agent: str
@@ -35,17 +35,17 @@ class Trouble:
     view: AgentView | None = None
 
 
-def troubles(agents: tuple[AgentView, ...]) -> tuple[Trouble, ...]:
+def all_stuck(agents: tuple[AgentView, ...]) -> tuple[Stuck, ...]:
     """Return the ``agents`` that are stuck, and failed deployments."""
     names = frozenset(one.name for one in agents)
-    return (*_failed(names), *(_stuck(one) for one in agents if in_trouble(one)))
+    return (*_failed(names), *(_stuck(one) for one in agents if is_stuck(one)))
 
 
-def _stuck(agent: AgentView) -> Trouble:
-    return Trouble(agent=agent.name, at=agent.since_at, view=agent)
+def _stuck(agent: AgentView) -> Stuck:
+    return Stuck(agent=agent.name, at=agent.since_at, view=agent)
 
 
-def _failed(names: frozenset[str]) -> tuple[Trouble, ...]:
+def _failed(names: frozenset[str]) -> tuple[Stuck, ...]:
     failed = hive().call(APPROVALS, ApprovalsParams(state=ApprovalState.FAILED))
     since = time.time() - _WEEK_S
     recent = [
@@ -60,7 +60,7 @@ def _failed(names: frozenset[str]) -> tuple[Trouble, ...]:
     for one in hive().call(APPROVALS, newest).approvals:
         last.setdefault(one.agent, one.id)
     return tuple(
-        Trouble(agent=one.agent, at=_failed_at(one), approval=one)
+        Stuck(agent=one.agent, at=_failed_at(one), approval=one)
         for one in recent
         if last.get(one.agent, one.id) == one.id
     )
