@@ -1,7 +1,7 @@
-"""The one error type that crosses module and process borders.
+"""The only error type that crosses module and process boundaries.
 
-Every refusal carries a stable code (for programs), a sentence that says what to
-do (for people and models) and optional details. Over JSON-RPC it travels as
+Every refusal has a stable code (for programs), a sentence that says what to do (for
+people and models) and optional details. Over JSON-RPC it travels as
 ``{"code": -32000, "message": sentence, "data": {"code": code, ...details}}``;
 the CLI and the dashboard print the sentence, never a traceback.
 Callers branch on ``code``; nobody parses ``message``.
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class ErrorCode(StrEnum):
-    """Stable names of everything that hyperhive refuses or fails at."""
+    """Stable names of all refusals and failures."""
 
     BAD_REQUEST = "bad_request"
     UNKNOWN_METHOD = "unknown_method"
@@ -67,7 +67,7 @@ class HiveError(Exception):
     """A refusal or failure with a stable code and a sentence for its reader.
 
     ``details`` must be JSON-serialisable; it is sent to the caller as it is, so
-    it holds nothing secret and no host path that an agent should not learn.
+    it contains no secrets and no host paths that an agent must not learn.
     """
 
     def __init__(
@@ -88,4 +88,4 @@ class HiveError(Exception):
 
 
 class PeerError(HiveError):
-    """What the other side of a connection answered: its code, words and details."""
+    """An error from the other side of a connection: its code, text and details."""

@@ -20,18 +20,18 @@ MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
 
 SERVER_START_S: Final = 30.0
-"""For an MCP server to answer at the start of an agent, in seconds."""
+"""Time for an MCP server to answer at the start of an agent, in seconds."""
 PREFLIGHT_S: Final = 1.5 * SERVER_START_S
-"""For the CLI and all servers, so that the server that used up its time is named."""
+"""Time for the CLI and all servers, chosen so that the slow server can be named."""
 HEALTH_LEAST_S: Final = 2 * SERVER_START_S
-"""The least that hived waits for a deployed agent, so that the preflight can end."""
+"""Minimum time that hived waits for a deployed agent, so that the preflight can end."""
 WARM_BYTES: Final = 1 * GIB
-"""What one agent's CLI and MCP servers may hold and stay warm."""
+"""Most memory of one agent's CLI and MCP servers that may stay warm."""
 LOGIN_LINK_S: Final = 10 * 60.0
 """How long a login link works, in seconds."""
 RESTARTS_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-"""Delays before hived restarts what crashed, an agent or a task of its own; then the
-last one again, in seconds."""
+"""Delays in seconds before hived restarts a crashed agent or task of its own; then the
+last one repeats."""
 SESSION_S: Final = 12 * 3600.0
 """How long a session lasts, in seconds; in a trusted browser it is longer."""
 
@@ -47,7 +47,7 @@ class Bucket:
     rate: float
     unit_bytes: int = 16 * KIB
     accept: float = 5.0
-    """Units for taking a connection."""
+    """Units for accepting a connection."""
     refusal: float = 10.0
     """Units for a refused line: an unknown method, or one that does not decode."""
 
@@ -80,7 +80,7 @@ class RpcLimits:
     close_s: float = 10.0
     """Time to read the rest of a connection that is being closed."""
     trusted: bool = False
-    """Whether to read from it regardless of how much of our output it left unread."""
+    """Whether to read from it even if it has left much of our output unread."""
 
 
 AGENT_RPC: Final = RpcLimits(
@@ -111,7 +111,7 @@ OPERATOR_RPC: Final = RpcLimits(
     bytes_all=512 * MIB,
     bucket=Bucket(burst=40_000, rate=10_000),
 )
-"""``operator.sock``, for each user: the dashboard has a connection a thread."""
+"""``operator.sock``, for each user: the dashboard has one connection per thread."""
 
 CLIENT_RPC: Final = RpcLimits(
     connections=1,
@@ -128,7 +128,7 @@ CLIENT_RPC: Final = RpcLimits(
 SOCKETS_AT_ONCE: Final = 8
 """Connections that a listener accepts before other sockets get a turn."""
 RELAY_CHANNELS: Final = 4
-"""Processes that get an agent's descriptors at a socket: one, and replaced ones."""
+"""Processes that receive an agent's descriptors on a socket: one, and replaced ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +179,8 @@ class RelayLimits:
     answer_s: float = 3600.0
     """Time for a complete response."""
     drain_s: float = 120.0
-    """Time to go on reading after the client has disconnected, to learn the usage."""
+    """Time to continue reading after the client has disconnected, to learn the
+    usage."""
     settling_s: float = 300.0
     """Time that a request near the daily limit waits for others to be settled."""
     answer: int = 64 * MIB
@@ -200,7 +201,7 @@ class EgressLimits:
     """Descriptors that are reserved, half of them for splices: agents' connections
     never use them."""
     lookups: int = 4
-    """Names of one agent that are looked up at the same time."""
+    """Concurrent lookups of names for one agent."""
     head: int = 64 * KIB
     """Size of a request's head, and of a TLS ClientHello."""
     head_s: float = 10.0

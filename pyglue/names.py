@@ -1,4 +1,4 @@
-"""What an agent may be called.
+"""The rules for names of agents.
 
 One rule for every edge (tool, CLI, form, RPC) and every backend; a NixOS container
 name has at most 11 characters, two of which are our prefix. Checked names are safe
@@ -13,14 +13,14 @@ from pyglue.errors import ErrorCode, HiveError
 LENGTH: Final = 9
 """Most characters of a name."""
 PATTERN: Final = rf"^[a-z]([a-z0-9-]{{0,{LENGTH - 2}}}[a-z0-9])?$"
-"""What a name looks like, as documents for programs say it."""
+"""The pattern of a name, for machine-readable documents."""
 _PATTERN: Final = re.compile(PATTERN)
 
 OPERATOR: Final = "operator"
 SYSTEM: Final = "system"
 MANAGER: Final = "manager"
 EVERYONE: Final = "all"
-"""As a recipient: every agent but the sender."""
+"""As a recipient: every agent except the sender."""
 
 RESERVED: Final = frozenset({OPERATOR, SYSTEM, MANAGER, EVERYONE, "hive"})
 
@@ -47,7 +47,7 @@ def check(text: str) -> str:
 
 
 def check_new(text: str) -> str:
-    """Return ``text`` if a new agent may be called that.
+    """Return ``text`` if it is allowed as the name of a new agent.
 
     Raises:
         HiveError: ``invalid_name`` or ``name_reserved``.

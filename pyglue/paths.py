@@ -1,4 +1,4 @@
-"""Where things lie: the share tree, the state tree, and paths inside a container.
+"""All paths: the share tree, the state tree, and paths inside a container.
 
 Every path in the project is built here from configuration and checked agent names,
 never from text that an agent chose. The table "On disk" of docs/architecture.md is
@@ -17,8 +17,8 @@ from pyglue.errors import ErrorCode, HiveError
 def share() -> Path:
     """Return the directory that holds ``modules/ agents/ manual/ prompts/ web/``.
 
-    ``HIVE_SHARE`` wins, then ``<prefix>/share/hyperhive``, then what a wheel brings
-    inside this package, then the checkout that it was imported from.
+    ``HIVE_SHARE`` takes precedence, then ``<prefix>/share/hyperhive``, then a wheel's
+    files inside this package, then the checkout that it was imported from.
 
     Raises:
         HiveError: ``config_invalid`` when none of them has ``modules/``.
@@ -76,12 +76,12 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """Held by the one hived that may write."""
+        """Locked by the one hived that may write."""
         return self.state / "hived.lock"
 
     @property
     def dashboard_name(self) -> Path:
-        """Holds the secret name of the dashboard on loopback; only hived reads it."""
+        """The secret name of the dashboard on loopback; only hived reads it."""
         return self.state / "dashboard-name"
 
     @property
@@ -91,7 +91,7 @@ class Layout:
 
     @property
     def web_push(self) -> Path:
-        """The key of Web Push and the browsers that subscribed; only hived reads it."""
+        """The key of Web Push and the subscribed browsers; only hived reads it."""
         return self.state / "web-push.json"
 
     @property
@@ -101,7 +101,7 @@ class Layout:
 
     @property
     def shared(self) -> Path:
-        """What every agent sees as ``/shared``."""
+        """Every agent's ``/shared``."""
         return self.state / "shared"
 
     @property
@@ -111,7 +111,7 @@ class Layout:
 
     @property
     def agents(self) -> Path:
-        """Parent of what agents may write; the manager's ``/agents``."""
+        """Parent of agents' writable directories; the manager's ``/agents``."""
         return self.state / "agents"
 
     @property
@@ -121,7 +121,7 @@ class Layout:
 
     @property
     def quarantine(self) -> Path:
-        """Where packs are unpacked and checked; emptied at start."""
+        """Directory in which packs are unpacked and checked; emptied at start."""
         return self.state / "quarantine"
 
     @property
@@ -130,12 +130,12 @@ class Layout:
         return self.state / "logs"
 
     def agent_log(self, agent: str) -> Path:
-        """Return a local agent's log; an agent may be called as a daemon is."""
+        """Return a local agent's log; an agent may have the name of a daemon."""
         return self.logs / "agents" / f"{agent}.log"
 
     @property
     def flake(self) -> Path:
-        """The hive's generated flake: what is deployed, to look at."""
+        """The hive's generated flake of the deployed systems, for inspection."""
         return self.state / "flake"
 
     def config(self, agent: str) -> Path:
@@ -143,7 +143,7 @@ class Layout:
         return self.agents / agent / "config"
 
     def agent_state(self, agent: str) -> Path:
-        """Return what the agent sees as ``/state``."""
+        """Return the agent's ``/state``."""
         return self.agents / agent / "state"
 
     def applied(self, agent: str) -> Path:
@@ -151,7 +151,7 @@ class Layout:
         return self.applied_root / f"{agent}.git"
 
     def private(self, agent: str) -> Path:
-        """Return the host's own room for the agent; never bound as a whole."""
+        """Return the host's private directory for the agent; never bound as a whole."""
         return self.state / "private" / agent
 
     def session(self, agent: str) -> Path:
@@ -172,30 +172,30 @@ class Layout:
 
     @property
     def operator_socket(self) -> Path:
-        """Where the CLI and the dashboard call."""
+        """Socket for the CLI and the dashboard."""
         return self.runtime / "operator.sock"
 
     @property
     def notify_socket(self) -> Path:
-        """Where hive-notify hears what to send, in a directory of its own."""
+        """Socket on which hive-notify receives notifications, in its own directory."""
         return self.runtime / "notify" / "notify.sock"
 
     @property
     def egress_socket(self) -> Path:
-        """Where hive-egress calls."""
+        """Socket for hive-egress."""
         return self.runtime / "egress.sock"
 
     @property
     def egress_fds_socket(self) -> Path:
-        """Where hive-egress is handed descriptors."""
+        """Socket on which hive-egress receives descriptors."""
         return self.runtime / "egress-fds.sock"
 
     @property
     def relay_socket(self) -> Path:
-        """Where the relay calls."""
+        """Socket for the relay."""
         return self.runtime / "relay.sock"
 
     @property
     def relay_fds_socket(self) -> Path:
-        """Where the relay is handed descriptors."""
+        """Socket on which the relay receives descriptors."""
         return self.runtime / "relay-fds.sock"

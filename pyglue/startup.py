@@ -1,9 +1,9 @@
-"""What a program imports first: no garbage is collected until it has started.
+"""Imported first by every program: disables garbage collection until it has started.
 
-What it imports stays as long as the process does: the collector would look through all
-of it again and again at the start, and once more at the exit. A program imports this
-module before the rest of the package, which is why it is in no package of its own: a
-sorted list of imports has it first. It calls ``done`` when its own work begins.
+Imported modules live as long as the process: the collector would examine all of them
+repeatedly at the start, and once more at exit. A program imports this module before the
+rest of the package, which is why it is not in a subpackage: it comes first in a sorted
+list of imports. The program calls ``done`` when its own work begins.
 """
 
 import gc
@@ -12,9 +12,10 @@ gc.disable()
 
 
 def done() -> None:
-    """Collect garbage from now on, but never among what is there already.
+    """Collect garbage from now on, but never among the objects that exist already.
 
-    Does nothing in a process that collects it already: one that only imports a program.
+    Does nothing in a process that collects garbage already, because it only imports a
+    program.
     """
     if not gc.isenabled():
         gc.freeze()

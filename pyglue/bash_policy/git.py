@@ -1,4 +1,4 @@
-"""What git's own options and subcommands can be talked into, for ``special``."""
+"""What git's own options and subcommands can be made to do, for ``special``."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -71,7 +71,7 @@ _CONFIG_OPTIONS: Final = names(
 
 
 def judge(match: Match, _begin: int) -> str | None:
-    """Say why a git command is refused."""
+    """Return why a git command is refused."""
     words, literal = match.words, match.literal
     called = basename(words[0])
     if called.startswith("git-"):
@@ -100,7 +100,7 @@ def is_refused(word: str) -> bool:
 
 
 def subcommand_at(words: Sequence[str]) -> int:
-    """Return where git's subcommand stands; at the end, there is none."""
+    """Return the index of git's subcommand; the end if there is none."""
     at = 1
     while at < len(words) and words[at].startswith("-"):
         at += 2 if words[at] in WITH_VALUE else 1
@@ -108,7 +108,7 @@ def subcommand_at(words: Sequence[str]) -> int:
 
 
 def _command(command: str, match: Match, begin: int) -> str | None:
-    """Judge what follows the name of git's ``command``."""
+    """Check the arguments of git's ``command``."""
     words, literal = match.words, match.literal
     if command in _REMOTE:
         for i in range(begin, len(words)):

@@ -17,11 +17,11 @@ from pyglue.bash_policy.table import Kind, Program, subcommand
 _SIGNS: Final = frozenset("*?")
 _GIT: Final = "git"
 _FILES: Final = frozenset({"", _GIT, "nix"})
-"""Judges to which one file is like another; of git, with some subcommands."""
+"""Judges that treat all files alike; for git, with some subcommands."""
 
 
 def problem(match: Match, program: Program | None) -> str | None:
-    """Say why a glob among these words is refused; None if none is."""
+    """Return why a glob among these words is refused; None if none is."""
     runs_inner = program is not None and program.kind is Kind.RUNS
     for at, word in enumerate(match.words):
         if not isinstance(word, Glob):
@@ -73,7 +73,7 @@ def _operand(match: Match, at: int, program: Program | None) -> str | None:
 
 
 def _rows(program: Program, operands: list[str]) -> Iterator[Program]:
-    """Yield what is known of a program and of its subcommand's subcommands."""
+    """Yield the rows of a program and of its subcommand's subcommands."""
     found: Program | None = program
     for word in operands:
         if found is None:
@@ -85,7 +85,7 @@ def _rows(program: Program, operands: list[str]) -> Iterator[Program]:
 
 
 def _counts(row: Program) -> bool:
-    """Whether the program looks at which operand, or at what stands in it."""
+    """Whether the program distinguishes operands by position or content."""
     return bool(
         row.row.special not in _FILES
         or row.row.operands is not None
@@ -96,7 +96,7 @@ def _counts(row: Program) -> bool:
 
 
 def _git_counts(match: Match, at: int, program: Program) -> bool:
-    """Whether this is git, and not a subcommand that takes files as they are."""
+    """Whether this is git, except for subcommands that treat all files alike."""
     if program.row.special != _GIT:
         return False
     begin = git.subcommand_at(match.words)

@@ -20,7 +20,7 @@ _RESERVED: Final = names(
     function
     """
 )
-"""Words with which no simple command begins."""
+"""Words that cannot start a simple command."""
 
 _FIRST_WORDS: Final = names(
     """
@@ -31,7 +31,7 @@ _FIRST_WORDS: Final = names(
 
 
 def problem(match: Match) -> str | None:
-    """Say why these words are refused although a pattern matches; None if not."""
+    """Return why these words are refused although a pattern matches; None if not."""
     words = match.words
     if words[0] in _RESERVED:
         return f"{words[0]!a} is shell syntax"
@@ -75,7 +75,7 @@ def _judge(match: Match, program: Program | None) -> str | None:
 
 
 def _program(name: str, match: Match, program: Program, begin: int) -> str | None:
-    """Judge what follows the name of a program, or of its subcommand."""
+    """Check the arguments of a program, or of its subcommand."""
     if program.kind is Kind.RUNS:
         return _runs(name, match, program, begin)
     if program.kind is Kind.CODE:
@@ -124,7 +124,7 @@ def _argument(word: str, program: Program) -> str | None:
 
 
 def _subcommand(name: str, match: Match, program: Program, begin: int) -> str | None:
-    """Find the subcommand, and judge it and what follows."""
+    """Find the subcommand, and check it and its arguments."""
     if not program.everyday and not program.unless and not _has_subcommands(program):
         return None
     at = begin

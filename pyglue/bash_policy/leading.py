@@ -1,4 +1,4 @@
-"""Where the program or script stands that a command names after its own options.
+"""Finds the program or script that a command names after its own options.
 
 ``timeout -s KILL 60 make x`` runs ``make``, and ``perl -I lib x.pl`` runs ``x.pl``: who
 takes an option's value for the program lets a wildcard name the program itself. So
@@ -87,7 +87,7 @@ def _exactly(word: str, program: Program) -> _Takes:
 
 
 def _letters(word: str, program: Program) -> _Takes:
-    """Read letters in one word, the last of which may have its value there."""
+    """Read letters in one word, the last of which may be followed by its value."""
     for at, letter in enumerate(word[1:], 1):
         taken = _exactly(f"-{letter}", program)
         is_last = at == len(word) - 1

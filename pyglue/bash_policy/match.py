@@ -1,4 +1,4 @@
-"""A pattern of ``bash.allow``, and which words of a command it names."""
+"""A pattern of ``bash.allow``, and the words of a command that it names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class _Word:
         return ".." not in word.split("/") and self._holds_in_order(word)
 
     def _holds_in_order(self, word: str) -> bool:
-        """Find the parts from left to right, in time that grows with the word alone."""
+        """Find the parts from left to right, in time linear in the word's length."""
         first, *middle, last = self.text.split("*")
         at, end = len(first), len(word) - len(last)
         if at > end or not word.startswith(first) or not word.endswith(last):

@@ -31,7 +31,7 @@ _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-_.:]+")
 
 
 def is_refused(word: str, program: Program) -> bool:
-    """Return whether a row keeps ``word`` from wildcards."""
+    """Return whether a row protects ``word`` from wildcards."""
     if word.partition("=")[0] in program.allow:
         return False
     long_style = program.row.style == "long"
@@ -48,7 +48,7 @@ def is_listed(word: str, words: Words) -> bool:
 
 
 def is_suspicious(word: str) -> bool:
-    """Return whether an option of an unknown program is called like a dangerous one.
+    """Return whether an option of an unknown program has a dangerous-looking name.
 
     Those are options that choose a program, code, a configuration or a file to write.
     """

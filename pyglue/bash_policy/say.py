@@ -11,7 +11,7 @@ def named(word: str) -> str:
 
 
 def unclear(name: str, word: str) -> str:
-    """Say that nobody knows what follows an option."""
+    """Say that the words after an option are ambiguous."""
     return (
         f"the gate does not know whether {word[:40]!a} of {name[:60]!a} takes a value, "
         "so it cannot tell what a wildcard after it would choose; write a pattern "

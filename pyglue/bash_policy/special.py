@@ -1,4 +1,4 @@
-"""Programs of which a table cannot say what they do with their arguments."""
+"""Programs whose arguments are too complex for the table."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -43,7 +43,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The row is about subcommands of these programs, or of ``docker/compose``."""
     kind: Kind = Kind.PLAIN
     special: str = ""
-    """The judge in ``special`` that knows more of it than a table can say."""
+    """The judge in ``special`` for what a table cannot express."""
     style: str = "gnu"
     refuse: str = ""
     allow: str = ""
@@ -71,7 +71,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     operands: int | None = None
     """A wildcard may give this many arguments that are no options."""
     holds: str = ""
-    """What no argument may hold."""
+    """Text that no argument may contain."""
     words: str = ""
     """Names before ``=`` that arguments may have; no others."""
     assigns: bool = False
@@ -81,7 +81,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     free: str = ""
     """What follows this word is for the project's own program."""
     note: str = ""
-    """What the operator reads when a pattern lets this run with any arguments."""
+    """Shown to the operator when a pattern allows this with any arguments."""
     hint: str = ""
     """What to write instead."""
 
@@ -160,7 +160,7 @@ def basename(word: str) -> str:
 
 
 def find(word: str) -> Program | None:
-    """Return what is known of the program that ``word`` runs."""
+    """Return the row of the program that ``word`` runs."""
     table = _table()
     name = basename(word)
     if name.startswith(("ld-linux", "ld.so", "ld-musl")):
@@ -174,7 +174,7 @@ def find(word: str) -> Program | None:
 
 
 def subcommand(program: Program, word: str) -> Program | None:
-    """Return what is known of a subcommand of ``program``."""
+    """Return the row of a subcommand of ``program``."""
     table = _table()
     for name in (program.name, *program.row.names.split()):
         found = table.get(f"{name} {word}")

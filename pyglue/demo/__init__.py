@@ -1,1 +1,1 @@
-"""The scripted stand-in for the model, and the story that `make demo` plays."""
+"""The scripted stand-in for the model, and the scenario of `make demo`."""

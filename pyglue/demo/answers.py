@@ -23,7 +23,7 @@ _ERROR_TYPES: Final = {
 
 
 def fault(step: Step) -> web.Response:
-    """Return an error of the API, or whatever else stands between it and us."""
+    """Return an error by the API, or by anything between it and us."""
     if step.raw is None:
         return error(step.status or 500, step.type, step.message, step.headers)
     headers = {"content-type": step.content_type, **step.headers}
@@ -111,7 +111,7 @@ def _deltas(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, An
 async def stream(
     request: web.Request, asked: Request, step: Step
 ) -> web.StreamResponse:
-    """Send a message event by event, as slowly as ``step`` says."""
+    """Send a message event by event, with the delays of ``step``."""
     response = web.StreamResponse(
         headers={"content-type": "text/event-stream", **step.headers}
     )

@@ -34,7 +34,7 @@ KEY_VARIABLE: Final = "SCRIPTED_MODEL_KEY"
 """Names the variable with the API key that the scripted model asks for."""
 _PLACE: Final = re.compile(r"\{\{(result|user|system|model)(?::(.*?))?\}\}", re.DOTALL)
 _JOINED: Final = "The user sent a new message while you were working:"
-"""How the CLI begins what it passes on in a running turn, as a system message."""
+"""The beginning of the CLI's system message for a message in a running turn."""
 _SUMMARY: Final = "<summary>A scripted summary of the conversation.</summary>"
 
 
@@ -71,7 +71,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def ends_turn(self) -> bool:
-        """Whether this says something and calls no tool."""
+        """Whether this is a text without a tool call."""
         return self.text is not None and self.tool is None and not self.tools
 
 
@@ -101,18 +101,18 @@ class Script(msgspec.Struct, frozen=True):
     rules: tuple[Rule, ...] = ()
     default: str = "OK."
     summary: Step = Step(text=_SUMMARY)
-    """What answers a compaction."""
+    """The answer to a compaction."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What of a request decides the answer."""
+    """The parts of a request that determine the answer."""
 
     model: str
     system: str
     user: str
     joined: tuple[tuple[int, str], ...]
-    """What the user said since, and after how many answers."""
+    """Later texts of the user, with the number of answers before each."""
     results: tuple[str, ...]
     index: int
     continued: bool
@@ -130,7 +130,7 @@ class Request:
         return value
 
     def filled(self, step: Step) -> Step:
-        """Return ``step`` with every place holder in what it says filled."""
+        """Return ``step`` with all placeholders in its texts replaced."""
         return msgspec.structs.replace(
             step,
             text=self.fill(step.text),
@@ -220,7 +220,7 @@ def choose(script: Script, request: Request) -> Step:
 
 
 def _plan(script: Script, request: Request) -> list[tuple[Request, Step]]:
-    """Return the steps of a turn, each with what it answers."""
+    """Return the steps of a turn, each with the text that it answers."""
     plan = _steps(script, request)
     for answers, text in request.joined:
         more = _steps(script, replace(request, user=text))

@@ -1,9 +1,9 @@
 """A scripted stand-in of the Messages API on loopback: the model of demo and tests.
 
-Stateless but for counting tries: what it answers depends only on the request and the
-script (``playbook``). ``python -m pyglue.demo.scripted_model --script FILE`` prints
-where it listens, and asks for the key in ``SCRIPTED_MODEL_KEY`` if that is set; tests
-use ``ScriptedModel`` in their event loop, or ``in_thread``.
+Stateless except for counting tries: an answer depends only on the request and the
+script (``playbook``). ``python -m pyglue.demo.scripted_model --script FILE`` prints its
+address, and requires the key in ``SCRIPTED_MODEL_KEY`` if that is set; tests use
+``ScriptedModel`` in their event loop, or ``in_thread``.
 """
 
 import argparse
@@ -36,15 +36,15 @@ from pyglue.strict_json import JsonError
 
 _MAX_BODY: Final = 64 * 1024 * 1024
 _DROP_S: Final = 0.01
-"""How long ``stop`` waits for answers on their way; to aiohttp, 0 means for ever."""
+"""How long ``stop`` waits for running answers; for aiohttp, 0 means forever."""
 
 
 class ScriptedModel:
     """The server. ``address`` is known after ``start``.
 
-    ``bodies`` and ``headers`` are what it was sent, unless ``keep`` is False;
-    ``counted`` is how often it was asked to count. ``log`` gets a line for each
-    request, ``requests`` the whole of it. Without a ``key`` it answers everybody.
+    ``bodies`` and ``headers`` are those of received requests, unless ``keep`` is False;
+    ``counted`` is the number of requests to count tokens. ``log`` gets a line for each
+    request, ``requests`` the complete request. Without a ``key`` it answers everybody.
     ``script`` may be replaced while it runs.
     """
 
@@ -102,7 +102,7 @@ class ScriptedModel:
         request: web.Request,
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
     ) -> web.StreamResponse:
-        """Answer nobody without the key: others can connect to loopback too."""
+        """Refuse requests without the key: others can connect to loopback too."""
         # Spaces around a value are no part of it; not every aiohttp drops them.
         shown = request.headers.get("x-api-key", "").strip().encode()
         if self._key is not None and not hmac.compare_digest(shown, self._key.encode()):

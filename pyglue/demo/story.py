@@ -1,6 +1,6 @@
-"""The demo's story as data: who is in it, and what the operator says.
+"""The demo's scenario as data: its agents, and the operator's messages.
 
-``scenario.json`` beside this file also holds what the scripted model plays.
+``scenario.json`` beside this file also contains the script of the scripted model.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ PATH: Final = Path(__file__).with_name("scenario.json")
 
 
 class Story(msgspec.Struct, frozen=True):
-    """Who is in it and what the operator says."""
+    """Its agents and the operator's messages."""
 
     agents: tuple[str, ...]
     asked: str

@@ -1,7 +1,7 @@
-"""An open directory that an agent may write; whatever is done in it goes by descriptor.
+"""An open directory that an agent may write; every access in it is by descriptor.
 
-Every name is a single component, and no link is followed, which is what openat2(2)
-promises with ``RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS``, on every kernel. Programs
+Every name is a single component, and no link is followed, as openat2(2) guarantees with
+``RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS``, but on every kernel. Programs
 (``rm``, ``du``, ``chown``, git) get ``/proc/self/fd/N``. ``nofollow`` does the same for
 places that have a path. Blocking.
 """
@@ -26,7 +26,7 @@ Owner = tuple[int, int]
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 PLACE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-"""How to open something without touching it."""
+"""Flags to open something without side effects."""
 _TREE_S: Final = 3600.0
 
 

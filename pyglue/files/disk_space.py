@@ -1,9 +1,9 @@
-"""Disk space: how much is left, and keeping some for the hive itself.
+"""Disk space: measures it, and reserves some for the hive itself.
 
-Two things are set aside while there is room, so that a full disk stops agents and not
-the operator. ``Reserve`` holds blocks behind the end of one file that only grows (the
-store, the audit log): nobody else can take them. ``Ballast`` is a file that is emptied
-when the disk is full, for everything else that has to be written then.
+Two reserves are created while there is space, so that a full disk stops agents but not
+the operator. ``Reserve`` allocates blocks beyond the end of a file that only grows (the
+store, the audit log), which nobody else can use. ``Ballast`` is a file that is emptied
+when the disk is full, for everything else that must be written then.
 """
 
 import contextlib
@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Final
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""Errors of a write for which there is no room."""
+"""Errors of a write for which there is no space."""
 _KEEP_SIZE: Final = 1
 _BARE: Final = 1024 * 1024
-"""Fewer bytes than these, and a write may well fail."""
+"""With fewer free bytes, a write may fail."""
 _FEW_FILES: Final = 64
 
 
 @dataclass(frozen=True)
 class Free:
-    """What a file system still takes; ``files`` None where it does not count them."""
+    """Free space of a file system; ``files`` None if it does not count them."""
 
     size: int
     bytes: int
@@ -38,7 +38,7 @@ class Free:
 
 
 def free(path: Path) -> Free:
-    """Return what is free where ``path`` is, for a process that is not root."""
+    """Return the free space at ``path``, for a process that is not root."""
     found = os.statvfs(path)
     return Free(
         size=found.f_blocks * found.f_frsize,
@@ -48,9 +48,9 @@ def free(path: Path) -> Free:
 
 
 class Reserve:
-    """Blocks behind the end of a file, of which its length says nothing.
+    """Blocks beyond the end of a file, not included in its length.
 
-    ``keep`` it again when the file has grown. The descriptor stays open until
+    Call ``keep`` again when the file has grown. The descriptor stays open until
     ``release``: closing one drops the locks that SQLite has on the same file.
     """
 
@@ -60,24 +60,24 @@ class Reserve:
         self._libc = ctypes.CDLL(None, use_errno=True)
 
     def keep(self) -> None:
-        """Set the blocks aside; where that cannot be done, nothing happens."""
+        """Reserve the blocks; do nothing if that is not possible."""
         found = os.fstat(self._fd)
         if found.st_blocks * 512 - found.st_size < self._size // 2:
             offset, length = ctypes.c_int64(found.st_size), ctypes.c_int64(self._size)
             self._libc.fallocate(self._fd, _KEEP_SIZE, offset, length)
 
     def release(self) -> None:
-        """Give back what was not used, and close the file."""
+        """Release unused blocks, and close the file."""
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, os.fstat(self._fd).st_size)
         os.close(self._fd)
 
 
 class Ballast:
-    """A file of ``size`` bytes, and a few empty ones, that make room when emptied.
+    """A file of ``size`` bytes, and a few empty ones, that free space when emptied.
 
-    It outlives hived, so that one that starts on a full disk has it too. Any thread
-    may call.
+    It outlives hived, so that it is also there for a hived that starts on a full disk.
+    Thread-safe.
     """
 
     def __init__(self, directory: Path, size: int) -> None:
@@ -88,7 +88,7 @@ class Ballast:
 
     @property
     def missing(self) -> int:
-        """Return how many bytes it lacks."""
+        """Return the number of missing bytes."""
         try:
             found = self._blocks.stat()
         except OSError:
@@ -96,7 +96,7 @@ class Ballast:
         return max(0, self._size - min(found.st_size, found.st_blocks * 512))
 
     def make(self) -> None:
-        """Take the room; a disk that has not as much is left as it is."""
+        """Allocate the space, unless the disk has too little."""
         with self._lock:
             try:
                 self._directory.mkdir(mode=0o700, exist_ok=True)
@@ -117,7 +117,7 @@ class Ballast:
                 return
 
     def give_up(self) -> bool:
-        """Make room if there is none; tell whether a write may go well now."""
+        """Free space if there is none; return whether a write may succeed now."""
         with self._lock:
             if not free(self._directory.parent).is_none:
                 return True

@@ -1,11 +1,10 @@
 """The only way to files in places that an agent can write: by descriptor, never a link.
 
-An agent may replace a directory of its own by a link, or by another directory, at any
-moment, so a path there means nothing: what was checked is not what is changed a moment
-later. Here each component is opened in the one above (``directory``), and what was
-opened is what is used. ``top`` is a directory that only the hive writes, such as the
-state directory; what is below it may be anybody's. Blocking. A test forbids every
-other way.
+An agent may replace one of its directories by a link, or by another directory, at any
+time, so a path there is unreliable: it may have changed since it was checked. Here each
+component is opened in the one above (``directory``), and the opened descriptor is used.
+``top`` is a directory that only the hive writes, such as the state directory; anyone
+may own what is below it. Blocking. A test forbids every other way.
 """
 
 import os
@@ -23,7 +22,7 @@ _SOCKETS_TOO: Final = (stat.S_ISDIR, stat.S_ISREG, stat.S_ISSOCK)
 
 @contextmanager
 def opened(top: Path, place: Path) -> Iterator[Folder | None]:
-    """Open a directory, or give None if it, or one above it, is not there.
+    """Open a directory; return None if it, or one above it, does not exist.
 
     Raises:
         HiveError: ``forbidden`` if a link or file is in the way.

@@ -54,7 +54,7 @@ class Steering:
         try:
             found = await self._link.steer()
         except HiveError as error:
-            _log.info("could not ask what is new: %s", error.message)
+            _log.info("could not request new messages: %s", error.message)
             self._is_new = True
             return None
         parts = [render(found.messages)] if found.messages else []

@@ -88,8 +88,8 @@ def check(
 def notes(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """Return notes on options that work, but perhaps not as intended."""
     found = [
-        f"{option_path(path)} holds carriage returns (U+000D), as files with Windows "
-        "line ends do. They are kept; save the files with LF to be rid of them."
+        f"{option_path(path)} contains carriage returns (U+000D), as in files with "
+        "Windows line ends. They are kept; save the files with LF to remove them."
         for path, text in _texts(manifest, ())
         if "\r" in text
     ]
@@ -115,8 +115,8 @@ def _hosts(manifest: Mapping[str, Any]) -> Iterator[str]:
             continue
         if address is not None and not is_public(address):
             yield (
-                f"{option} is {quoted(entry)}, which is no public address: hive-egress "
-                "connects to no private, loopback or link-local one."
+                f"{option} is {quoted(entry)}, which is not a public address: "
+                "hive-egress connects to no private, loopback or link-local one."
             )
 
 
@@ -170,9 +170,9 @@ def _expanded(manifest: Mapping[str, Any]) -> Iterator[str]:
         match = _EXPANDED.search(text)
         if match is not None:
             yield (
-                f"{option_path(path)} holds {quoted(match[0], limit=80)}, which Claude "
-                "Code would replace with an environment variable at run time, so that "
-                "something else would run than what is approved. Write the value "
+                f"{option_path(path)} contains {quoted(match[0], limit=80)}, which "
+                "Claude Code would replace with an environment variable at run time, "
+                "so that it would differ from what is approved. Write the value "
                 "itself; the server gets the variables of its env and of hyperhive.env."
             )
 

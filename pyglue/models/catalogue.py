@@ -1,11 +1,11 @@
 """The models that the hive knows: one table of ids, aliases and list prices.
 
 Used by the relay (what a request may name and what it costs), by the policy diff
-(a dearer model widens) and by hived (which full ids an agent may use). Ids, aliases,
-prices and contexts are those of the model catalogue inside Claude Code 2.1.329 (read
-in November 2026; what the CLI asks for and computes with agrees): list prices of the
-Anthropic API in US dollars per million tokens. They change with time and contract, so
-costs are estimates; a web search by the model's side costs one cent.
+(a more expensive model widens) and by hived (which full IDs an agent may use). IDs,
+aliases, prices and contexts are those of the model catalogue in Claude Code 2.1.329 (as
+of November 2026; consistent with the CLI's requests and calculations): list prices of
+the Anthropic API in US dollars per million tokens. They change with time and contract,
+so costs are estimates; a web search by the model provider costs one cent.
 """
 
 import re
@@ -31,7 +31,7 @@ class Prices:
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """What one request used. ``cache_write_1h`` is counted in ``cache_write`` too."""
+    """The usage of one request. ``cache_write`` includes ``cache_write_1h``."""
 
     input: int = 0
     output: int = 0
@@ -57,7 +57,7 @@ class ModelInfo:
     long: Prices | None = None
     long_above: int = 0
     is_own: bool = False
-    """Whether the hive's configuration names it: the CLI knows nothing of it."""
+    """Whether it comes from the hive's configuration: the CLI does not know it."""
 
     @property
     def rank(self) -> float:
@@ -66,7 +66,7 @@ class ModelInfo:
         return prices.output + prices.input
 
     def prices_for(self, prompt: int) -> Prices:
-        """Return what holds for a prompt of so many tokens."""
+        """Return the prices for a prompt of this many tokens."""
         return self.long if self.long and prompt > self.long_above else self.prices
 
     def cost_usd(self, tokens: Tokens) -> float:
@@ -157,10 +157,10 @@ class Catalogue:
 
     @classmethod
     def of(cls, own: Sequence[ModelInfo] = ()) -> "Catalogue":
-        """Make one; an alias or id of ``own`` takes the place of one of ours.
+        """Create one; an alias or id of ``own`` replaces one of ours.
 
-        The CLI itself turns an alias of ours into its id, so an id means what the
-        hive's own alias says, unless the configuration names that id too.
+        The CLI itself resolves our aliases to ids, so an id refers to the model of the
+        configured alias, unless the configuration has that id too.
         """
         aliases = {alias: model for model in own for alias in model.aliases}
         ids = {model.id: model for model in own}
@@ -184,13 +184,13 @@ class Catalogue:
         return tuple(model.aliases[0] for model in self.models if model.aliases)
 
     def unknown(self, name: str) -> str | None:
-        """Say that there is no such model, and which there are; None if there is."""
+        """Return the error for an unknown model; None if it is known."""
         if self.resolve(name) is not None:
             return None
         return f"There is no model {name[:100]!a}. {self.names()}"
 
     def names(self) -> str:
-        """Say which models there are."""
+        """Return the known models in words."""
         aliases = ", ".join(self.aliases)
         ids = ", ".join(model.id for model in self.models)
         return f"Use an alias ({aliases}) or a full id: {ids}."

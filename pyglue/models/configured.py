@@ -1,8 +1,8 @@
 """Models that a hive's configuration adds, with their prices.
 
-A gateway offers models that nobody here has heard of. The operator names each by an
-alias of their own; agents use it as any other, and what it costs counts as the
-operator says. The host module checks the same (``modules/host/checks.nix``).
+A gateway offers models that the hive does not know. The operator gives each an alias;
+agents use it like any other, and its cost is calculated from the operator's prices. The
+host module checks the same (``modules/host/models.nix``).
 """
 
 import functools

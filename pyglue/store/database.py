@@ -199,7 +199,7 @@ class Store:
         try:
             listener(value)
         except Exception:
-            _log.exception("what follows a commit failed")
+            _log.exception("a callback after a commit failed")
 
 
 def hold(path: Path) -> int:

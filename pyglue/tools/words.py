@@ -15,9 +15,9 @@ _MOST: Final = 80
 EVENT_MAX: Final = 128 * 1024
 """Bytes of a turn's event that are decoded for it; a harness cuts its own far below."""
 CALL_ID_MAX: Final = 80
-"""Characters of a call's id by which its begin and end are told."""
+"""Characters of a call's id by which its start and end are matched."""
 _TELLING: Final = ("command", "file_path", "path", "url", "query", "pattern", "to")
-"""Fields of a tool's input that say what it does, the first one that is there."""
+"""Fields of a tool's input that describe it; the first one present is used."""
 _MCP: Final = "mcp__"
 _DOES: Final = {
     "Bash": "runs",
@@ -32,7 +32,7 @@ _DOES: Final = {
     "WebSearch": "searches the web for",
 }
 _TO: Final = {"send": "writes to", "ask": "asks"}
-"""Tools of the hive that are about somebody."""
+"""Tools of the hive that have a recipient or an agent."""
 _WAITS: Final = {"recv": "waits for messages"}
 
 

@@ -146,7 +146,7 @@ def test_names_of_nixos_and_declared_ones_are_taken() -> None:
 
 def test_what_may_be_meant_otherwise_is_noted() -> None:
     (note,) = proposal_checks.notes({"prompt": "a\r\nb", "description": "c"})
-    assert note.startswith("hyperhive.prompt holds carriage returns")
+    assert note.startswith("hyperhive.prompt contains carriage returns")
     assert proposal_checks.notes({"prompt": "a\nb"}) == ()
 
 
@@ -172,8 +172,8 @@ def test_a_schedule_that_never_comes(at: str, says: str) -> None:
     [
         ("a..org", "hyperhive.network.allow[1]: Invalid host a..org: write a name"),
         ("*.com", "hyperhive.network.allow[1]: Invalid host “*.com”: write a name"),
-        ("10.0.0.1", "hyperhive.network.allow[1] is 10.0.0.1, which is no public"),
-        ("[::1]:80", "hyperhive.network.allow[1] is “[::1]:80”, which is no public"),
+        ("10.0.0.1", "hyperhive.network.allow[1] is 10.0.0.1, which is not a public"),
+        ("[::1]:80", "hyperhive.network.allow[1] is “[::1]:80”, which is not a public"),
     ],
 )
 def test_a_host_that_nobody_reaches(entry: str, says: str) -> None:

@@ -210,5 +210,5 @@ def _body(row: Schedule, wanted: _Wanted, now: float) -> str:
         if since:
             times = "once" if since == 1 else f"{since} times"
             more = "at least " if since == _COUNTED else ""
-            head += f", nor {more}{times} since; this one message stands for all"
+            head += f", nor {more}{times} since; this message replaces them all"
     return f"{head}:\n{wanted.message}"

@@ -36,7 +36,7 @@ def check_text(asked: Request) -> None:
             raise HiveError(
                 ErrorCode.BAD_REQUEST,
                 f"{name} is not UTF-8: byte 0x{raw[error.start]:02X} at position "
-                f"{error.start} is no character. Send the text as UTF-8.",
+                f"{error.start} is not a character. Send the text as UTF-8.",
             ) from error
 
 

@@ -35,7 +35,7 @@ are not included: use the dashboard or `hive`."""
 _LICENSE: Final = {"name": "MIT", "identifier": "MIT"}
 _STREAMED: Final = (
     "Server-sent events: `data` is one JSON text; send `id` as `Last-Event-ID` to "
-    "continue after it. Ignore lines that begin with `:`; they are signs of life."
+    "continue after it. Ignore lines that begin with `:`; they are keep-alives."
 )
 
 
@@ -129,7 +129,7 @@ def _schemes(place: Place) -> Json:
         "metrics": {
             "type": "http",
             "scheme": "bearer",
-            "description": "What `hive metrics-token` prints; opens nothing else.",
+            "description": "The token of `hive metrics-token`; valid for nothing else.",
         },
     }
 

@@ -167,7 +167,7 @@ async def test_what_was_missed_is_sent_once_and_says_so(tmp_path: Path) -> None:
         when = calendar_times.written(missed, BERLIN)
         assert message.body == (
             f"Schedule x (*:00), for {when}. It could not be sent then, nor 3 times "
-            "since; this one message stands for all:\nGo."
+            "since; this message replaces them all:\nGo."
         )
         found = await until(kit, lambda it: it["alice/x"].message is not None)
         assert (found["alice/x"].due_at or 0) > time.time()
