@@ -47,7 +47,7 @@ GOOD = """{ ... }:
 """
 
 
-hive = shared_hive(timeouts=Timeouts(health_s=120.0, drain_s=5.0))
+hive = shared_hive(timeouts=Timeouts(health_s=120.0, drain_s=5.0), checked=True)
 
 
 def whoami() -> str:

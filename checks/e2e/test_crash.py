@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from checks.kits.api.events import data
-from checks.kits.host.hive import Hive, script
+from checks.kits.host.hive import Hive, harnesses, script
 from checks.kits.host.shared_hive import shared_hive
-from checks.kits.process.processes import command, family, mounts
+from checks.kits.process.processes import mounts
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, ApprovalSummary, ApproveParams
 from pyglue.api.common import AgentState
@@ -143,10 +143,7 @@ async def test_a_killed_agent_comes_back_with_its_mail(hive: Hive) -> None:
 def _harnesses(hive: Hive, name: str) -> list[int]:
     """Return what runs in an agent's sandbox as the harness."""
     return [
-        pid
-        for pid in family(hive.local.pid("hived"))
-        if "pyglue.harness.main" in command(pid)
-        and f"/agents/{name}/state " in mounts(pid)
+        pid for pid in harnesses(hive.local) if f"/agents/{name}/state " in mounts(pid)
     ]
 
 

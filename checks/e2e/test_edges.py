@@ -24,6 +24,7 @@ from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState
 from pyglue.api.common import PROTOCOL, NoParams
 from pyglue.api.doctor import CheckState
+from pyglue.cli.local.launcher import PARTS
 from pyglue.config import HiveConfig, RelayConfig, dump, load
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc.sockets import short_path
@@ -227,7 +228,7 @@ async def test_hived_without_nix(tmp_path: Path) -> None:
 # --- a running hive -------------------------------------------------------------------
 
 
-hive = shared_hive(agents=("manager",), peers=True)
+hive = shared_hive(agents=("manager",), peers=True, beside=PARTS)
 
 
 SHA, HASH = "0" * 40, "0" * 64

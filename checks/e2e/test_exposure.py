@@ -17,6 +17,7 @@ from checks.kits.host.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.exposure import ExposureResult
+from pyglue.cli.local import launcher
 from pyglue.host.core.tcp_listeners import tcp_listeners
 
 pytestmark = [
@@ -29,7 +30,7 @@ _ACCEPTS = 0x10000
 """The flag of a listening socket in /proc/net/unix."""
 
 
-hive = shared_hive(peers=True)
+hive = shared_hive(peers=True, beside=launcher.PARTS)
 
 
 def sockets_of(pid: int) -> set[str]:

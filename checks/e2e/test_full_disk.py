@@ -15,6 +15,7 @@ from checks.kits.host.hive import Hive, running_hive, script
 from checks.kits.store.disk import fill, filling, small_disk
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState, NoParams
+from pyglue.cli.local.launcher import PARTS
 from pyglue.config import DiskConfig
 
 pytestmark = pytest.mark.needs("root", "nix", "git", "bwrap")
@@ -30,7 +31,7 @@ NIX = """{ ... }:
 async def hive(tmp_path: Path) -> AsyncIterator[Hive]:
     disk = DiskConfig(ballast_mib=8, reserve_mib=32)
     with small_disk(tmp_path / "state", 320):
-        async with running_hive(tmp_path, disk=disk) as running:
+        async with running_hive(tmp_path, disk=disk, peers=True) as running:
             yield running
 
 
@@ -96,10 +97,12 @@ async def test_a_purge_makes_room(hive: Hive) -> None:
 async def test_a_hive_starts_on_a_full_disk(tmp_path: Path) -> None:
     disk = DiskConfig(ballast_mib=8, reserve_mib=32)
     with small_disk(tmp_path / "state", 320) as state_dir:
-        async with running_hive(tmp_path, disk=disk, peers=True):
+        async with running_hive(tmp_path, disk=disk, peers=True, beside=PARTS):
             pass
         fill(state_dir / "full")
-        async with running_hive(tmp_path, disk=disk, wait=False, peers=True) as hive:
+        async with running_hive(
+            tmp_path, disk=disk, wait=False, peers=True, beside=PARTS
+        ) as hive:
             status = await hive.operator.call(api.STATUS, NoParams())
             assert any("The disk is full" in text for text in status.warnings)
             (state_dir / "full").unlink()

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from pyglue.api.lifecycle import RollbackParams
 from pyglue.api.manager import RESTART, AgentParams
 from pyglue.api.operations import OperationState
 from pyglue.api.queue import QueueChangeParams
+from pyglue.cli.local import launcher
 from pyglue.config import DiskConfig
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.needs("nix", "git", "bwrap")]
@@ -61,6 +63,34 @@ class Surfaces:
 
     async def look(self) -> Seen:
         """Look at all three."""
+        return await self._typed(await self._page())
+
+    async def say(self, words: str) -> None:
+        """Wait until all three have the words."""
+        await self._until(
+            lambda page: words in page, lambda seen: all(seen.has(words)), repr(words)
+        )
+
+    async def are_quiet(self, *, words: str, as_before: Seen) -> None:
+        """Wait until none has the words, and no more is wrong than before."""
+        await self._until(
+            lambda page: words not in page,
+            lambda seen: not any(seen.has(words)) and seen.wrong == as_before.wrong,
+            f"the end of {words!r}",
+        )
+
+    async def _until(
+        self, page: Callable[[str], bool], all_three: Callable[[Seen], bool], what: str
+    ) -> None:
+        """Wait for all three; commands are typed once the page is as it should be."""
+
+        async def look() -> bool | None:
+            text = await self._page()
+            return (page(text) and all_three(await self._typed(text))) or None
+
+        await self.hive.until(look, f"{what} on all three", every=0.5)
+
+    async def _page(self) -> str:
         self.cookie = self.cookie or await log_in(self.hive)
         pages = []
         for part in PARTS:
@@ -70,36 +100,24 @@ class Surfaces:
             assert status == 200, (part, text)
             now = text.partition('data-testid="history"')[0]
             pages.append(TOLD.sub("", now))
+        return "".join(pages)
+
+    async def _typed(self, page: str) -> Seen:
         socket = self.hive.local.config.layout.operator_socket
-        typed = [
-            (await python(HIVE, word, "--socket", socket)).out
-            for word in ("agents", "doctor")
-        ]
-        return Seen("".join(pages), *typed)
-
-    async def say(self, words: str) -> None:
-        """Wait until all three have the words."""
-
-        async def said() -> bool | None:
-            return all((await self.look()).has(words)) or None
-
-        await self.hive.until(said, f"{words!r} on all three", every=0.5)
-
-    async def are_quiet(self, *, words: str, as_before: Seen) -> None:
-        """Wait until none has the words, and no more is wrong than before."""
-
-        async def quiet() -> bool | None:
-            seen = await self.look()
-            return (not any(seen.has(words)) and seen.wrong == as_before.wrong) or None
-
-        await self.hive.until(quiet, f"the end of {words!r} on all three", every=0.5)
+        agents, doctor = await asyncio.gather(
+            python(HIVE, "agents", "--socket", socket),
+            python(HIVE, "doctor", "--socket", socket),
+        )
+        return Seen(page, agents.out, doctor.out)
 
 
 @pytest.mark.needs("root")
 async def test_a_full_disk_is_over_when_it_is_free(tmp_path: Path) -> None:
     disk = DiskConfig(ballast_mib=8, reserve_mib=32)
     with small_disk(tmp_path / "state", 320):
-        async with running_hive(tmp_path, disk=disk, peers=True) as hive:
+        async with running_hive(
+            tmp_path, disk=disk, peers=True, beside=launcher.PARTS
+        ) as hive:
             surfaces = Surfaces(hive)
             before = await surfaces.look()
             with filling(hive.state / "full"):
@@ -111,7 +129,7 @@ async def test_a_full_disk_is_over_when_it_is_free(tmp_path: Path) -> None:
 
 async def test_what_a_revert_mends_is_over(tmp_path: Path) -> None:
     """Of a deploy that is undone by itself, and of one that its operator takes back."""
-    async with running_hive(tmp_path, peers=True) as hive:
+    async with running_hive(tmp_path, peers=True, beside=launcher.PARTS) as hive:
         surfaces = Surfaces(hive)
         before = await surfaces.look()
         first = (await hive.approvals("alice"))[0].id
@@ -147,7 +165,7 @@ async def test_what_a_revert_mends_is_over(tmp_path: Path) -> None:
 
 async def test_an_old_manifest_that_runs_on_has_no_problem(tmp_path: Path) -> None:
     """The server of the undone deploy is said of its approval, and of no agent."""
-    async with running_hive(tmp_path) as hive:
+    async with running_hive(tmp_path, checked=True) as hive:
         surfaces = Surfaces(hive)
         before = await surfaces.look()
         broken = await hive.approve(await hive.propose("alice", served("/bin/false")))

@@ -22,6 +22,7 @@ from pyglue.api.control import PauseParams
 from pyglue.api.doctor import CheckState
 from pyglue.api.manager import STOP, AgentParams, SpawnParams
 from pyglue.api.overview import AgentView
+from pyglue.cli.local.launcher import PARTS
 from pyglue.errors import HiveError
 from pyglue.names import MANAGER
 
@@ -132,7 +133,7 @@ async def has_as_before(
 
 
 async def test_a_store_that_is_gone_is_rebuilt(tmp_path: Path) -> None:
-    async with running_hive(tmp_path, peers=True) as hive:
+    async with running_hive(tmp_path, peers=True, beside=PARTS) as hive:
         await live(hive)
         state = hive.state
         before, rows = await agents(hive), await approvals(hive)
@@ -147,7 +148,7 @@ async def test_a_store_that_is_gone_is_rebuilt(tmp_path: Path) -> None:
     files = kept_files(state)
 
     with pytest.raises(HiveError) as refused:
-        async with running_hive(tmp_path, peers=True):
+        async with running_hive(tmp_path, peers=True, beside=PARTS):
             pass
     message = refused.value.message
     assert f"The store {state}/hive.db is missing" in message
@@ -168,7 +169,7 @@ async def test_a_store_that_is_gone_is_rebuilt(tmp_path: Path) -> None:
     assert "Kept, to be restored or purged: dave" in done.out
     assert kept_files(state) == files
 
-    async with running_hive(tmp_path, peers=True, wait=False) as hive:
+    async with running_hive(tmp_path, peers=True, beside=PARTS, wait=False) as hive:
         await hive.idle("manager", "alice")
         assert await agents(hive) == before
         await has_as_before(hive, rows, shown)
@@ -190,7 +191,7 @@ async def test_a_store_that_is_gone_is_rebuilt(tmp_path: Path) -> None:
 
 async def test_an_older_store_keeps_what_it_has(tmp_path: Path) -> None:
     older = tmp_path / "older.db"
-    async with running_hive(tmp_path, peers=True) as hive:
+    async with running_hive(tmp_path, peers=True, beside=PARTS) as hive:
         state = hive.state
         number = await hive.send(MANAGER, "remember this")
         with (
@@ -206,14 +207,14 @@ async def test_an_older_store_keeps_what_it_has(tmp_path: Path) -> None:
     older.rename(state / "hive.db")
 
     with pytest.raises(HiveError, match="is older than the files beside it"):
-        async with running_hive(tmp_path, peers=True):
+        async with running_hive(tmp_path, peers=True, beside=PARTS):
             pass
     done = await doctor(tmp_path, "--repair", "--from-git", "--yes")
     assert done.code == 0, done.err
     assert "Kept from the older store" in done.out
     assert len(list(state.glob("hive.db.before-*Z"))) == 1
 
-    async with running_hive(tmp_path, peers=True) as hive:
+    async with running_hive(tmp_path, peers=True, beside=PARTS) as hive:
         assert await agents(hive) == before
         await is_well(hive)
         with sqlite3.connect(state / "hive.db") as database:

@@ -14,6 +14,7 @@ from checks.kits.process.processes import family, state
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
 from pyglue.api.doctor import CheckState
+from pyglue.cli.local.launcher import PARTS
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -21,7 +22,7 @@ pytestmark = [
 ]
 
 
-hive = shared_hive(peers=True)
+hive = shared_hive(peers=True, beside=PARTS)
 
 
 def stopped(hive: Hive, part: str) -> list[int]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from checks.kits.host.hived import UNCHECKED
 from checks.kits.net.ports import free_port
 from checks.kits.patience import PATIENCE_S
 from checks.kits.process.processes import command, family
@@ -33,7 +34,7 @@ from pyglue.api.messages import Message, ShownMessage
 from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.overview import AgentView
 from pyglue.cli.local.configure import LocalOptions
-from pyglue.cli.local.launcher import LocalHive
+from pyglue.cli.local.launcher import PARTS, LocalHive
 from pyglue.cli.local.settings import LocalAccounts, LocalSettings
 from pyglue.config import (
     DiskConfig,
@@ -71,6 +72,12 @@ class PeerHive(LocalHive):
     """A local hive whose agents are peers."""
 
     hived = ("checks.kits.host.hived", {"PYTHONPATH": str(CHECKOUT)})
+
+
+class UncheckedHive(LocalHive):
+    """A local hive whose harnesses do not check the CLI when they start."""
+
+    hived = (PeerHive.hived[0], {**PeerHive.hived[1], UNCHECKED: "1"})
 
 
 @dataclass(repr=False)
@@ -307,7 +314,7 @@ def own_ports(state: Path, agents: tuple[str, ...]) -> None:
 def harnesses(local: LocalHive) -> list[int]:
     """Return the processes of real harnesses; peers are none."""
     pids = family(local.pid("hived"))
-    return [pid for pid in pids if "pyglue.harness.main" in command(pid)]
+    return [pid for pid in pids if "pyglue.harness.main" in " ".join(command(pid))]
 
 
 def let_pass(room: Path) -> None:
@@ -337,6 +344,11 @@ async def opened(
         await local.stop()
 
 
+def _egress(names: Mapping[str, str], authorities: Path | None) -> EgressConfig:
+    trusted = None if authorities is None else authorities.read_text()
+    return EgressConfig(names=dict(names), authorities=trusted)
+
+
 @contextlib.asynccontextmanager
 async def running_hive(
     room: Path,
@@ -350,6 +362,8 @@ async def running_hive(
     wait: bool = True,
     upstream: str | None = None,
     peers: bool = False,
+    checked: bool = False,
+    beside: tuple[str, ...] = (),
     notify_urls: str | None = None,
     web_push: WebPushConfig | None = None,
     settings: LocalSettings | None = None,
@@ -363,14 +377,17 @@ async def running_hive(
     is a file of the certificates that it trusts, instead of the system's.
     ``upstream`` is a model that the test serves itself, asked with the key ``API_KEY``.
     With ``peers`` its agents are ``harness.peer`` in their sandboxes, not the harness
-    with the CLI: for tests of what hived does with agents, whatever these are.
+    with the CLI: for tests of what hived does with agents, whatever these are. A
+    harness checks the CLI at its start only if it is to be ``checked``. ``beside`` are
+    the parts beside hived: all of them, for peers usually the dashboard alone.
     """
     let_pass(room)
-    local = (PeerHive if peers else LocalHive)(
+    kind = PeerHive if peers else LocalHive if checked else UncheckedHive
+    local = kind(
         LocalOptions(
             state=room / "state",
             port=free_port(),
-            api_key=None if upstream is None else API_KEY,
+            api_key=API_KEY if peers or upstream is not None else None,
             script=story.PATH,
             agents=agents,
             upstream=upstream or LocalOptions.upstream,
@@ -383,12 +400,10 @@ async def running_hive(
             web_push=web_push or WebPushConfig(),
             settings=settings or LocalSettings(),
             accounts=accounts or LocalAccounts(),
-            egress=EgressConfig(
-                names=dict(names or {}),
-                authorities=None if authorities is None else authorities.read_text(),
-            ),
+            egress=_egress(names or {}, authorities),
         ),
         lambda _text: None,
+        beside=beside or (("web",) if peers else PARTS),
     )
     own_ports(room / "state", agents)
     async with opened(local, agents, wait=wait) as hive:

@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pyglue.cli.local.claim import Claim, RunDirectory, claim
 from pyglue.cli.local.configure import LocalOptions, Place, configure, group_of
@@ -24,6 +24,9 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.paths import Layout, share
 from pyglue.process import RunAs
 
+PARTS: Final = ("web", "relay", "egress")
+"""What runs beside hived, and is started again when it exits."""
+
 
 @dataclass
 class LocalHive:
@@ -34,6 +37,8 @@ class LocalHive:
 
     options: LocalOptions
     say: Callable[[str], None]
+    beside: tuple[str, ...] = PARTS
+    """What runs beside hived."""
     config: HiveConfig = field(init=False)
     place: Place = field(init=False)
     _claim: Claim = field(default_factory=Claim, init=False)
@@ -64,7 +69,7 @@ class LocalHive:
         self.place.write(self.config)
         await asyncio.gather(
             self.start_hived(),
-            *(self.keep(part) for part in ("web", "relay", "egress")),
+            *(self.keep(part) for part in self.beside),
         )
         if self.config.notify.is_on:
             await self.keep("notify")
