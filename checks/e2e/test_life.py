@@ -1,24 +1,18 @@
 """An agent's life on a real hive: names at every edge, its end, and permissions."""
 
 import asyncio
-import html
-import http.cookiejar
 import os
 import re
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 
+from checks.e2e.kit.names import EDGES, NAMES
 from checks.kits.cli.run import HIVE, python
 from checks.kits.host.hive import Hive, script
 from checks.kits.host.shared_hive import shared_hive
-from checks.kits.patience import PATIENCE_S
 from pyglue.api import agent as agent_api
 from pyglue.api import operator as api
 from pyglue.api.approvals import (
@@ -47,7 +41,6 @@ from pyglue.api.operations import Operation, OperationState
 from pyglue.api.questions import AskParams
 from pyglue.config import OperatorLimits, Timeouts
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.tools.manager import manager_tools
 
 P = TypeVar("P", bound=Params)
 
@@ -57,10 +50,10 @@ pytestmark = [
 ]
 
 DESCRIBED = '{ hyperhive.description = "%s"; }'
+
 BROKEN = (
     '{ hyperhive.mcpServers.broken = { command = "/does/not/exist"; args = [ ]; }; }'
 )
-
 
 hive = shared_hive(timeouts=Timeouts(health_s=60.0, drain_s=2.0), peers=True)
 
@@ -107,104 +100,6 @@ async def told_manager(hive: Hive, part: str) -> str:
     return await hive.until(look, f"a message with {part!r}")
 
 
-# --- names ------------------------------------------------------------------------
-
-
-async def _by_tool(hive: Hive, text: str) -> str:
-    tools = manager_tools(hive.local.config.layout.agents)
-    tool = next(tool for tool in tools if tool.name == "request_spawn")
-    manager = await hive.as_agent("manager")
-    try:
-        answer = await tool.call(manager, {"name": text})
-    finally:
-        manager.close()
-    assert answer.is_error, answer.text
-    return answer.text
-
-
-async def _by_command(hive: Hive, text: str) -> str:
-    state = ("--state", str(hive.state))
-    said = await python(HIVE, "spawn", *state, "--", text)
-    return said.refusal()
-
-
-class _Form:
-    """The dashboard's form for a new agent, in one session."""
-
-    def __init__(self, url: str, code: str) -> None:
-        jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
-        self._opener = urllib.request.build_opener(jar)
-        self._url = url
-        page = self._send("/login", {"code": code})
-        found = re.search(r'name="csrf" value="([^"]+)"', page[1])
-        assert found is not None, page
-        self._csrf = found[1]
-
-    def spawn(self, text: str) -> tuple[int, str]:
-        """Fill it in and send it."""
-        fields = {"csrf": self._csrf, "name": text, "description": ""}
-        return self._send("/agents/spawn", fields)
-
-    def _send(self, path: str, fields: dict[str, str]) -> tuple[int, str]:
-        request = urllib.request.Request(  # noqa: S310 (http)
-            f"{self._url}{path}",
-            urllib.parse.urlencode(fields).encode(),
-            {"Origin": self._url},
-        )
-        try:
-            with self._opener.open(request, timeout=PATIENCE_S) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as refusal:
-            with refusal:
-                return refusal.code, refusal.read().decode()
-
-
-async def _by_form(hive: Hive, text: str) -> str:
-    code = await hive.operator.call(api.LOGIN_CODE, NoParams())
-    form = await asyncio.to_thread(_Form, hive.url, code.code)
-    status, page = await asyncio.to_thread(form.spawn, text)
-    assert 400 <= status < 500, page
-    return html.unescape(page)
-
-
-async def _by_call(hive: Hive, text: str) -> str:
-    with pytest.raises(HiveError) as refused:
-        await hive.operator.call(api.SPAWN, SpawnParams(name=text))
-    return refused.value.message
-
-
-EDGES: dict[str, Callable[[Hive, str], Awaitable[str]]] = {
-    "tool": _by_tool,
-    "command": _by_command,
-    "form": _by_form,
-    "call": _by_call,
-}
-SHAPE = "Invalid agent name"
-NAMES = {
-    "Bob": SHAPE,
-    "b\u00f6b": SHAPE,
-    "bob\u200b": SHAPE,
-    "\u0430lice": SHAPE,  # a Cyrillic a
-    "1bob": SHAPE,
-    "-bob": SHAPE,
-    "bob-": SHAPE,
-    "b b": SHAPE,
-    "tenletters": SHAPE,
-    "../x": SHAPE,
-    "a/b": SHAPE,
-    "..": SHAPE,
-    "operator": "is reserved",
-    "system": "is reserved",
-    "manager": "is reserved",
-    "all": "is reserved",
-    "hive": "is reserved",
-    "alice": "There is already an agent",
-    "draft": "There is already a draft",
-    "kept": "its state is kept: restore or purge it",
-    "waits": "is already pending",
-}
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def taken(hive: Hive) -> Hive:
     """A hive in which names stand for every thing that they can."""
@@ -229,8 +124,6 @@ async def test_a_draft_takes_no_other_names(taken: Hive) -> None:
 
 
 # --- two steps --------------------------------------------------------------------
-
-
 async def test_a_draft_becomes_an_agent_with_its_commit(hive: Hive) -> None:
     manager = await hive.as_agent("manager")
     made = await manager.call(REQUEST_SPAWN_DRAFT, SpawnParams(name="two"))
@@ -266,8 +159,6 @@ async def test_a_draft_that_is_not_there_is_not_discarded(hive: Hive) -> None:
 
 
 # --- destroyed, restored, purged --------------------------------------------------
-
-
 async def test_a_destroyed_agent_comes_back_with_all_it_had(hive: Hive) -> None:
     await spawned(hive, "dora")
     before = await hive.agent("dora")
@@ -355,8 +246,6 @@ async def test_purging_wants_the_name_again_and_something_kept(hive: Hive) -> No
 
 
 # --- rolled back, rebuilt ---------------------------------------------------------
-
-
 async def _compared(hive: Hive, first: int, second: int) -> None:
     """Compare two versions of rolf both ways, and refuse what is no version of his."""
 
@@ -425,8 +314,6 @@ def _on_main(hive: Hive, agent: str, words: str) -> str:
 
 
 # --- at once ----------------------------------------------------------------------
-
-
 async def test_what_is_queued_behind_a_destroy_is_told_so(hive: Hive) -> None:
     await spawned(hive, "quin")
     proposal = await hive.propose("quin", DESCRIBED % "too late")
@@ -458,8 +345,6 @@ async def test_what_is_queued_behind_a_destroy_is_told_so(hive: Hive) -> None:
 
 
 # --- commands ---------------------------------------------------------------------
-
-
 async def test_commands_say_what_goes_and_ask(hive: Hive) -> None:
     async def run(*words: str) -> tuple[int, str]:
         said = await python(HIVE, *words, "--state", hive.state)
@@ -486,8 +371,6 @@ async def test_commands_say_what_goes_and_ask(hive: Hive) -> None:
 
 
 # --- the manager ------------------------------------------------------------------
-
-
 async def test_the_manager_is_not_its_own_operator(hive: Hive) -> None:
     manager = await hive.as_agent("manager")
     for method in (START, STOP, REBUILD):
@@ -530,8 +413,6 @@ async def test_with_a_broken_manager_the_operator_does_everything(hive: Hive) ->
 
 
 # --- refusals ---------------------------------------------------------------------
-
-
 async def test_what_never_ran_is_not_restored(hive: Hive) -> None:
     await hive.operator.call(api.DRAFT, SpawnParams(name="nora"))
     manager = await hive.as_agent("manager")
