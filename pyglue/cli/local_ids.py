@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from pyglue.config import Ids
+from pyglue.files.replace import replace_file
 
 FIRST: Final = 1_900_000_000
 BLOCK: Final = 1024
@@ -29,10 +30,7 @@ def local_ids(state: Path) -> Ids:
     if first is None:
         digest = hashlib.sha256(os.fsencode(state)).digest()
         first = FIRST + int.from_bytes(digest[:8], "big") % BLOCKS * BLOCK
-        fresh = state / f".{_FILE}.new"
-        fresh.write_text(f"{first}\n")
-        fresh.chmod(0o600)
-        fresh.replace(file)
+        replace_file(file, f"{first}\n".encode())
     return Ids(
         group=first,
         web=first + 1,

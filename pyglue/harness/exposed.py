@@ -9,7 +9,6 @@ environment of the programs that it starts, and in a directory in memory.
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -19,6 +18,7 @@ from pyglue.api.agent import EXPOSED
 from pyglue.api.common import PROTOCOL, HelloParams, NoParams
 from pyglue.api.secrets import ExposedResult, SecretPlace
 from pyglue.errors import HiveError
+from pyglue.files.replace import replace_file
 from pyglue.jsonrpc import Connection, Handlers
 from pyglue.manifest import exposed_secrets
 from pyglue.manifest.types import Manifest
@@ -101,10 +101,4 @@ class Exposed:
             if path.name not in files:
                 path.unlink()
         for name, value in files.items():
-            path = self._directory / name
-            fresh = self._directory / f".{name}.new"
-            fresh.unlink(missing_ok=True)
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(value.encode())
-            fresh.replace(path)
+            replace_file(self._directory / name, value.encode(), mode=0o400)

@@ -9,9 +9,9 @@ import msgspec
 from pyglue import strict_json
 from pyglue.api.turn_events import Log
 from pyglue.api.turns import TurnOutcome
+from pyglue.files.replace import replace_file
 from pyglue.harness.claude.events import Emit, Tally
 from pyglue.harness.claude.fresh import remembered
-from pyglue.harness.claude.options import replace_file
 from pyglue.harness.claude.turn import Ended
 from pyglue.strict_json import JsonError
 
@@ -59,7 +59,7 @@ class SessionStore:
         """Store ``kept``; on a full disk, report it and keep it until a restart."""
         self.kept = kept
         try:
-            replace_file(self._path, msgspec.json.encode(kept).decode())
+            replace_file(self._path, msgspec.json.encode(kept))
         except OSError as error:
             text = f"Cannot store the session: {error.strerror or error}."
             _log.warning("%s", text)

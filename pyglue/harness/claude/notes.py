@@ -17,8 +17,9 @@ from typing import Final
 from pyglue import paths
 from pyglue.api.turn_events import TurnSaid
 from pyglue.api.turns import TurnOutcome
+from pyglue.files.replace import replace_file
 from pyglue.harness.claude.events import Tally
-from pyglue.harness.claude.options import CliOptions, replace_file
+from pyglue.harness.claude.options import CliOptions
 from pyglue.harness.claude.turn import Cancellation, run_turn
 
 _READ_LIMIT: Final = 1024 * 1024
@@ -80,8 +81,8 @@ class Notes:
                     "as they are."
                 )
             if new is not None:
-                replace_file(self._file.with_name("notes.md.bak"), old)
-                replace_file(self._file, new)
+                replace_file(self._file.with_name("notes.md.bak"), old.encode())
+                replace_file(self._file, new.encode())
                 return "Shortened the notes; notes.md.bak has the old ones."
         except (OSError, UnicodeDecodeError) as error:
             problem = str(error)

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from pyglue.files.replace import replace_file
 from pyglue.harness.claude.launch import Hook, Launch, ToolServer
 from pyglue.harness.exposed import Exposed
 from pyglue.harness.gate.gate import GATED, Gate
@@ -160,7 +161,7 @@ class CliOptions:
     def _base(self, model: str) -> Launch:
         self._places.session.mkdir(parents=True, exist_ok=True)
         for path, text in self._texts.items():  # anew: the agent can write there
-            replace_file(path, text)
+            replace_file(path, text.encode())
         return Launch(
             cli=self._cli,
             cwd=self._places.work,
@@ -259,13 +260,3 @@ def _hooks(manifest: Manifest, gate: Gate) -> tuple[Hook, ...]:
     if not gated:
         return ()
     return (Hook(event="PreToolUse", matcher="|".join(gated), decide=gate.hook),)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Atomically replace a file that only this user can read."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    fresh.replace(path)

@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from pyglue.harness.claude.options import replace_file
+from pyglue.files.replace import replace_file
 
 CA_FILES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -59,7 +59,7 @@ class Trust:
         system = system_bundle()
         theirs = "" if system is None else system.read_text()
         try:
-            replace_file(self._bundle, f"{theirs.rstrip()}\n{ours}")
+            replace_file(self._bundle, f"{theirs.rstrip()}\n{ours}".encode())
         except OSError as error:
             _log.warning("cannot write %s: %s", self._bundle, error.strerror)
             return

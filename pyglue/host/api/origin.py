@@ -7,10 +7,10 @@ argument and no page under another name.
 """
 
 import logging
-import os
 from pathlib import Path
 
 from pyglue.config import HiveConfig, origin
+from pyglue.files.replace import replace_file
 
 _log = logging.getLogger(__name__)
 
@@ -43,10 +43,5 @@ def _read(file: Path) -> str | None:
 
 def _make(file: Path) -> str:
     name = origin.new_name()
-    fresh = file.with_name(f"{file.name}.{os.getpid()}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as written:
-        written.write(f"{name}\n")
-    fresh.replace(file)
+    replace_file(file, f"{name}\n".encode("ascii"))
     return name

@@ -12,7 +12,7 @@ container that has one.
 from pathlib import Path
 from typing import Final
 
-from pyglue.host.backends.files import write_file
+from pyglue.files.replace import write_file
 
 TASKS_MAX: Final = 4096
 _NAME: Final = "50-hyperhive.conf"

@@ -13,10 +13,10 @@ from typing import Final
 from pyglue.config import HiveConfig, NixosConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.files.directory import Folder
+from pyglue.files.replace import write_file
 from pyglue.files.workspaces import Mount
 from pyglue.host.backends import addresses, dropin, nspawn_conf
 from pyglue.host.backends.base import AgentSpec
-from pyglue.host.backends.files import write_file
 from pyglue.host.backends.ownership import Ownership
 from pyglue.host.backends.workspace_binds import need_writable_by_others, owner_of, what
 from pyglue.names import is_name

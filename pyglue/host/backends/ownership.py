@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from pyglue import strict_json
-from pyglue.host.backends.files import write_file
+from pyglue.files.replace import write_file
 from pyglue.paths import Layout
 from pyglue.strict_json import JsonError
 

@@ -8,7 +8,6 @@ a log or a response. The audit log records when a secret is set or removed.
 
 import asyncio
 import contextlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +22,7 @@ from pyglue.api.secrets import (
 )
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files.replace import replace_file
 from pyglue.host.core.audit import Audit
 from pyglue.redaction.redactor import Redactor
 
@@ -134,17 +134,10 @@ class Secrets:
     def _write(self, name: str, value: str) -> bool:
         """Write a value atomically; return whether it replaced one."""
         self._place.mkdir(mode=0o700, exist_ok=True)
-        path, new = self._place / name, self._place / f"{name}{_NEW}"
+        path = self._place / name
         known = path.exists()
-        with contextlib.suppress(FileNotFoundError):
-            new.unlink()
         try:
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(value.encode())
-                file.flush()
-                os.fsync(descriptor)
-            new.replace(path)
+            replace_file(path, value.encode(), synced=True)
         except OSError as error:
             raise HiveError(
                 ErrorCode.UNAVAILABLE, f"Cannot store {name}: {error.strerror}."

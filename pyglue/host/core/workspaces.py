@@ -25,8 +25,8 @@ from pyglue.api.workspaces import (
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.files.directory import Folder
+from pyglue.files.replace import write_file
 from pyglue.files.workspaces import Mount, check_path
-from pyglue.host.backends.files import write_file
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.registry import Registry
 from pyglue.manifest.types import Manifest

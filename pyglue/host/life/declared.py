@@ -20,7 +20,7 @@ from pyglue.api.approvals import ApproveParams, critical
 from pyglue.api.events import HiveWarning
 from pyglue.config import DeclaredAgent, HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.backends.files import write_file
+from pyglue.files.replace import write_file
 from pyglue.host.changes.approvals import Approvals
 from pyglue.host.changes.proposals import Proposals
 from pyglue.host.core.registry import Registry

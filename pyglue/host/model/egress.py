@@ -28,6 +28,7 @@ from pyglue.api.egress import (
 from pyglue.api.events import HostContacted
 from pyglue.api.overview import EgressTotals, HostUse
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.files.replace import replace_file
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.secret_uses import SecretUses
 from pyglue.host.model.hub import Daemon, Hub
@@ -144,10 +145,7 @@ class EgressHub(Hub[EgressPolicy]):
         if not self._authority or not self.policies[name].inject:
             place.unlink(missing_ok=True)
             return
-        fresh = place.with_name(f".{place.name}.new")
-        fresh.write_text(self._authority)
-        fresh.chmod(0o644)
-        fresh.replace(place)
+        replace_file(place, self._authority.encode(), mode=0o644)
 
     # --- what is shown --------------------------------------------------------------
 

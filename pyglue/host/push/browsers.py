@@ -26,7 +26,7 @@ from pyglue.api.push import (
 )
 from pyglue.config import HiveConfig, origin
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.backends.files import write_file
+from pyglue.files.replace import write_file
 from pyglue.host.core.audit import Audit
 from pyglue.host.push.seal import Receiver, Sealer, decoded, encoded, seal
 from pyglue.net import push_endpoints

@@ -86,7 +86,7 @@ async def test_a_later_hived_hides_what_is_set(kit: Kit, tmp_path: Path) -> None
 async def test_only_its_user_can_read_a_value(kit: Kit, tmp_path: Path) -> None:
     ours = secrets(kit, tmp_path)
     (tmp_path / "secrets").mkdir(mode=0o700)
-    (tmp_path / "secrets" / "TOKEN.new").write_text("left by a crash")
+    (tmp_path / "secrets" / ".TOKEN.new").write_text("left by a crash")
     await ours.set(SecretSetParams(name="TOKEN", value=VALUE), "uid 0")
     place = tmp_path / "secrets"
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
