@@ -105,7 +105,7 @@ def markup(hive: FakeHive) -> str:
         "states": list(AgentState),
         "icons": ICONS,
         "rows": Part(agents),
-        "roster": AgentFilter(sort="cost"),
+        "agent_filter": AgentFilter(sort="cost"),
         "activity": activity(hive.questions),
         "needs_shown": 8,
         "policy": by_effect(data.policy()),
