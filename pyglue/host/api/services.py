@@ -34,6 +34,7 @@ from pyglue.host.doctor.exposure import Exposure
 from pyglue.host.doctor.repair import Repair
 from pyglue.host.life.life import Life
 from pyglue.host.messages.broker import Broker
+from pyglue.host.messages.operator_messages import OperatorMessages
 from pyglue.host.messages.questions import Questions
 from pyglue.host.messages.queue import Queue
 from pyglue.host.messages.reminders import Reminders
@@ -77,6 +78,7 @@ class Services(AgentServices):
 
     config: HiveConfig
     queue: Queue
+    operator_messages: OperatorMessages
     audit: Audit
     secrets: Secrets
     workspaces: Workspaces

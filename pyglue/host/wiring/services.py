@@ -19,6 +19,7 @@ from pyglue.host.changes.submissions import Submissions
 from pyglue.host.core.counts import Counts
 from pyglue.host.life.kept import Kept
 from pyglue.host.life.life import Life
+from pyglue.host.messages.operator_messages import OperatorMessages
 from pyglue.host.messages.queue import Queue
 from pyglue.host.watch.agent_views import AgentViews
 from pyglue.host.watch.files import Files
@@ -85,6 +86,7 @@ async def open_services(
         warmth=control.warmth,
         resuming=control.resuming,
         queue=_queue(base, work),
+        operator_messages=OperatorMessages(store=store, broker=work.broker),
         bus=base.bus,
         backend=base.backend,
         doctor=open_doctor(base, work, control, repair, steps, notifier),
