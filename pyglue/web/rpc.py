@@ -12,7 +12,11 @@ from typing import Final, TypeVar
 
 from flask import current_app, g
 
+from pyglue import names
 from pyglue.api.common import Method, Params, Result
+from pyglue.api.manager import AgentParams
+from pyglue.api.operator import AGENT
+from pyglue.api.overview import AgentDetail
 from pyglue.config import WebConfig
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
@@ -85,6 +89,15 @@ def hive() -> HiveLink:
         g.hive = HiveLink(web().socket, g.get("session"))
     link: HiveLink = g.hive
     return link
+
+
+def agent_detail(name: str) -> AgentDetail:
+    """Return the details of the agent whose name is in a URL.
+
+    Raises:
+        HiveError: ``invalid_name``, ``not_found``.
+    """
+    return hive().call(AGENT, AgentParams(agent=names.check(name)))
 
 
 def close_link(_error: BaseException | None = None) -> None:

@@ -151,40 +151,41 @@ class Exposure:
     def _forwarder(self, agent: Agent) -> Listener:
         record = agent.applied or agent.record
         network = record is not None and record.typed.network
-        shared = self.backend.shares_network(network)
-        return Listener(
+        return self._of_harness(
+            agent,
             name=f"model forwarder of {agent.name}",
+            shared=self.backend.shares_network(network),
+            reach="Every local process can connect: the agent shares the host's "
+            "network. Requests need the key generated when the harness started.",
+        )
+
+    def _tunnel(self, agent: Agent) -> Listener:
+        return self._of_harness(
+            agent,
+            name=f"proxy of {agent.name}",
+            shared=self.backend.shares_network(False),
+            reach="Every local process can connect and reach the hosts allowed to the "
+            "agent: there is no sandbox.",
+        )
+
+    def _of_harness(
+        self, agent: Agent, *, name: str, shared: bool, reach: str
+    ) -> Listener:
+        """Describe a listener of a harness; ``reach`` if on the host's network."""
+        return Listener(
+            name=name,
             kind=ListenerKind.TCP if shared else ListenerKind.SANDBOX,
             address=f"{LOOPBACK}, a port chosen by the kernel",
             process=f"harness of {agent.name}",
             user=user_name(self._uid("agent")),
-            reach=(
-                "Every local process can connect: the agent shares the host's "
-                "network. Requests need the key generated when the harness started."
-                if shared
-                else f"Only processes in the sandbox of {agent.name}."
-            ),
+            reach=reach
+            if shared
+            else f"Only processes in the sandbox of {agent.name}.",
         )
 
     def _reaches_hosts(self, agent: Agent) -> bool:
         record = agent.applied or agent.record
         return record is not None and spec_of(agent.name, record).egress
-
-    def _tunnel(self, agent: Agent) -> Listener:
-        shared = self.backend.shares_network(False)
-        return Listener(
-            name=f"proxy of {agent.name}",
-            kind=ListenerKind.TCP if shared else ListenerKind.SANDBOX,
-            address=f"{LOOPBACK}, a port chosen by the kernel",
-            process=f"harness of {agent.name}",
-            user=user_name(self._uid("agent")),
-            reach=(
-                "Every local process can connect and reach the hosts allowed to the "
-                "agent: there is no sandbox."
-                if shared
-                else f"Only processes in the sandbox of {agent.name}."
-            ),
-        )
 
     def _foreign(
         self, table: tuple[TcpListener, ...], known: set[str]

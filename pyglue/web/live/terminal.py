@@ -21,8 +21,6 @@ from simple_websocket import ConnectionClosed, Server
 from werkzeug.wrappers import Response
 
 from pyglue import names, strict_json
-from pyglue.api.manager import AgentParams
-from pyglue.api.operator import AGENT
 from pyglue.api.terminal import (
     CHUNK,
     HARNESS_GONE,
@@ -47,7 +45,7 @@ from pyglue.web.guard import auth
 from pyglue.web.live.hub import CLIENT
 from pyglue.web.live.stream import admit, alive, until_gone
 from pyglue.web.pages.common import status
-from pyglue.web.rpc import hive, web
+from pyglue.web.rpc import agent_detail, web
 
 _BEAT_S: Final = 20.0
 _TERMINAL: Final = re.compile("[0-9a-f]{32}")
@@ -84,7 +82,7 @@ def init(app: Flask) -> None:
 
 def page(name: str) -> Response:
     """Show the terminal of an agent, or the reason why there is none."""
-    detail = hive().call(AGENT, AgentParams(agent=names.check(name)))
+    detail = agent_detail(name)
     # xterm.js creates <style> elements, with this response's nonce.
     nonce = secrets.token_urlsafe(16)
     allowed = web().config.terminal

@@ -10,7 +10,7 @@ from pyglue import names
 from pyglue.api.common import NoParams
 from pyglue.api.inbox import MessagesParams
 from pyglue.api.manager import RESTART, START, STOP, AgentParams, SpawnParams
-from pyglue.api.operator import AGENT, MESSAGES, QUESTIONS, SPAWN
+from pyglue.api.operator import MESSAGES, QUESTIONS, SPAWN
 from pyglue.api.overview import AgentDetail, AgentView
 from pyglue.api.questions import QuestionView
 from pyglue.bash_policy import review, suggest
@@ -22,7 +22,7 @@ from pyglue.web.pages.common import Part, done, field, log_units, needed, part, 
 from pyglue.web.pages.highlight import Budget, coloured
 from pyglue.web.pages.moved import or_moved
 from pyglue.web.pages.queue import queued
-from pyglue.web.rpc import hive, web
+from pyglue.web.rpc import agent_detail, hive, web
 
 blueprint = Blueprint("agents", __name__)
 
@@ -57,14 +57,14 @@ def _page(name: str) -> str:
 @blueprint.get("/fragments/agent/<name>/approvals")
 def approvals(name: str) -> str:
     """Return an agent's approvals, for a live update."""
-    detail = hive().call(AGENT, AgentParams(agent=names.check(name)))
+    detail = agent_detail(name)
     return render_template("fragments/history.html", detail=detail, agent=detail.agent)
 
 
 @blueprint.get("/fragments/agent/<name>/talk")
 def talk(name: str) -> str:
     """Return the conversation of operator and agent, for a live update."""
-    agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
+    agent = agent_detail(name).agent
     return render_template("fragments/talk.html", agent=agent, **_talk(agent.name))
 
 
@@ -77,7 +77,7 @@ def fragment(name: str) -> str:
 @blueprint.get("/fragments/agent/<name>/messages")
 def messages(name: str) -> str:
     """Return an agent's other messages and open threads, for a live update."""
-    agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
+    agent = agent_detail(name).agent
     return render_template(
         "fragments/agent_messages.html", agent=agent, **_messages(agent.name)
     )
@@ -86,7 +86,7 @@ def messages(name: str) -> str:
 @blueprint.get("/fragments/agent/<name>/schedule")
 def schedule(name: str) -> str:
     """Return an agent's schedules with their next times, for a live update."""
-    detail = hive().call(AGENT, AgentParams(agent=names.check(name)))
+    detail = agent_detail(name)
     return render_template("fragments/schedule.html", detail=detail)
 
 
@@ -104,7 +104,7 @@ def act(name: str, action: str) -> Response:
 @blueprint.get("/agents/<name>/allow")
 def allow(name: str) -> str:
     """Show a message to the manager, ready to send, that asks for a pattern or host."""
-    agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
+    agent = agent_detail(name).agent
     if "host" in request.args:
         return _allow_host(agent, request.args["host"])
     pattern = request.args.get("pattern", "")
@@ -153,7 +153,7 @@ def _allow_host(agent: AgentView, entry: str) -> str:
 @blueprint.get("/fragments/agent/<name>/hosts")
 def hosts_of(name: str) -> str:
     """Return an agent's hosts, for a live update."""
-    detail = hive().call(AGENT, AgentParams(agent=names.check(name)))
+    detail = agent_detail(name)
     return render_template("fragments/hosts.html", detail=detail, agent=detail.agent)
 
 
@@ -168,7 +168,7 @@ def spawn() -> Response:
 
 
 def _data(name: str) -> dict[str, Any]:
-    detail = hive().call(AGENT, AgentParams(agent=names.check(name)))
+    detail = agent_detail(name)
     return {
         "detail": detail,
         "agent": detail.agent,

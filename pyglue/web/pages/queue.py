@@ -6,12 +6,11 @@ from flask import Blueprint, render_template, request
 from werkzeug.wrappers import Response
 
 from pyglue import names
-from pyglue.api.manager import AgentParams
-from pyglue.api.operator import AGENT, QUEUE, QUEUE_DROP, QUEUE_LATER
+from pyglue.api.operator import QUEUE, QUEUE_DROP, QUEUE_LATER
 from pyglue.api.queue import QueueChangeParams, QueueParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages.common import Part, done, part
-from pyglue.web.rpc import hive
+from pyglue.web.rpc import agent_detail, hive
 
 blueprint = Blueprint("queue", __name__)
 
@@ -33,7 +32,7 @@ def queued(name: str) -> Part[Any]:
 @blueprint.get("/fragments/agent/<name>/queue")
 def fragment(name: str) -> str:
     """Return the queue of an agent, for a live update."""
-    agent = hive().call(AGENT, AgentParams(agent=names.check(name))).agent
+    agent = agent_detail(name).agent
     queue = queued(agent.name)
     return render_template("fragments/queue.html", agent=agent, queue=queue)
 

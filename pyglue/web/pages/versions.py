@@ -17,15 +17,14 @@ from pyglue.api.approvals import (
     Comparison,
 )
 from pyglue.api.lifecycle import RollbackParams
-from pyglue.api.manager import AgentParams
-from pyglue.api.operator import AGENT, COMPARE, ROLLBACK
+from pyglue.api.operator import COMPARE, ROLLBACK
 from pyglue.api.overview import AgentDetail
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.pages import diff as diffview
 from pyglue.web.pages import proposal_files
 from pyglue.web.pages.approvals import by_effect
 from pyglue.web.pages.common import done, status
-from pyglue.web.rpc import hive
+from pyglue.web.rpc import agent_detail, hive
 
 blueprint = Blueprint("versions", __name__)
 
@@ -35,7 +34,7 @@ _WERE_DEPLOYED: Final = frozenset({ApprovalState.DEPLOYED})
 @blueprint.get("/agents/<name>/versions")
 def page(name: str) -> str:
     """Show two versions of an agent side by side; without a choice, the newest two."""
-    detail = _detail(name)
+    detail = agent_detail(name)
     known = detail.approvals
     new = _asked("new") or detail.agent.deployed_approval or _first(known)
     old = _asked("old") or _before(known, new) or new
@@ -62,7 +61,7 @@ def diff_text(name: str) -> Response:
 @blueprint.get("/agents/<name>/rollback/<int:approval>")
 def ask_rollback(name: str, approval: int) -> str:
     """Show what a rollback to an earlier approval does and changes."""
-    now = _detail(name).agent
+    now = agent_detail(name).agent
     deployed = now.deployed_approval or approval
     compared = _compared(name, deployed, approval)
     return render_template(
@@ -81,10 +80,6 @@ def rollback(name: str, approval: int) -> Response:
     number = hive().call(ROLLBACK, asked).operation
     text = f"Rolling {asked.agent} back to approval {approval}…"
     return done(text, f"/operations/{number}", operation=number)
-
-
-def _detail(name: str) -> AgentDetail:
-    return hive().call(AGENT, AgentParams(agent=names.check(name)))
 
 
 def _asked(name: str) -> int | None:
