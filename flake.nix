@@ -6,8 +6,8 @@
   outputs =
     { self, nixpkgs }:
     let
-      # The offline stand-in for nixpkgs (checks/nix/nixpkgs-standin) has no lib, and of
-      # the packages a few: what needs more is left out there, see docs/containers.md.
+      # The offline stand-in for nixpkgs (checks/nix/nixpkgs-standin) has no lib and only a few
+      # packages: outputs that need more are omitted there, see docs/containers.md.
       lib = nixpkgs.lib or (import ./modules/eval/lite.nix);
       whole = nixpkgs.legacyPackages.x86_64-linux ? python3;
       nixos = nixpkgs ? lib.nixosSystem;
@@ -17,7 +17,7 @@
         "aarch64-linux"
       ];
 
-      # Of what is not free only the CLI, and only where it is asked for by name.
+      # The only unfree package is the CLI, and only where it is requested by name.
       withUnfreeCli =
         system:
         import nixpkgs {
@@ -38,7 +38,7 @@
       nixosModules = {
         agent = import ./modules/agent/options.nix;
         default = self.nixosModules.hyperhive;
-        # With the flake's own pins, so that agents are made from what it names.
+        # With the flake's own pins, so that agents are built from them.
         hyperhive = {
           imports = [ (import ./modules/host) ];
           services.hyperhive = {

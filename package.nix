@@ -21,7 +21,7 @@ let
 
   programs = builtins.attrNames project.scripts;
 
-  # The version that is tested, whatever nixpkgs has: its API is young.
+  # The tested version instead of nixpkgs', because its API still changes.
   sdk = {
     version = "0.2.186";
     hash = "sha256-FssBr4MJ03Gq58IUtp0ahfKDpa7Qb8FgVMG8NWyS96M=";
@@ -38,7 +38,7 @@ let
       python3.pkgs.sniffio
     ];
     doCheck = false;
-    # It is made from the tag of a source that this has not.
+    # It is derived from a tag that this source does not have.
     meta = removeAttrs old.meta [ "changelog" ];
     # The source comes without a CLI; the harness looks here after PATH.
     postInstall = lib.optionalString bundleClaudeCode ''
@@ -80,7 +80,7 @@ let
     "tree-sitter-bash"
   ];
 
-  # What is installed, and nothing else of a checkout: not its state, not its tests.
+  # Only the installed parts of a checkout, without its state and tests.
   src = builtins.path {
     name = "hyperhive-source";
     path = ./.;
@@ -105,8 +105,8 @@ let
       && inside != "web/node_modules";
   };
 
-  # The files of web/libraries.json, as web/package-lock.json pins them. Its hash is the one
-  # of these files alone; a test compares it with what npm installs.
+  # The files of web/libraries.json, pinned by web/package-lock.json. The hash covers only these
+  # files; a test compares it with npm's installation.
   webLibraries =
     runCommand "hyperhive-web-libraries"
       {
@@ -141,7 +141,7 @@ let
       mkdir -p $out/share/hyperhive
       cp -r agents manual modules prompts web $out/share/hyperhive/
     '';
-    # The tests start sandboxes and systems, which a build has not.
+    # The tests start sandboxes and systems, which is impossible in a build.
     doCheck = false;
     pythonImportsCheck = [
       "pyglue.cli.hive"
@@ -160,14 +160,14 @@ let
         operator approves it. The options of the host are in hyperhive.nix(5).
       '';
       license = lib.licenses.mit;
-      # Set by a nixpkgs that takes it in.
+      # To be set when nixpkgs includes this package.
       maintainers = [ ];
       platforms = lib.platforms.linux;
     };
   };
 
-  # Not the programs of the library alone: they start `sys.executable -m pyglue…`, which
-  # must find the library too.
+  # A whole environment, because the programs start `sys.executable -m pyglue…`, which must find the
+  # library too.
   environment = python3.withPackages (_: [ library ]);
 
   tools = [

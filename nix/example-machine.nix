@@ -1,4 +1,4 @@
-# The least that a machine needs to be evaluated, in the place of a user's own.
+# A minimal machine configuration that evaluates, in place of a user's own.
 {
   boot.loader.grub.device = "nodev";
   fileSystems."/" = {

@@ -1,5 +1,5 @@
-# What one needs to work on hyperhive: `nix develop`, then `make test` without .ci/setup,
-# or `pytest` itself.
+# The development environment: `nix develop`, then `make test` without .ci/setup, or `pytest`
+# itself.
 {
   mkShell,
   python3,
@@ -36,7 +36,7 @@ mkShell {
         packages.pytest-xdist
       ]
       # Not in every nixpkgs. Without the first `pytest` cannot collect
-      # checks/unit/web/json/test_openapi.py; without the second mypy knows less.
+      # checks/unit/web/json/test_openapi.py; without the second, mypy checks less.
       ++ map (name: packages.${name}) (
         builtins.filter (name: packages ? ${name}) [
           "openapi-spec-validator"

@@ -1,6 +1,6 @@
 # A whole hive on a NixOS machine: it boots, a proposal is approved and deployed, hived is
 # restarted and killed, a container is killed. No network: the model is the scripted one,
-# and all that agents' systems are built from is on the machine.
+# and everything that agents' systems are built from is on the machine.
 #
 #   nix build .#checks.x86_64-linux.virtual-machine
 {
@@ -14,7 +14,7 @@ let
   port = 7900;
   uid = 58001;
 
-  # The systems of the first agents; what the story changes in alice is not in hers.
+  # The systems of the first agents, before the test's change to alice.
   toplevel =
     name:
     (import ../modules/hive/system.nix {
@@ -63,8 +63,8 @@ testers.runNixOSTest {
         cores = 2;
         memorySize = 6144;
         diskSize = 16384;
-        # A store on a disk of its own: the users of containers cannot be mapped on the
-        # host's, which comes by 9p below an overlay.
+        # The store is on its own disk: users of containers cannot be mapped on the host's, which is
+        # mounted by 9p below an overlay.
         useBootLoader = true;
         fileSystems."/".autoResize = true;
         additionalPaths = map toplevel [

@@ -1,4 +1,4 @@
-# One agent. What `hyperhive` takes is in docs/options.md; packages for its programs are
+# One agent. docs/options.md lists the options of `hyperhive`; packages for its programs are
 # ordinary NixOS options. Nothing here has an effect before the operator approves it.
 { pkgs, ... }:
 {

@@ -2,10 +2,10 @@
   description = "A machine that runs a hive";
 
   inputs = {
-    # Agents' systems are made from it too.
+    # Agents' systems are built from it too.
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
 
-    # Your copy, a git repository that belongs to root, or the address of hyperhive's own.
+    # Your copy, a git repository owned by root, or the address of hyperhive's repository.
     hyperhive.url = "git+file:///etc/hyperhive";
     hyperhive.inputs.nixpkgs.follows = "nixpkgs";
   };
@@ -16,7 +16,7 @@
       nixosConfigurations.hive = nixpkgs.lib.nixosSystem {
         modules = [
           hyperhive.nixosModules.default
-          # The machine's own, as `nixos-generate-config` wrote it; it imports
+          # The machine's own configuration by `nixos-generate-config`; it imports
           # hardware-configuration.nix.
           ./configuration.nix
           ./hive.nix

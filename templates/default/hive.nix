@@ -1,5 +1,5 @@
-# What a machine needs for a hive, beside its own configuration. All options:
-# docs/host-options.md of hyperhive, or `man hyperhive.nix` after the switch.
+# The configuration of a hive, in addition to the machine's own. All options: docs/host-options.md
+# of hyperhive, or `man hyperhive.nix` after the switch.
 {
   # For upgrades: `git pull` in your copy of hyperhive, `nix flake update`.
   programs.git.enable = true;
@@ -11,10 +11,10 @@
   services.hyperhive = {
     enable = true;
 
-    # Users of this machine who may use `hive`, and with it approve anything: put yours here.
+    # Users of this machine who may use `hive`, and approve anything with it: add yours here.
     operators = [ "alice" ];
 
-    # Outside the Nix store, which is world-readable; must be there before the switch:
+    # Outside the Nix store, which is world-readable; must exist before the switch:
     #   install -m 0400 -D /dev/stdin /var/lib/secrets/anthropic-api-key
     apiKeyFile = "/var/lib/secrets/anthropic-api-key";
 
@@ -22,21 +22,21 @@
     # docs/install.md for a name and TLS.
     dashboard.port = 7000;
 
-    # What no agent can exceed, whatever is proposed.
+    # Limits that no agent can exceed, whatever is proposed.
     limits = {
       costPerDay = 20;
       memoryMax = "4G";
       cpuQuota = 200;
     };
 
-    # What an agent has that says nothing else.
+    # Values for agents that set none.
     defaults = {
       costPerDay = 5;
       memoryMax = "2G";
       cpuQuota = 100;
     };
 
-    # Agents from the first start, beside the manager; more are made by proposals.
+    # Agents that exist from the first start, besides the manager; proposals add more.
     # agents.wiki.source = ./agents/wiki;
   };
 }
