@@ -55,7 +55,7 @@ class Room:
     def __init__(self, kit: Kit, hub: RelayHub, alice: Agent) -> None:
         self.kit, self.hub, self.alice = kit, hub, alice
         self.harness = Hostile()
-        self.holder = Holder(agent=alice)
+        self.holder = Holder(agent=alice, harness=True)
         harness: Any = self.harness
         put(alice, harness=harness)
 
