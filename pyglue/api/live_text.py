@@ -43,7 +43,7 @@ class LiveTextParams(Params, frozen=True):
     TRUST: ClassVar = {
         "turn": f"{trust.NO}; must be the running turn of the caller",
         "kind": trust.NO,
-        "text": f"{trust.NO}; shown as text to whoever watches, and not kept",
+        "text": f"{trust.NO}; shown as text to viewers, and not stored",
     }
 
 

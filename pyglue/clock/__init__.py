@@ -1,1 +1,1 @@
-"""Moments that people see: waiting for the wall clock, and calendar expressions."""
+"""Times for people: waiting for the wall clock, and calendar expressions."""

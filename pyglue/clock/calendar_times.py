@@ -1,10 +1,11 @@
-"""Calendar expressions as systemd's timers have them: ``Mon..Fri 08:00``.
+"""Calendar expressions of systemd's timers: ``Mon..Fri 08:00``.
 
-``proposal_checks`` and ``host.policy`` judge them, ``host.messages.schedules`` waits
-for them. oncalendar evaluates; this module refuses first what systemd refuses and the
-library does not (steps that lead out of their range), and the few forms in which they
-differ (ranges of one number, or counted from the end of a month). So whatever is
-accepted means what ``systemd-analyze calendar`` says: a test compares generated ones.
+``proposal_checks`` and ``host.policy`` check them, ``host.messages.schedules`` waits
+for them. oncalendar evaluates them; before that, this module refuses expressions that
+systemd refuses and the library accepts (steps beyond their range), and the few forms in
+which they differ (ranges of one number, or counted from the end of a month). So every
+accepted expression means the same as in ``systemd-analyze calendar``: a test compares
+generated ones.
 """
 
 import os
@@ -38,7 +39,7 @@ _HOUR, _SIXTY = (0, 23), (0, 59)
 
 @dataclass(frozen=True, kw_only=True)
 class Calendar:
-    """An expression and the time zone that it is read in."""
+    """An expression and its time zone."""
 
     text: str
     rule: str
@@ -54,12 +55,12 @@ class Calendar:
         return tuple(islice(self._times(moment), count))
 
     def say(self, at: float) -> str:
-        """Write one of its times for people: ``Mon 2026-11-30 08:00 CET``."""
+        """Format one of its times for people: ``Mon 2026-11-30 08:00 CET``."""
         return written(at, self.zone)
 
     @property
     def least_s(self) -> int:
-        """The least seconds between two of its times, if it has one every day."""
+        """Minimum seconds between two of its times, if it has one every day."""
         parsed = BaseIterator(self.rule, datetime.now(UTC))
         times = sorted(
             hour * 3600 + minute * 60 + second
@@ -78,7 +79,7 @@ class Calendar:
 
 
 def parse(text: str, zone: tzinfo) -> Calendar:
-    """Read an expression; ``zone`` is that of one that names none.
+    """Parse an expression; ``zone`` applies if it names none.
 
     Raises:
         HiveError: ``manifest_invalid`` with what is wrong.
@@ -121,7 +122,7 @@ def named_zone(name: str) -> ZoneInfo:
 
 
 def zone_of(name: str | None) -> ZoneInfo:
-    """Return the zone that the configuration names; None: this machine's.
+    """Return the configured zone; None: this machine's.
 
     Raises:
         HiveError: ``config_invalid`` if there is none of that name.
@@ -152,14 +153,14 @@ def local_zone() -> ZoneInfo:
 
 
 def written(at: float, zone: tzinfo) -> str:
-    """Write a moment for people, in ``zone``."""
+    """Format a time for people, in ``zone``."""
     moment = datetime.fromtimestamp(at, zone)
     form = "%a %Y-%m-%d %H:%M %Z" if moment.second == 0 else "%a %Y-%m-%d %H:%M:%S %Z"
     return moment.strftime(form)
 
 
 def _plain(field: str) -> bool:
-    """Return whether each number of a date or time is where systemd has it, too."""
+    """Return whether systemd accepts each number of a date or time."""
     if not field[0].isdigit() and field[0] != "*":
         return True  # weekdays, or a word: the library's own
     if ":" in field:

@@ -1,8 +1,8 @@
-"""Waiting for moments of the wall clock, which may be set while somebody waits.
+"""Waiting for a wall-clock time, even if the clock is set in the meantime.
 
-Timers of the event loop count seconds, and know nothing of a clock that is set forward
-by a day, or of a laptop that slept. Whoever waits for a moment that people see (a
-reminder, an expiry, midnight) waits here: the clock is read again every few seconds.
+Timers of the event loop count seconds, and do not notice a clock that is set forward by
+a day, or a laptop that slept. Code that waits for a time visible to people (a reminder,
+an expiry, midnight) waits here: the clock is read again every few seconds.
 """
 
 import asyncio
@@ -13,26 +13,26 @@ from dataclasses import dataclass
 from typing import Final
 
 TICK_S: Final = 5.0
-"""How late a moment may be noticed after the clock was set."""
+"""Maximum delay after the clock was set."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """When it is, on the wall clock and on the one that nobody sets."""
+    """A time on the wall clock and on the monotonic clock."""
 
     wall: float
     monotonic: float
 
     def left(self, now: "Moment") -> float:
-        """Return the seconds until this, whichever clock shows it first.
+        """Return the seconds until this time, on whichever clock is first.
 
-        The wall clock runs on while the machine sleeps; the other is not set back.
+        The wall clock continues while the machine sleeps; the other is never set back.
         """
         return min(self.wall - now.wall, self.monotonic - now.monotonic)
 
 
 def moment(after_s: float = 0.0) -> Moment:
-    """Return the moment that comes after so many seconds."""
+    """Return the time this many seconds from now."""
     return Moment(time.time() + after_s, time.monotonic() + after_s)
 
 

@@ -1,9 +1,10 @@
-"""Keeps a log readable when somebody makes a daemon complain without end.
+"""Rate-limits repeated log messages.
 
-hived, the relay and the dashboard put this filter on their log's handlers: the same
-complaint is written so often in a while, then counted, and the number comes with the
-next that is written. The same is what comes from one logger with one text before its
-values are filled in; of a text that comes filled in, by libraries, only how it begins.
+hived, the relay and the dashboard add this filter to their log's handlers: the same
+message is written only so often in a period, then counted, and the next one that is
+written has the number. Messages are the same if they come from one logger with one text
+before its values are inserted; if a library has already inserted them, only the
+beginning is compared.
 """
 
 import logging
@@ -17,7 +18,8 @@ from pyglue.limits import HIVED
 
 _KINDS_MAX: Final = 1000
 _BEGINNING: Final = 24
-"""Characters of a text without values that tell kinds apart: its rest may be values."""
+"""Characters of a text that distinguish kinds, if it has no values: the rest may be
+values."""
 
 
 @dataclass
@@ -28,7 +30,7 @@ class _Kind:
 
 
 class RepeatFilter(logging.Filter):
-    """Lets a few of each kind through in a while; what is of no level passes."""
+    """Passes a few messages of each kind per period."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -36,7 +38,7 @@ class RepeatFilter(logging.Filter):
         self._kinds: OrderedDict[tuple[str, str], _Kind] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a record is written; add how many before it were not."""
+        """Return whether a record is written; add the number of suppressed ones."""
         if record.levelno < logging.WARNING:
             return True
         text = str(record.msg)
@@ -60,7 +62,7 @@ class RepeatFilter(logging.Filter):
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
-    """Log as every daemon of the hive does."""
+    """Set up logging for a daemon of the hive."""
     handler = logging.StreamHandler()
     handler.addFilter(RepeatFilter())
     logging.basicConfig(
