@@ -32,6 +32,15 @@ from pyglue.api.push import BrowserView
 from pyglue.api.questions import QuestionView
 
 NOW = time.time()
+STUCK = (
+    AgentState.NEEDS_LOGIN,
+    AgentState.OVER_BUDGET,
+    AgentState.NO_CREDIT,
+    AgentState.RATE_LIMITED,
+    AgentState.RETRYING,
+    AgentState.DISK_FULL,
+)
+"""The states of an agent that is resumed once its trouble is over."""
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 NIX_BEFORE = (ROOT / "agents/alice/agent.nix").read_text()
 NIX_AFTER = NIX_BEFORE.replace('model = "haiku";', 'model = "sonnet";').replace(

@@ -13,6 +13,8 @@ from pyglue.api.accounts import SetAccountParams
 from pyglue.api.common import AgentState
 from pyglue.api.control import (
     AfterCancel,
+    Blocked,
+    BlockReason,
     CancelTurnOfParams,
     ModelStatus,
     SetModelParams,
@@ -38,6 +40,23 @@ def test_power(operator: Operator, action: str) -> None:
     assert (answer.status_code, answer.location) == (303, "/agents/alice")
     (params,) = operator.hive.called(action)
     assert params.agent == "alice"
+
+
+@pytest.mark.parametrize("state", data.STUCK)
+def test_an_agent_in_trouble_is_resumed_from_its_row_its_page_and_the_top(
+    operator: Operator, state: AgentState
+) -> None:
+    blocked = Blocked(reason=BlockReason.NEEDS_LOGIN, text="No key.", remedy="Add it.")
+    operator.hive.agents = [
+        data.agent("a", state=state, blocked=blocked),
+        data.agent("well"),
+    ]
+    button = 'formaction="/agents/a/do/resume"'
+    for place in ("/fragments/needs", "/fragments/agents", "/agents/a"):
+        assert operator.get(place).text.count(button) == 1, place
+    assert "/agents/well/do/resume" not in operator.get("/").text
+    assert operator.post("/agents/a/do/resume").status_code == 303
+    assert [one.agent for one in operator.hive.called("resume")] == ["a"]
 
 
 @pytest.mark.parametrize("path", ["/agents/alice/explode", "/agents/alice/"])
