@@ -206,7 +206,7 @@ def test_on_a_phone_a_reply_has_the_whole_width(
 ) -> None:
     page = dashboard.page
     page.set_viewport_size({"width": 390, "height": 844})
-    mail = page.locator("[data-testid=mail][data-id='31']")
+    mail = page.locator("[data-testid=inbox-message][data-id='31']")
     mail.get_by_text("Reply").first.click()
     text = box(mail.get_by_role("textbox"))
     assert text["width"] > box(mail)["width"] - 40
