@@ -91,7 +91,9 @@ def test_without_scripts_it_is_a_form(
         form.get_by_label("Dark").check()
         form.get_by_role("button", name="Save").click()
         expect(page).to_have_url(site.url + "/approvals")
-        expect(page.get_by_test_id("flash")).to_contain_text("This browser keeps")
+        expect(page.get_by_test_id("flash")).to_contain_text(
+            "Display settings saved in this browser"
+        )
         expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     finally:
         context.close()
