@@ -5,7 +5,7 @@ The calls are declared in ``operator``; these are their types.
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from pyglue.api.common import AgentName, Id, Params, Result
 from pyglue.api.messages import Clip, ShownMessage
@@ -22,12 +22,12 @@ class QueueParams(Params, frozen=True):
 class QueuedMessage(ShownMessage, frozen=True):
     """A pending message.
 
-    ``held``: it is leased, to ``turn`` if that is set, else to a connection that has
+    ``leased`` (``held`` in JSON): to ``turn`` if that is set, else to a connection that has
     not started a turn yet. ``failures`` counts failed turns charged to the message,
     with the newest ``reasons``. ``last``: it was moved to the end.
     """
 
-    held: bool = False
+    leased: bool = field(default=False, name="held")
     turn: int | None = None
     deliveries: int = 0
     failures: int = 0

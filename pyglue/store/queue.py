@@ -45,7 +45,7 @@ def listing(
         found.append(
             QueuedMessage(
                 **{name: getattr(message, name) for name in message.__struct_fields__},
-                held=row[10] == "held",
+                leased=row[10] == "held",
                 turn=row[11],
                 deliveries=row[9],
                 failures=row[12],

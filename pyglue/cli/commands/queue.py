@@ -63,7 +63,7 @@ def queue(client: SyncClient, arguments: argparse.Namespace) -> Answer:
 
 def _row(message: QueuedMessage) -> tuple[str, ...]:
     where = "queued"
-    if message.held:
+    if message.leased:
         where = "being delivered" if message.turn is None else f"turn {message.turn}"
     why = f" (last failure: {message.reasons[0]})" if message.reasons else ""
     return (

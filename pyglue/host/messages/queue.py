@@ -77,9 +77,9 @@ class Queue:
         agent = self.registry.get(params.agent)
 
         def write(tx: Tx) -> tuple[int | None, str]:
-            held, turn, sender = rows.find(tx, agent.name, params.message)
-            if held:
-                self._check_held(agent, turn, params)
+            leased, turn, sender = rows.find(tx, agent.name, params.message)
+            if leased:
+                self._check_leased(agent, turn, params)
             change(tx, agent.name, params.message)
             return turn, sender
 
@@ -92,7 +92,7 @@ class Queue:
             await end_turn(self.transitions, agent, within=0, reason=_CANCELLED)
         return sender
 
-    def _check_held(
+    def _check_leased(
         self, agent: Agent, turn: int | None, params: QueueChangeParams
     ) -> None:
         if turn is not None and not params.cancel_turn:

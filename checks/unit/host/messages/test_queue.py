@@ -84,7 +84,7 @@ async def test_what_is_held_and_queued_is_listed_in_order(
     assert (found[0].held, found[0].turn, found[0].deliveries) == (True, turn, 2)
     assert found[0].failures == 1
     assert "it broke" in found[0].reasons[0]
-    assert [(m.held, m.turn, m.failures) for m in found[1:]] == [(False, None, 0)] * 2
+    assert [(m.leased, m.turn, m.failures) for m in found[1:]] == [(False, None, 0)] * 2
     short = await queue.list(QueueParams(agent="alice", limit=1, clip=2))
     assert (short.more, short.messages[0].body) == (2, "fi")
 

@@ -94,7 +94,7 @@ def test_the_queue_of_an_agent_is_shown_and_changed(operator: Operator) -> None:
     works = msgspec.structs.asdict(message(7, recipient="alice"))
     operator.hive.queues["alice"] = (
         QueuedMessage(
-            **works, held=True, turn=41, deliveries=2, reasons=("it <broke>",)
+            **works, leased=True, turn=41, deliveries=2, reasons=("it <broke>",)
         ),
         QueuedMessage(**waits, last=True),
     )
