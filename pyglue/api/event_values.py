@@ -12,7 +12,7 @@ class AgentChange(StrEnum):
     CONTROL = "control"
     PROBLEM = "problem"
     WANTED = "wanted"
-    HELD = "held"
+    ON_HOLD = "held"
     BUDGET = "budget"
     STEP = "step"
     COLD = "cold"

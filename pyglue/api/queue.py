@@ -22,8 +22,8 @@ class QueueParams(Params, frozen=True):
 class QueuedMessage(ShownMessage, frozen=True):
     """A pending message.
 
-    ``leased`` (``held`` in JSON): to ``turn`` if that is set, else to a connection that has
-    not started a turn yet. ``failures`` counts failed turns charged to the message,
+    ``leased`` (``held`` in JSON): to ``turn`` if that is set, else to a connection that
+    has not started a turn yet. ``failures`` counts failed turns charged to the message,
     with the newest ``reasons``. ``last``: it was moved to the end.
     """
 

@@ -109,7 +109,7 @@ class Space:
     def warnings(self) -> tuple[str, ...]:
         """Return the current warnings for the operator."""
         found = (self.registry.disk_full, self.audit.problem, self.store.problem)
-        held = (agent.held for agent in self.registry.all())
+        held = (agent.on_hold for agent in self.registry.all())
         return tuple(text for text in (*found, *held) if text is not None)
 
     async def watch(self) -> None:

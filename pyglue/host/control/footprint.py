@@ -181,8 +181,8 @@ class Footprints:
             measure, self.layout.state, places, self.quotas, left=left
         )
         why = found.problem(agent.name, self.quotas)
-        before = agent.held
-        self.transitions.held(agent, why)
+        before = agent.on_hold
+        self.transitions.on_hold(agent, why)
         if (before is None) is (why is None):
             return
         self.controls.space_changed(agent)

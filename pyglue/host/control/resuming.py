@@ -52,7 +52,7 @@ class Resuming:
         was_paused = agent.control.paused_at is not None
         if self.registry.disk_full is not None:
             await self.space.look()
-        if agent.held is not None:
+        if agent.on_hold is not None:
             await self.footprints.look(agent)
         await self.budgets.look(agent)
         await self.controls.resume(name, by)

@@ -68,7 +68,7 @@ class Agent:
     """How many turns its current messages are away from a human."""
     parked: "Parked | None" = None
     """Its pending ``recv``, which the next message completes."""
-    held: str | None = None
+    on_hold: str | None = None
     """Why it is on hold for its files, which are too large or too many."""
     over_budget: str | None = None
     """Why its budget currently blocks new turns."""

@@ -1,8 +1,9 @@
 """Why an agent runs no turn: the only place that decides it, from its live state alone.
 
-``held_back`` covers hived's own reasons (a pause, the disk, a quota), ``refusal`` adds
-every other reason to refuse a turn at its start, and ``blocked`` adds everything else
-that the operator should know. They read no clock and no file, and change nothing.
+``blocked_by_hived`` covers hived's own reasons (a pause, the disk, a quota),
+``refusal`` adds every other reason to refuse a turn at its start, and ``blocked`` adds
+everything else that the operator should know. They read no clock and no file, and
+change nothing.
 Agent states, pages, CLI, doctor and API all show what is decided here.
 """
 
@@ -31,7 +32,7 @@ _CODES: Final = {
 }
 
 
-def held_back(agent: Agent, everyone: Everyone) -> Blocked | None:
+def blocked_by_hived(agent: Agent, everyone: Everyone) -> Blocked | None:
     """Return why hived itself withholds messages and turns from the agent.
 
     The operator's pauses come first, then lack of disk space.
@@ -51,10 +52,10 @@ def held_back(agent: Agent, everyone: Everyone) -> Blocked | None:
             everyone.disk_full,
             "Free disk space; agents continue automatically.",
         )
-    if agent.held is not None:
+    if agent.on_hold is not None:
         return Blocked(
             BlockReason.QUOTA,
-            agent.held,
+            agent.on_hold,
             f"Remove files of {name}, or raise the quota in the host's configuration.",
         )
     return None
@@ -97,7 +98,7 @@ def refusal(
 ) -> Blocked | None:
     """Return why the agent's next turn would be refused, None if it would not."""
     name = agent.name
-    found = held_back(agent, everyone)
+    found = blocked_by_hived(agent, everyone)
     if found is not None:
         return found
     if agent.over_budget is not None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from pyglue.api.common import Role
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.agent import Agent, Everyone
-from pyglue.host.core.blocked import held_back
+from pyglue.host.core.blocked import blocked_by_hived
 from pyglue.manifest.record import decode
 from pyglue.names import MANAGER, OPERATOR
 from pyglue.store.agents import AgentRow
@@ -141,7 +141,7 @@ class Registry:
 
         The operator's pauses come first, then lack of disk space.
         """
-        found = held_back(agent, self.everyone)
+        found = blocked_by_hived(agent, self.everyone)
         return None if found is None else found.text
 
     def check_free_space(self, agent: Agent) -> None:
@@ -150,7 +150,7 @@ class Registry:
         Raises:
             HiveError: ``disk_full``, with the reason.
         """
-        why = self.disk_full or agent.held
+        why = self.disk_full or agent.on_hold
         if why is not None:
             raise HiveError(ErrorCode.DISK_FULL, why)
 

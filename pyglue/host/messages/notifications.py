@@ -72,7 +72,7 @@ class Notifications:
     _given: dict[tuple[str, NotificationKind], deque[float]] = field(
         default_factory=lambda: defaultdict(deque), init=False
     )
-    _held_back: dict[tuple[str, NotificationKind], int] = field(
+    _suppressed: dict[tuple[str, NotificationKind], int] = field(
         default_factory=lambda: defaultdict(int), init=False
     )
     _notified: dict[tuple[str, NotificationKind], bool] = field(
@@ -179,13 +179,13 @@ class Notifications:
         while given and given[0] < now - _WHILE_S:
             given.popleft()
         if len(given) >= (1 if agent == MANAGER else _FEW):
-            self._held_back[agent, kind] += 1
+            self._suppressed[agent, kind] += 1
             return False
         given.append(now)
         return True
 
     def _missing(self, kind: NotificationKind, agent: str) -> str:
-        count = self._held_back.pop((agent, kind), 0)
+        count = self._suppressed.pop((agent, kind), 0)
         if count == 0:
             return ""
         return (

@@ -27,7 +27,7 @@ class TurnEvents:
         agent = holder.agent
         if holder.is_current:
             self.steps.reported(agent, params)
-        if self.registry.disk_full is not None or agent.held is not None:
+        if self.registry.disk_full is not None or agent.on_hold is not None:
             return
         kept = self.history.add(agent.name, params)
         if kept and params.kind == TurnEventKind.SERVER:

@@ -143,8 +143,8 @@ def resumable(agent: AgentView) -> bool:
     """
     if agent.blocked is not None and agent.blocked.reason in _NOT_RESUMED:
         return False
-    held = agent.blocked is not None or agent.paused
-    return held or (is_stuck(agent) and agent.state is not AgentState.FAILED)
+    blocked = agent.blocked is not None or agent.paused
+    return blocked or (is_stuck(agent) and agent.state is not AgentState.FAILED)
 
 
 def _text(agent: AgentView) -> str:

@@ -137,7 +137,7 @@ async def test_who_wrote_too_much_is_held_until_there_is_less(
 ) -> None:
     found, agent = footprints(kit, tmp_path), kit.registry.get(who)
     await found.look(agent)
-    assert agent.held is None
+    assert agent.on_hold is None
     (tmp_path / place).mkdir(parents=True, exist_ok=True)
     large = tmp_path / place / "large"
     large.write_bytes(b"x" * 2 * MIB)

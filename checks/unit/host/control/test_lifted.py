@@ -172,10 +172,10 @@ async def test_a_park_whose_reservations_were_settled_ends_by_resume(
 
 async def test_resume_looks_at_quotas_and_disk_anew(kit: Kit, tmp_path: Path) -> None:
     alice = await kit.agent("alice")
-    kit.transitions.held(alice, "The files of alice use more than 1 MiB.")
+    kit.transitions.on_hold(alice, "The files of alice use more than 1 MiB.")
     kit.transitions.disk_full("The disk is full.")
     await resuming_of(kit, tmp_path, state_mib=1).resume("alice", OPERATOR)
-    assert (alice.held, kit.registry.disk_full) == (None, None)
+    assert (alice.on_hold, kit.registry.disk_full) == (None, None)
 
 
 async def test_resume_says_that_an_agent_is_stopped_or_its_hive_paused(

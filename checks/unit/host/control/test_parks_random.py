@@ -85,7 +85,9 @@ class Parks(RuleBasedStateMachine):
     @rule(held=st.booleans())
     def its_files_grow_or_are_removed(self, held: bool) -> None:
         async def change() -> None:
-            self.kit.transitions.held(self.alice, "Too many files." if held else None)
+            self.kit.transitions.on_hold(
+                self.alice, "Too many files." if held else None
+            )
 
         self.run(change())
         self.caused(BlockReason.QUOTA, held)

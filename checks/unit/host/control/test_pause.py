@@ -211,12 +211,12 @@ async def test_a_turn_does_not_outlast_a_full_disk_either(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pyglue.host.core.turns._CANCEL_S", 0.01)
-    room.kit.transitions.held(room.alice, "alice keeps too much.")
+    room.kit.transitions.on_hold(room.alice, "alice keeps too much.")
     room.kit.controls.space_changed(room.alice)
     async with asyncio.timeout(60):
         await room.kit.transitions.turn_over(room.alice)
     assert await room.is_halted()
-    room.kit.transitions.held(room.alice, None)
+    room.kit.transitions.on_hold(room.alice, None)
     room.kit.controls.space_changed(room.alice)
     assert await room.reserve()
 

@@ -81,7 +81,7 @@ async def test_what_is_held_and_queued_is_listed_in_order(
     high = await sent(kit, "high", "bob", priority=Priority.HIGH)
     found = await listed(queue)
     assert [message.id for message in found] == [first, high, low]
-    assert (found[0].held, found[0].turn, found[0].deliveries) == (True, turn, 2)
+    assert (found[0].leased, found[0].turn, found[0].deliveries) == (True, turn, 2)
     assert found[0].failures == 1
     assert "it broke" in found[0].reasons[0]
     assert [(m.leased, m.turn, m.failures) for m in found[1:]] == [(False, None, 0)] * 2

@@ -192,7 +192,7 @@ async def test_a_paused_agent_is_given_nothing(kit: Kit) -> None:
     it = await bob(kit)
     turn = await it.begin(())
     await post(kit, "hear this")
-    put(it.agent, held="Its files are too large.", cut_off=True)
+    put(it.agent, on_hold="Its files are too large.", cut_off=True)
     with pytest.raises(HiveError, match="too large") as refused:
         await it.steer(turn)
     assert refused.value.code is ErrorCode.PAUSED

@@ -35,11 +35,11 @@ class BlockTransitions(Writing):
         """The running turn of a paused agent has used up its time to finish."""
         self._set(agent, replace(agent, cut_off=True))
 
-    def held(self, agent: Agent, why: str | None) -> None:
+    def on_hold(self, agent: Agent, why: str | None) -> None:
         """Its files are too large or too many; None if they no longer are."""
-        if why != agent.held:
-            self._set(agent, replace(agent, held=why))
-            self._emit(agent, AgentChange.HELD)
+        if why != agent.on_hold:
+            self._set(agent, replace(agent, on_hold=why))
+            self._emit(agent, AgentChange.ON_HOLD)
 
     def disk_full(self, why: str | None) -> None:
         """All agents are on hold until there is free disk space; None lifts that."""

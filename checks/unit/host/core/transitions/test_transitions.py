@@ -275,7 +275,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(why=MAYBE)
     def it_is_held(self, why: str | None) -> None:
-        self.do(lambda: self.kit.transitions.held(self.alice, why))
+        self.do(lambda: self.kit.transitions.on_hold(self.alice, why))
         self.held = why
 
     @rule(why=MAYBE)
