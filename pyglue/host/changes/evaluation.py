@@ -16,7 +16,7 @@ from pyglue.config import HiveConfig
 from pyglue.errors import HiveError
 from pyglue.git.export import export_tree
 from pyglue.git.repos import AppliedRepo
-from pyglue.host.changes.systems import Held, Systems
+from pyglue.host.changes.systems import RootedSystem, Systems
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.workspaces import Workspaces
 from pyglue.host.policy.operator_limits import check_operator_limits
@@ -29,7 +29,7 @@ from pyglue.text.display import listed, visible
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """The result for a commit: ``held`` is its system, None where agents have none.
+    """The result for a commit: ``rooted`` is its system, None where agents have none.
 
     ``evaluated_at`` is the path of the files during the evaluation, empty if there was
     none. ``said`` contains the warnings and traces that it printed.
@@ -37,7 +37,7 @@ class Evaluated:
 
     manifest: Mapping[str, Any]
     nixos_options: tuple[str, ...]
-    held: Held | None
+    rooted: RootedSystem | None
     evaluated_at: str = ""
     said: tuple[str, ...] = ()
 
@@ -66,15 +66,15 @@ class Evaluation:
             found = await tree.evaluate(commit=commit)
             manifest = schema.validate(found.manifest)
             self.check_limits(PinnedRecord(manifest, None))
-            held = await self._system(tree.directory, manifest, name)
+            rooted = await self._system(tree.directory, manifest, name)
         options = found.nixos_options
-        if held is not None and held.nixos_options is not None:
-            options = held.nixos_options  # the system's evaluation is decisive
-        printed = found.said if held is None else (*found.said, *held.said)
+        if rooted is not None and rooted.nixos_options is not None:
+            options = rooted.nixos_options  # the system's evaluation is decisive
+        printed = found.said if rooted is None else (*found.said, *rooted.said)
         return Evaluated(
             manifest=manifest,
             nixos_options=options,
-            held=held,
+            rooted=rooted,
             evaluated_at=found.evaluated_at,
             said=printed,
         )
@@ -113,8 +113,8 @@ class Evaluation:
 
     def drop(self, found: Evaluated) -> None:
         """Release a result that will not be queued."""
-        if self.systems is not None and found.held is not None:
-            self.systems.roots.drop(found.held.root)
+        if self.systems is not None and found.rooted is not None:
+            self.systems.roots.drop(found.rooted.root)
 
     def without_effect(self, found: Evaluated) -> tuple[str, ...]:
         """Return a note on options without effect; the policy diff lists them too."""
@@ -127,7 +127,7 @@ class Evaluation:
 
     async def _system(
         self, directory: Path, manifest: Mapping[str, Any], name: str
-    ) -> Held | None:
+    ) -> RootedSystem | None:
         if self.systems is None:
             return None
         agent = self.registry.find(name)

@@ -121,14 +121,14 @@ class Pinning:
             repo.tag, TagKind.PROPOSAL, number, proposed.commit, new.record
         )
         systems = self.evaluation.systems
-        if systems is not None and found.held is not None:
-            systems.roots.assign(found.held.root, number)
+        if systems is not None and found.rooted is not None:
+            systems.roots.assign(found.rooted.root, number)
 
         def insert(tx: Tx) -> Operation | None:
             _check_still_possible(tx, repo, new)
             rows.insert(tx, number, new, approved_by=proposed.by if approved else None)
-            if found.held is not None:
-                Systems.insert(tx, number, found.held)
+            if found.rooted is not None:
+                Systems.insert(tx, number, found.rooted)
             return self._operation(tx, number, new) if approved else None
 
         operation = await self.store.write(insert)
@@ -151,8 +151,10 @@ class Pinning:
 
     async def _new(self, proposed: Proposed, found: Evaluated) -> NewApproval:
         """Pin the record, and compare it with the deployed one."""
-        held = found.held
-        record = PinnedRecord(found.manifest, None if held is None else held.new.drv)
+        rooted = found.rooted
+        record = PinnedRecord(
+            found.manifest, None if rooted is None else rooted.new.drv
+        )
         before, nixos_before = await self._before(proposed.agent)
         changes = policy.diff_policy(
             before,
@@ -160,7 +162,7 @@ class Pinning:
             nixos_before,
             found.nixos_options,
             resolve=self.config.catalogue.resolve,
-            system=None if held is None else held.change,
+            system=None if rooted is None else rooted.change,
             defaults=defaults_of(self.config),
             limits_hold=self.limits_hold,
         )

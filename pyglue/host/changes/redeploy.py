@@ -211,7 +211,7 @@ class Redeploy:
                 "and hive.",
                 by=by,
             )
-            drv = None if again.held is None else again.held.new.drv
+            drv = None if again.rooted is None else again.rooted.new.drv
             if drv == agent.record.system:
                 made = await self.pinning.approved(repo, proposed, again)
                 return RebuildResult(operation=made.id)
@@ -256,15 +256,15 @@ class Redeploy:
         old = await self.store.read(lambda reader: rows.get(reader, approval))
         if self.systems is None:
             return Evaluated(
-                manifest=record.manifest, nixos_options=old.nixos_options, held=None
+                manifest=record.manifest, nixos_options=old.nixos_options, rooted=None
             )
         agent = self.registry.find(name)
         deployed = None if agent is None else agent.approval
-        held = await self.systems.again(approval, deployed)
-        if held is None:
+        rooted = await self.systems.again(approval, deployed)
+        if rooted is None:
             return await self.evaluation.evaluate(repo, commit, name)
         return Evaluated(
-            manifest=record.manifest, nixos_options=old.nixos_options, held=held
+            manifest=record.manifest, nixos_options=old.nixos_options, rooted=rooted
         )
 
     def _as_approved(

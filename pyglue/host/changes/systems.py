@@ -39,7 +39,7 @@ _DEPLOYED_KEPT: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class RootedSystem:
     """An evaluated system, kept by ``root`` until ``assign`` or ``drop``.
 
     ``before`` is the deployed system, None if there is none. ``nixos_options`` are the
@@ -117,7 +117,7 @@ class Systems:
         name: str,
         manager: bool,
         deployed: int | None,
-    ) -> Held:
+    ) -> RootedSystem:
         """Evaluate an agent's system and compare it with that of ``deployed``.
 
         Raises:
@@ -148,7 +148,7 @@ class Systems:
             revision=self.nixos.revision,
             packages=packages,
         )
-        return Held(
+        return RootedSystem(
             new=new,
             root=root,
             before=before,
@@ -157,7 +157,7 @@ class Systems:
             said=evaluated.said,
         )
 
-    async def again(self, approval: int, deployed: int | None) -> Held | None:
+    async def again(self, approval: int, deployed: int | None) -> RootedSystem | None:
         """Return an earlier approval's system as a new one; None if it is gone."""
         row = await self.row(approval)
         if row is None:
@@ -180,12 +180,12 @@ class Systems:
         new = NewSystem(
             drv=row.drv, nixpkgs=row.nixpkgs, revision=row.revision, packages=packages
         )
-        return Held(new=new, root=root, before=before)
+        return RootedSystem(new=new, root=root, before=before)
 
     @staticmethod
-    def insert(tx: Tx, approval: int, held: Held) -> None:
+    def insert(tx: Tx, approval: int, rooted: RootedSystem) -> None:
         """Record a system in the transaction of its approval."""
-        rows.insert(tx, approval, held.new)
+        rows.insert(tx, approval, rooted.new)
 
     async def row(self, approval: int) -> SystemRow | None:
         """Return the system of an approval."""
