@@ -24,7 +24,7 @@ from pyglue.api.messages import RecvParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import HiveConfig
 from pyglue.host.backends.local import LocalBackend
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.host.core.warnings import Warnings
 from pyglue.host.model.egress import EgressHub
 from pyglue.host.model.relay import RelayHub
@@ -102,7 +102,7 @@ async def _receive(kit: Kit) -> float:
     agent = kit.registry.get("alice")
     new = NewMessage(sender="bob", recipient="alice", body="And now this one.")
     await kit.broker.post(new)
-    holder = Holder(agent=agent)
+    holder = Receiver(agent=agent)
     began = time.perf_counter()
     got = await kit.broker.mailbox.recv(holder, RecvParams(max=32))
     took = since(began)
@@ -114,7 +114,7 @@ async def _receive(kit: Kit) -> float:
     return took
 
 
-async def _begin(kit: Kit, holder: Holder) -> int:
+async def _begin(kit: Kit, holder: Receiver) -> int:
     started = await kit.broker.mailbox.turn_start(holder, "haiku")
     return started if isinstance(started, int) else int(started.turn)
 

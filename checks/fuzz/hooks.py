@@ -25,7 +25,7 @@ from checks.kits.web.hive import FakeHive
 from pyglue.api.messages import Message, RecvParams
 from pyglue.api.secrets import SecretSetParams
 from pyglue.config import HiveConfig, Quotas
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.host.core.secrets import Secrets
 from pyglue.host.messages.forges import HEADERS
 from pyglue.host.messages.webhooks import Webhooks
@@ -199,7 +199,7 @@ def _one(case: Case, site: Site, drawn: Drawn) -> None:
 
 
 async def _messages(kit: Kit) -> tuple[Message, ...]:
-    holder = Holder(agent=kit.registry.get("alice"))
+    holder = Receiver(agent=kit.registry.get("alice"))
     found = (await kit.broker.mailbox.recv(holder, RecvParams(max=32))).messages
     if found:
         await kit.store.write(

@@ -17,9 +17,9 @@ from pyglue.store.database import Tx
 class Left(StrEnum):
     """The kinds of rows."""
 
-    HELD = "held"
+    LEASED = "held"
     """A message leased by a connection that is gone."""
-    HELD_IN_TURN = "held_in_turn"
+    LEASED_IN_TURN = "held_in_turn"
     """A message leased by a turn that nobody runs."""
     TURN = "turn"
     """A turn that nobody runs."""
@@ -66,7 +66,7 @@ def find(tx: Tx, live: Live) -> frozenset[Orphan]:
             found.append(
                 Orphan(
                     agent=agent,
-                    kind=Left.HELD_IN_TURN,
+                    kind=Left.LEASED_IN_TURN,
                     id=number,
                     turn=turn,
                     holder=holder,
@@ -74,7 +74,9 @@ def find(tx: Tx, live: Live) -> frozenset[Orphan]:
             )
         elif turn is None and holder not in live.holders:
             found.append(
-                Orphan(agent=agent, kind=Left.HELD, id=number, turn=None, holder=holder)
+                Orphan(
+                    agent=agent, kind=Left.LEASED, id=number, turn=None, holder=holder
+                )
             )
     return frozenset((*found, *_of_nobody(tx)))
 
@@ -117,7 +119,7 @@ def close(tx: Tx, orphan: Orphan) -> None:
     Not a turn: only hived's transitions end those.
     """
     match orphan.kind:
-        case Left.HELD | Left.HELD_IN_TURN:
+        case Left.LEASED | Left.LEASED_IN_TURN:
             leases.release_one(tx, orphan.id, holder=orphan.holder, turn=orphan.turn)
         case Left.MESSAGE:
             leases.give_up(tx, orphan.id)

@@ -31,7 +31,7 @@ from pyglue.host.agents.specs import Specs
 from pyglue.host.changes.approvals import Approvals
 from pyglue.host.changes.deploy import Deploy
 from pyglue.host.changes.review import Review
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.host.core.operations import Operations
 from pyglue.host.core.secret_uses import SecretUses
 from pyglue.host.core.secrets import Secrets
@@ -167,7 +167,7 @@ def _lifecycle(kit: Kit, config: HiveConfig, directories: Any) -> Lifecycle:
     def hello(name: str, report: HarnessReport) -> None:
         line: Any = Line()
         agent = kit.registry.get(name)
-        holder = Holder(agent=agent, harness=True)
+        holder = Receiver(agent=agent, harness=True)
         line.on_close(lambda: kit.broker.mailbox.disconnected(holder))
         lifecycle.hello(agent, line, report)
 

@@ -20,7 +20,7 @@ from checks.kits.host.agreement import Witness
 from checks.kits.host.harness import Harness
 from checks.kits.host.store import Kit, open_kit
 from checks.kits.store.faults import FOR_A_WHILE, ONCE, Fault, Faults
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.names import OPERATOR
 from pyglue.store import inboxes
 from pyglue.store.failures import StoreError
@@ -36,7 +36,7 @@ class Scene:
     witness: Witness
     alice: Harness
     bob: Harness
-    carol: Holder
+    carol: Receiver
 
     async def post(self, text: str, to: str = "bob") -> int:
         new = NewMessage(sender=OPERATOR, recipient=to, body=text)
@@ -53,7 +53,7 @@ class Scene:
         return frozenset(holder.token for holder in live if not holder.gone)
 
     def carol_connects(self) -> None:
-        self.carol = Holder(agent=self.kit.registry.get("carol"))
+        self.carol = Receiver(agent=self.kit.registry.get("carol"))
 
 
 Scenario = Callable[[Scene, str], AsyncGenerator[None, None]]
@@ -74,7 +74,7 @@ async def scene_in(room: Path) -> AsyncIterator[Scene]:
     faults = Faults()
     kit = await open_kit(room, faults=faults)
     alice, bob = [Harness(kit, await kit.agent(name)) for name in ("alice", "bob")]
-    carol = Holder(agent=await kit.agent("carol"))
+    carol = Receiver(agent=await kit.agent("carol"))
     yield Scene(kit, faults, Witness(kit), alice, bob, carol)
     faults.heal()
     await kit.store.close()

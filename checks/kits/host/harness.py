@@ -13,7 +13,7 @@ from pyglue.api.common import Done
 from pyglue.api.messages import Message, RecvParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.errors import HiveError
-from pyglue.host.core.agent import Agent, Holder
+from pyglue.host.core.agent import Agent, Receiver
 from pyglue.store.failures import StoreError
 
 NOW = RecvParams(max=32, had=())
@@ -25,14 +25,14 @@ class Harness:
     def __init__(self, kit: Kit, agent: Agent) -> None:
         self.kit = kit
         self.agent = agent
-        self.holder: Holder
+        self.holder: Receiver
         self.connect()
 
     # --- a connection, as far as hived needs one --------------------------------------
 
     def connect(self) -> None:
         """Say hello on a new connection."""
-        self.holder = Holder(agent=self.agent, harness=True)
+        self.holder = Receiver(agent=self.agent, harness=True)
         line: Any = self
         self.kit.transitions.harness_connected(self.agent, line, None)
 

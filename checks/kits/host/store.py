@@ -20,7 +20,7 @@ from pyglue.host.control.model_choices import ModelChoices
 from pyglue.host.control.turns import Turns
 from pyglue.host.control.warmth import Warmth
 from pyglue.host.core import audit_log
-from pyglue.host.core.agent import Agent, Everyone, Holder
+from pyglue.host.core.agent import Agent, Everyone, Receiver
 from pyglue.host.core.audit import Audit
 from pyglue.host.core.events import EventBus
 from pyglue.host.core.operations import Operations
@@ -73,14 +73,14 @@ class Kit(AgentServices):
         put(agent, record=record, applied=record, state=AgentState.IDLE)
         return agent
 
-    def disconnect(self, holder: Holder) -> None:
+    def disconnect(self, holder: Receiver) -> None:
         """Lose a harness's connection, and its turn with it."""
         self.transitions.harness_lost(holder.agent)
         self.broker.mailbox.disconnected(holder)
 
-    async def holder(self, agent: Agent) -> Holder:
+    async def holder(self, agent: Agent) -> Receiver:
         """Return a connection's hold on an agent's mail."""
-        return Holder(agent=agent)
+        return Receiver(agent=agent)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from pyglue.host.control.controls import Controls
 from pyglue.host.control.credit import Credit
 from pyglue.host.control.model_choices import ModelChoices
 from pyglue.host.control.warmth import Warmth
-from pyglue.host.core.agent import Agent, Holder
+from pyglue.host.core.agent import Agent, Receiver
 from pyglue.host.core.day_limits import Limit
 from pyglue.host.messages.mailbox import Mailbox
 from pyglue.process import describe_exit
@@ -54,7 +54,9 @@ class Turns:
     memory_kills: Callable[[str], int] = lambda _name: 0
     """Returns how many of an agent's processes its memory limit has killed."""
 
-    async def begin(self, holder: Holder, params: TurnStartParams) -> TurnStartResult:
+    async def begin(
+        self, receiver: Receiver, params: TurnStartParams
+    ) -> TurnStartResult:
         """Begin a turn with the messages that the harness has taken.
 
         Raises:
@@ -62,8 +64,8 @@ class Turns:
                 ``rate_limited``, ``over_budget``, ``paused`` or
                 ``model_not_allowed``. Then its messages are queued again.
         """
-        agent = holder.agent
-        if not holder.is_current:
+        agent = receiver.agent
+        if not receiver.is_current:
             raise HiveError(
                 ErrorCode.CONFLICT, "Another harness of this agent has connected."
             )
@@ -77,10 +79,10 @@ class Turns:
             self._check_rate(agent)
             model = self.model_choices.next(agent, params.model)
             turn = await self.mailbox.turn_start(
-                holder, model, seen=params.messages, check=check
+                receiver, model, seen=params.messages, check=check
             )
         except HiveError as error:
-            self.mailbox.delivery.release_loose(holder)
+            self.mailbox.delivery.release_loose(receiver)
             if error.code is ErrorCode.OVER_BUDGET and "limit" in error.details:
                 limit = Limit(str(error.details["limit"]))
                 await self.budgets.reached(
@@ -88,7 +90,7 @@ class Turns:
                 )
             raise
         self.warmth.turn_began(agent, warm=params.warm)
-        holder.killed = self.memory_kills(agent.name)
+        receiver.killed = self.memory_kills(agent.name)
         self.controls.begun(agent)
         info = self.model_choices.models.resolve(model)
         if info is not None and info.is_own:
@@ -104,15 +106,15 @@ class Turns:
                 details={"retry_after_s": 1.0},
             )
 
-    async def end(self, holder: Holder, params: TurnEndParams) -> TurnEndResult:
+    async def end(self, receiver: Receiver, params: TurnEndParams) -> TurnEndResult:
         """End a turn as its harness reports it; park the agent if money ran out.
 
         Raises:
             HiveError: ``conflict`` if it is not this agent's running turn.
         """
-        agent = holder.agent
-        params = self._with_cause(holder, params)
-        await self.mailbox.turn_end(holder, params)
+        agent = receiver.agent
+        params = self._with_cause(receiver, params)
+        await self.mailbox.turn_end(receiver, params)
         if params.outcome is TurnOutcome.BUDGET:
             limit = await self.budgets.used_up(agent)
             if limit is not None:
@@ -121,14 +123,14 @@ class Turns:
                 await self.credit.used_up(agent, params.reason)
         until = agent.retry_at
         wait = 0.0 if until is None else until.left(wall_clock.moment())
-        keeps = holder.is_current and self.warmth.offered(agent, params.warm_bytes)
+        keeps = receiver.is_current and self.warmth.offered(agent, params.warm_bytes)
         return TurnEndResult(retry_after_s=wait if wait > 0 else None, keep_warm=keeps)
 
-    def _with_cause(self, holder: Holder, params: TurnEndParams) -> TurnEndParams:
+    def _with_cause(self, receiver: Receiver, params: TurnEndParams) -> TurnEndParams:
         """If the CLI died by SIGKILL at the agent's memory limit, add that cause."""
         reason = params.reason or ""
-        killed = self.memory_kills(holder.agent.name)
-        if _KILLED not in reason or killed <= holder.killed:
+        killed = self.memory_kills(receiver.agent.name)
+        if _KILLED not in reason or killed <= receiver.killed:
             return params
         text = f"{_BY_LIMIT} {reason}"[:SHORT_TEXT_MAX]
         return msgspec.structs.replace(params, reason=text)

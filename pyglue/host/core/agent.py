@@ -115,7 +115,7 @@ class Agent:
 
 
 @dataclass(kw_only=True)
-class Holder:
+class Receiver:
     """A connection that may hold leases on one agent's messages."""
 
     agent: Agent
@@ -140,7 +140,7 @@ class Holder:
 class Parked:
     """A pending ``recv``."""
 
-    holder: Holder
+    receiver: Receiver
     future: asyncio.Future[tuple[Message, ...]]
 
     def end(self, messages: tuple[Message, ...] = ()) -> bool:

@@ -27,8 +27,11 @@ from pyglue.store.orphans import Left, Live, Orphan
 
 _AGAIN: Final = "queue them again"
 _SAYS: Final = {
-    Left.HELD: ("{} of its messages are leased to a connection that is gone.", _AGAIN),
-    Left.HELD_IN_TURN: (
+    Left.LEASED: (
+        "{} of its messages are leased to a connection that is gone.",
+        _AGAIN,
+    ),
+    Left.LEASED_IN_TURN: (
         "{} of its messages are leased to a turn that has ended.",
         _AGAIN,
     ),
@@ -102,7 +105,7 @@ class RowRepair:
             for agent in self.registry.all()
             if agent.turn is not None and agent.harness is not None
         }
-        live = Live(frozenset(self.delivery.holders), turns)
+        live = Live(frozenset(self.delivery.receivers), turns)
 
         def look(tx: Tx) -> _Seen:
             is_open = dict(

@@ -15,7 +15,7 @@ from pyglue.api.common import NoParams
 from pyglue.api.messages import Message, MessageKind
 from pyglue.config import MessageLimits, Quotas
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.agent import Agent, Holder, Parked
+from pyglue.host.core.agent import Agent, Parked, Receiver
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.limits import MIB
@@ -42,7 +42,7 @@ class Delivery:
     """Limits on the storage that an agent may use."""
     fresh: set[str] = field(default_factory=set, init=False)
     """Agents that may have received messages since they last checked the inbox."""
-    holders: set[str] = field(default_factory=set, init=False)
+    receivers: set[str] = field(default_factory=set, init=False)
     """Tokens of the open connections that may hold leases."""
 
     def tell(self, name: str) -> None:
@@ -83,11 +83,11 @@ class Delivery:
                 lambda tx: self._insert(tx, make(tx)),
                 then=lambda _: self.tell(recipient),
             )
-        holder = parked.holder
-        turn = holder.agent.turn
+        receiver = parked.receiver
+        turn = receiver.agent.turn
         written = self.store.write(
-            lambda tx: self._insert(tx, make(tx), holder=holder.token, turn=turn),
-            then=lambda message: self.taken(holder, message.hop),
+            lambda tx: self._insert(tx, make(tx), receiver=receiver.token, turn=turn),
+            then=lambda message: self.taken(receiver, message.hop),
         )
         try:
             await asyncio.shield(written)
@@ -111,26 +111,26 @@ class Delivery:
 
         If it was refused, the ``recv`` returns empty and its caller asks again.
         """
-        holder = parked.holder
+        receiver = parked.receiver
         if written.cancelled() or written.exception() is not None:
             parked.end()
-        elif not parked.end((written.result(),)) and not holder.gone:
-            self.release_loose(holder)
+        elif not parked.end((written.result(),)) and not receiver.gone:
+            self.release_loose(receiver)
 
-    def taken(self, holder: Holder, hop: int) -> None:
-        """``holder`` received messages, and the transaction is committed."""
-        holder.took = True
-        if holder.gone:
-            self.release(holder)
+    def taken(self, receiver: Receiver, hop: int) -> None:
+        """``receiver`` received messages, and the transaction is committed."""
+        receiver.took = True
+        if receiver.gone:
+            self.release(receiver)
         else:
-            self.transitions.messages_taken(holder.agent, hop)
+            self.transitions.messages_taken(receiver.agent, hop)
 
     def _insert(
         self,
         tx: Tx,
         new: NewMessage,
         *,
-        holder: str | None = None,
+        receiver: str | None = None,
         turn: int | None = None,
     ) -> Message:
         if new.reply_to is not None:
@@ -140,7 +140,7 @@ class Delivery:
             self._check_inbox(tx, new.recipient, size)  # answers are always accepted
         if new.kind is MessageKind.MESSAGE and new.sender not in (OPERATOR, SYSTEM):
             self.charge(tx, new.sender, size)
-        return rows.insert(tx, new, holder=holder, turn=turn)
+        return rows.insert(tx, new, holder=receiver, turn=turn)
 
     def _check_inbox(self, tx: Tx, recipient: str, size: int) -> None:
         limit = self.quotas.inbox_mib
@@ -167,20 +167,20 @@ class Delivery:
 
     # --- taking back --------------------------------------------------------------
 
-    def release_loose(self, holder: Holder) -> None:
-        """Requeue the messages that ``holder`` took outside a turn."""
-        name, token = holder.agent.name, holder.token
+    def release_loose(self, receiver: Receiver) -> None:
+        """Requeue the messages that ``receiver`` took outside a turn."""
+        name, token = receiver.agent.name, receiver.token
         self.fresh.add(name)
         self.store.post(lambda tx: leases.release_unseen(tx, name, token, ()))
 
-    def release(self, holder: Holder) -> None:
-        """Requeue everything that ``holder`` took, because it disconnected.
+    def release(self, receiver: Receiver) -> None:
+        """Requeue everything that ``receiver`` took, because it disconnected.
 
         The messages of its turn are blamed, unless the agent was being stopped.
         """
-        if not holder.took:
+        if not receiver.took:
             return
-        agent, token, begun = holder.agent, holder.token, holder.harness
+        agent, token, begun = receiver.agent, receiver.token, receiver.harness
         name = agent.name
         fault = leases.GONE if agent.wanted and not agent.cut_off else None
         self.fresh.add(name)

@@ -20,7 +20,7 @@ from pyglue.api.messages import (
 from pyglue.api.turns import STEERED_AT_ONCE, SteerResult, TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.agent import Agent, Holder, Parked
+from pyglue.host.core.agent import Agent, Parked, Receiver
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.dead_letters import give_up
@@ -47,30 +47,32 @@ class Mailbox:
     delivery: Delivery
     limits: MessageLimits
 
-    async def recv(self, holder: Holder, params: RecvParams) -> RecvResult:
+    async def recv(self, receiver: Receiver, params: RecvParams) -> RecvResult:
         """Hand out pending messages, or wait for one.
 
         Raises:
             HiveError: ``conflict`` if this agent already has a pending ``recv``, or a
-                harness and ``holder`` is another client; ``paused``.
+                harness and ``receiver`` is another client; ``paused``.
         """
         if params.peek:
-            return await self._peek(holder.agent, params.max)
-        self._check_receiver(holder)
-        self._check_halted(holder.agent)
+            return await self._peek(receiver.agent, params.max)
+        self._check_receiver(receiver)
+        self._check_halted(receiver.agent)
         try:
-            messages = await self._next(holder, params)
+            messages = await self._next(receiver, params)
         except asyncio.CancelledError:
             # Requeue messages on their way to a caller that gave up. Those taken in a
             # turn stay with it: whoever gave up also ends the turn.
-            self.delivery.release_loose(holder)
+            self.delivery.release_loose(receiver)
             raise
         if messages:
-            holder.empty_waits = 0
+            receiver.empty_waits = 0
             return RecvResult(messages=messages)
         if params.wait_seconds >= _LONG_WAIT_S:
-            holder.empty_waits += 1
-        resting = holder.empty_waits >= _EMPTY_WAITS and holder.agent.turn is not None
+            receiver.empty_waits += 1
+        resting = (
+            receiver.empty_waits >= _EMPTY_WAITS and receiver.agent.turn is not None
+        )
         return RecvResult(messages=(), hint=_REST_HINT if resting else None)
 
     async def _peek(self, agent: Agent, most: int) -> RecvResult:
@@ -82,9 +84,9 @@ class Mailbox:
         return RecvResult(messages=found)
 
     @staticmethod
-    def _check_receiver(holder: Holder) -> None:
-        name = holder.agent.name
-        if not holder.harness and holder.agent.harness is not None:
+    def _check_receiver(receiver: Receiver) -> None:
+        name = receiver.agent.name
+        if not receiver.harness and receiver.agent.harness is not None:
             raise HiveError(
                 ErrorCode.CONFLICT,
                 f"{name} is running and receives its own messages. Here you can send, "
@@ -92,11 +94,13 @@ class Mailbox:
                 f"operator to stop it: hive stop {name}.",
             )
 
-    async def _next(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
-        messages = await self._take(holder, params)
+    async def _next(
+        self, receiver: Receiver, params: RecvParams
+    ) -> tuple[Message, ...]:
+        messages = await self._take(receiver, params)
         if not messages and params.wait_seconds > 0:
-            self._check_halted(holder.agent)  # it may have been paused meanwhile
-            messages = await self._wait(holder, params)
+            self._check_halted(receiver.agent)  # it may have been paused meanwhile
+            messages = await self._wait(receiver, params)
         return messages
 
     def _check_halted(self, agent: Agent) -> None:
@@ -104,57 +108,61 @@ class Mailbox:
         if why is not None:
             raise HiveError(ErrorCode.PAUSED, why)
 
-    async def ack(self, holder: Holder, params: AckParams) -> AckResult:
-        """Finish messages that ``holder`` took outside a turn."""
-        agent = holder.agent
+    async def ack(self, receiver: Receiver, params: AckParams) -> AckResult:
+        """Finish messages that ``receiver`` took outside a turn."""
+        agent = receiver.agent
         done = await self.store.write(
             lambda tx: leases.finish_taken(
-                tx, agent.name, holder.token, params.messages
+                tx, agent.name, receiver.token, params.messages
             )
         )
         if done:
             self.transitions.messages_done(agent)
         return AckResult(acknowledged=done)
 
-    async def _take(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
-        name = holder.agent.name
-        if not holder.gone:
-            self.delivery.holders.add(holder.token)
+    async def _take(
+        self, receiver: Receiver, params: RecvParams
+    ) -> tuple[Message, ...]:
+        name = receiver.agent.name
+        if not receiver.gone:
+            self.delivery.receivers.add(receiver.token)
         while True:
             self.delivery.fresh.discard(name)
-            turn = holder.agent.turn
+            turn = receiver.agent.turn
             messages: tuple[Message, ...] = await self.store.write(
-                partial(self._take_now, holder=holder, turn=turn, params=params),
-                then=partial(self._taken, holder),
+                partial(self._take_now, receiver=receiver, turn=turn, params=params),
+                then=partial(self._taken, receiver),
             )
             if params.had and turn is None:
-                self.transitions.messages_done(holder.agent)
+                self.transitions.messages_done(receiver.agent)
             if messages:
                 return messages
             if name not in self.delivery.fresh:
                 return ()
 
-    def _taken(self, holder: Holder, messages: tuple[Message, ...]) -> None:
+    def _taken(self, receiver: Receiver, messages: tuple[Message, ...]) -> None:
         if messages:
-            self.delivery.taken(holder, max(message.hop for message in messages))
+            self.delivery.taken(receiver, max(message.hop for message in messages))
 
     def _take_now(
-        self, tx: Tx, *, holder: Holder, turn: int | None, params: RecvParams
+        self, tx: Tx, *, receiver: Receiver, turn: int | None, params: RecvParams
     ) -> tuple[Message, ...]:
-        name = holder.agent.name
-        if holder.harness and turn is None:
+        name = receiver.agent.name
+        if receiver.harness and turn is None:
             # A harness that asks between turns runs none.
-            self.transitions.open_turns_lost(tx, holder.agent)
+            self.transitions.open_turns_lost(tx, receiver.agent)
         if params.had is not None and turn is None:
             if params.had:
-                leases.finish_taken(tx, name, holder.token, params.had)
-            leases.release_unseen(tx, name, holder.token, ())
+                leases.finish_taken(tx, name, receiver.token, params.had)
+            leases.release_unseen(tx, name, receiver.token, ())
         give_up(tx, name, self.limits.deliveries_max)
-        return rows.take(tx, name, most=params.max, holder=holder.token, turn=turn)
+        return rows.take(tx, name, most=params.max, holder=receiver.token, turn=turn)
 
-    async def _wait(self, holder: Holder, params: RecvParams) -> tuple[Message, ...]:
-        agent = holder.agent
-        if holder.harness and agent.parked and not agent.parked.holder.harness:
+    async def _wait(
+        self, receiver: Receiver, params: RecvParams
+    ) -> tuple[Message, ...]:
+        agent = receiver.agent
+        if receiver.harness and agent.parked and not agent.parked.receiver.harness:
             self.transitions.recv_interrupted(agent)
         if agent.parked is not None:
             raise HiveError(
@@ -163,7 +171,7 @@ class Mailbox:
             )
         future: asyncio.Future[tuple[Message, ...]]
         future = asyncio.get_running_loop().create_future()
-        parked = Parked(holder, future)
+        parked = Parked(receiver, future)
         self.transitions.recv_parked(agent, parked)
         try:
             async with asyncio.timeout(params.wait_seconds):
@@ -178,26 +186,26 @@ class Mailbox:
 
     async def turn_start(
         self,
-        holder: Holder,
+        receiver: Receiver,
         model: str,
         *,
         seen: tuple[int, ...] | None = None,
         check: Callable[[Tx], object] = lambda _tx: None,
     ) -> int:
-        """Begin a turn with the messages that ``holder`` took and has ``seen``.
+        """Begin a turn with the messages that ``receiver`` took and has ``seen``.
 
         ``seen`` None means all of them. ``model`` is hived's choice, never a harness's
         claim. ``check`` may refuse, in the same transaction.
         """
-        agent = holder.agent
+        agent = receiver.agent
 
         def join(tx: Tx, turn: int) -> None:
-            leases.release_unseen(tx, agent.name, holder.token, seen)
-            leases.join_turn(tx, agent.name, holder.token, turn)
+            leases.release_unseen(tx, agent.name, receiver.token, seen)
+            leases.join_turn(tx, agent.name, receiver.token, turn)
             waiting.append(rows.news(tx, agent.name)[0])
 
         waiting: list[int] = []
-        holder.empty_waits = 0
+        receiver.empty_waits = 0
         turn = await self.transitions.turn_began(agent, model, check=check, also=join)
         if any(waiting):
             self.delivery.tell(agent.name)
@@ -205,14 +213,14 @@ class Mailbox:
             self.delivery.fresh.add(agent.name)
         return turn
 
-    async def steer(self, holder: Holder, turn: int) -> SteerResult:
+    async def steer(self, receiver: Receiver, turn: int) -> SteerResult:
         """Hand out urgent messages to the running turn, between two tool calls.
 
         Raises:
             HiveError: ``conflict`` if it is not this agent's running turn, or if its
                 manifest holds messages for the next turn; ``paused``.
         """
-        agent = holder.agent
+        agent = receiver.agent
         self._check_halted(agent)
         if agent.turn != turn:
             raise HiveError(ErrorCode.CONFLICT, f"Turn {turn} is not running.")
@@ -224,7 +232,7 @@ class Mailbox:
             )
 
         def take(tx: Tx) -> SteerResult:
-            name, token = agent.name, holder.token
+            name, token = agent.name, receiver.token
             found = rows.take_urgent(
                 tx, name, most=STEERED_AT_ONCE, holder=token, turn=turn
             )
@@ -237,16 +245,16 @@ class Mailbox:
             )
 
         return await self.store.write(
-            take, then=lambda result: self._taken(holder, result.messages)
+            take, then=lambda result: self._taken(receiver, result.messages)
         )
 
-    async def turn_end(self, holder: Holder, params: TurnEndParams) -> None:
+    async def turn_end(self, receiver: Receiver, params: TurnEndParams) -> None:
         """End a turn: its messages are finished, or queued again.
 
         Raises:
             HiveError: ``conflict`` if it is not this agent's running turn.
         """
-        agent = holder.agent
+        agent = receiver.agent
         well = params.outcome in (TurnOutcome.OK, TurnOutcome.COMPACTED)
 
         def release(tx: Tx) -> None:
@@ -265,15 +273,15 @@ class Mailbox:
         if any(again) or not well:
             self.delivery.fresh.add(agent.name)
 
-    def disconnected(self, holder: Holder) -> None:
-        """The holder has disconnected: queue its messages again."""
-        holder.gone = True
-        self.delivery.holders.discard(holder.token)
-        parked = holder.agent.parked
-        if parked is not None and parked.holder is holder:
+    def disconnected(self, receiver: Receiver) -> None:
+        """The receiver has disconnected: queue its messages again."""
+        receiver.gone = True
+        self.delivery.receivers.discard(receiver.token)
+        parked = receiver.agent.parked
+        if parked is not None and parked.receiver is receiver:
             self.transitions.recv_over(parked)
             parked.future.cancel()
-        self.delivery.release(holder)
+        self.delivery.release(receiver)
 
 
 def _has_result(future: asyncio.Future[tuple[Message, ...]]) -> bool:

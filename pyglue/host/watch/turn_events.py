@@ -6,7 +6,7 @@ from pyglue.api.common import data_as
 from pyglue.api.events import ServerDown
 from pyglue.api.turn_events import Server, TurnEventKind
 from pyglue.api.turns import TurnEventParams
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.host.core.registry import Registry
 from pyglue.host.watch.history import History
 from pyglue.host.watch.steps import Steps
@@ -22,10 +22,10 @@ class TurnEvents:
     history: History
     steps: Steps
 
-    def reported(self, holder: Holder, params: TurnEventParams) -> None:
+    def reported(self, receiver: Receiver, params: TurnEventParams) -> None:
         """Handle a live event; a harness that was replaced may still send some."""
-        agent = holder.agent
-        if holder.is_current:
+        agent = receiver.agent
+        if receiver.is_current:
             self.steps.reported(agent, params)
         if self.registry.disk_full is not None or agent.on_hold is not None:
             return

@@ -32,7 +32,7 @@ from pyglue.api.manager import WithdrawParams
 from pyglue.api.messages import RecvParams
 from pyglue.api.operations import CancelOperationParams, Operation
 from pyglue.git.tags import TagKind
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.store import agreement, approvals
 
 WHO: Final = "ann"
@@ -65,7 +65,7 @@ class Scene:
     async def told(self) -> list[str]:
         """Return what the manager is told, once and for all."""
         mailbox = self.deploys.kit.broker.mailbox
-        holder = Holder(agent=self.deploys.kit.registry.get("manager"))
+        holder = Receiver(agent=self.deploys.kit.registry.get("manager"))
         got = (await mailbox.recv(holder, RecvParams(max=32))).messages
         await acked(mailbox, holder)
         return [message.body for message in got]

@@ -18,7 +18,7 @@ from pyglue.api.relay import ReserveParams, SettleParams
 from pyglue.clock.wall_clock import moment
 from pyglue.config import HiveConfig, OperatorLimits
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.agent import HIVE, Holder
+from pyglue.host.core.agent import HIVE, Receiver
 from pyglue.host.core.day_limits import Limit, limits_of, start_of_day
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
@@ -54,7 +54,7 @@ async def mail(kit: Kit, to: str = "alice") -> int:
 
 async def test_a_paused_agent_gets_no_mail(kit: Kit) -> None:
     alice = kit.registry.get("alice")
-    holder = Holder(agent=alice)
+    holder = Receiver(agent=alice)
     parked = await parks(kit, holder)
     await kit.controls.pause(PauseParams(agent="alice", reason="lunch"), OPERATOR)
     assert (await parked).messages == ()
@@ -113,7 +113,7 @@ async def test_there_is_nothing_to_cancel_or_compact(kit: Kit) -> None:
 
 
 async def test_mail_that_never_reached_the_turn_waits_again(kit: Kit) -> None:
-    holder = Holder(agent=kit.registry.get("alice"))
+    holder = Receiver(agent=kit.registry.get("alice"))
     lost, seen = await mail(kit), await mail(kit)
     assert len((await kit.broker.mailbox.recv(holder, NOW)).messages) == 2
     await kit.broker.mailbox.turn_start(holder, "haiku", seen=(seen,))
@@ -122,7 +122,7 @@ async def test_mail_that_never_reached_the_turn_waits_again(kit: Kit) -> None:
 
 
 async def test_mail_for_a_recv_that_was_given_up_waits_again(kit: Kit) -> None:
-    holder = Holder(agent=kit.registry.get("alice"))
+    holder = Receiver(agent=kit.registry.get("alice"))
     parked = await parks(kit, holder)
     sending = asyncio.create_task(mail(kit))
     while holder.agent.parked is not None:  # taken out as it is sent
@@ -151,7 +151,7 @@ async def begin(kit: Kit) -> float | None:
     alice = kit.registry.get("alice")
     left: list[float | None] = []
     await kit.broker.mailbox.turn_start(
-        Holder(agent=alice),
+        Receiver(agent=alice),
         "haiku",
         check=lambda tx: left.append(kit.budgets.check(tx, alice)),
     )

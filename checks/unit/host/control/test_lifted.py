@@ -22,7 +22,7 @@ from pyglue.host.control.disk_space import Disk, Space
 from pyglue.host.control.footprint import Footprints
 from pyglue.host.control.logins import Logins
 from pyglue.host.control.resuming import Resuming
-from pyglue.host.core.agent import Agent, Holder
+from pyglue.host.core.agent import Agent, Receiver
 from pyglue.host.core.blocked import blocked
 from pyglue.host.core.day_limits import Limit
 from pyglue.manifest.record import PinnedRecord
@@ -94,7 +94,7 @@ async def parked(kit: Kit, **changes: Any) -> tuple[Agent, Limit]:
     """Return an agent that has used up the one limit that is named."""
     alice = await kit.agent("alice", limits=limits(**changes))
     await spend(kit, alice, 2.0, 500)
-    await kit.broker.mailbox.turn_start(Holder(agent=alice), "haiku")
+    await kit.broker.mailbox.turn_start(Receiver(agent=alice), "haiku")
     with pytest.raises(HiveError) as caught:
         await kit.store.write(lambda tx: kit.budgets.check(tx, alice))
     limit = Limit(str(caught.value.details["limit"]))

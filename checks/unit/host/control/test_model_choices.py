@@ -13,7 +13,7 @@ from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import HiveConfig, OperatorLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.model_choices import ModelChoices
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
 from pyglue.redaction.redactor import Redactor
@@ -36,7 +36,7 @@ def choices(kit: Kit, **limits: Any) -> ModelChoices:
 async def test_another_model_holds_from_the_next_turn_on(kit: Kit) -> None:
     alice = kit.registry.get("alice")
     heard: list[str] = []
-    await kit.broker.mailbox.turn_start(Holder(agent=alice), "haiku")
+    await kit.broker.mailbox.turn_start(Receiver(agent=alice), "haiku")
     kit.transitions.listen(lambda agent: heard.append(agent.model))
     status = await kit.model_choices.choose(
         SetModelParams(agent="alice", model="sonnet"), OPERATOR
@@ -51,7 +51,7 @@ async def test_another_model_holds_from_the_next_turn_on(kit: Kit) -> None:
     put(alice, control=Control(agent="alice"), turn_model=None)
     await kit.transitions.load()  # a restart later
     assert kit.model_choices.status(alice) == status
-    await kit.broker.mailbox.turn_start(Holder(agent=alice), "sonnet")
+    await kit.broker.mailbox.turn_start(Receiver(agent=alice), "sonnet")
     assert kit.model_choices.status(alice).queued is None
     reset = await kit.model_choices.reset("alice", OPERATOR)
     assert (reset.active, reset.queued, reset.override) == ("sonnet", "haiku", None)
@@ -108,13 +108,13 @@ async def test_a_running_turn_keeps_its_model_and_no_later_one_has_it(
     )
     alice = await kit.agent("alice", model="opus")
     hub._send(hub.policy(alice, alice.policy()))
-    turn = await kit.broker.mailbox.turn_start(Holder(agent=alice), "opus")
+    turn = await kit.broker.mailbox.turn_start(Receiver(agent=alice), "opus")
     params = SetModelParams(agent="alice", model="sonnet")
     await kit.model_choices.choose(params, OPERATOR)
     running = hub.policies["alice"].models
     assert set(running) == {"claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5"}
     end = TurnEndParams(turn=turn, outcome=TurnOutcome.OK)
-    await kit.broker.mailbox.turn_end(Holder(agent=alice), end)
+    await kit.broker.mailbox.turn_end(Receiver(agent=alice), end)
     assert set(hub.policies["alice"].models) == {
         "claude-sonnet-5-5",
         "claude-haiku-5-5",

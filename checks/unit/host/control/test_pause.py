@@ -20,7 +20,7 @@ from pyglue.api.messages import RecvParams
 from pyglue.api.relay import ReserveParams
 from pyglue.config import HiveConfig
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.agent import Agent, Holder
+from pyglue.host.core.agent import Agent, Receiver
 from pyglue.host.model.relay import RelayHub
 from pyglue.names import OPERATOR
 from pyglue.redaction.redactor import Redactor
@@ -55,7 +55,7 @@ class Room:
     def __init__(self, kit: Kit, hub: RelayHub, alice: Agent) -> None:
         self.kit, self.hub, self.alice = kit, hub, alice
         self.harness = Hostile()
-        self.holder = Holder(agent=alice, harness=True)
+        self.holder = Receiver(agent=alice, harness=True)
         harness: Any = self.harness
         put(alice, harness=harness)
 

@@ -25,7 +25,7 @@ from pyglue.config import HiveConfig, NotifyConfig
 from pyglue.errors import HiveError
 from pyglue.host.api.sessions import Sessions
 from pyglue.host.control.background_tasks import BackgroundTasks
-from pyglue.host.core.agent import Agent, Holder
+from pyglue.host.core.agent import Agent, Receiver
 from pyglue.host.core.day_limits import Limit
 from pyglue.host.messages.reminders import Reminders
 from pyglue.host.messages.schedules import Schedules
@@ -134,7 +134,7 @@ async def test_a_reminder_comes_when_the_clock_is_set_past_it(
     task = await begun(reminders.watch())
     set_clock(2 * DAY_S)
     (message,) = (
-        await ended(kit.broker.mailbox.recv(Holder(agent=alice), WAIT))
+        await ended(kit.broker.mailbox.recv(Receiver(agent=alice), WAIT))
     ).messages
     assert "tomorrow" in message.body
     task.cancel()
@@ -263,7 +263,7 @@ async def test_a_schedule_follows_the_clock(kit: Kit, set_clock: SetClock) -> No
     await due_within(0, DAY_S)
     set_clock(DAY_S)
     (message,) = (
-        await ended(kit.broker.mailbox.recv(Holder(agent=alice), WAIT))
+        await ended(kit.broker.mailbox.recv(Receiver(agent=alice), WAIT))
     ).messages
     assert "Good morning." in message.body
     await due_within(0, 2 * DAY_S)

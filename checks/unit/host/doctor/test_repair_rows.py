@@ -12,7 +12,7 @@ from checks.kits.host.messages import NOW, parks
 from checks.kits.host.store import Kit, open_kit, row_repair
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.operations import Operation, OperationKind
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.host.core.operations import Operations
 from pyglue.names import OPERATOR
 from pyglue.store import agents, control, messages, operations, questions, reminders
@@ -171,7 +171,7 @@ async def test_what_waits_gets_what_is_queued_again(kit: Kit) -> None:
 
 async def test_what_is_held_by_who_is_there_is_left_alone(kit: Kit) -> None:
     bob, alice = kit.registry.get("bob"), kit.registry.get("alice")
-    here = Holder(agent=alice)
+    here = Receiver(agent=alice)
     for name in ("alice", "bob"):
         new = NewMessage(sender=OPERATOR, recipient=name, body="hello")
         await kit.broker.post(new)

@@ -25,7 +25,7 @@ from pyglue.api.messages import MessageKind, Priority, RecvParams
 from pyglue.api.turns import TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.store import inboxes, leases, messages
 from pyglue.store.messages import NewMessage
 
@@ -289,7 +289,7 @@ async def test_nothing_is_lost_when_the_store_opens_again(tmp_path: Path) -> Non
     kit = await open_kit(tmp_path)
     assert await kit.store.write(leases.release_all) == 1
     bob = kit.registry.get("bob")
-    taken = (await kit.broker.mailbox.recv(Holder(agent=bob), NOW)).messages
+    taken = (await kit.broker.mailbox.recv(Receiver(agent=bob), NOW)).messages
     assert [m.redelivered for m in taken] == [True]
     await kit.store.close()
 

@@ -8,7 +8,7 @@ from checks.kits.host.store import Kit, open_kit
 from pyglue.api.messages import RecvParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.names import OPERATOR
 from pyglue.store import leases, messages
 from pyglue.store.messages import NewMessage
@@ -30,11 +30,11 @@ async def post(kit: Kit, body: str) -> None:
     await kit.broker.post(NewMessage(sender=OPERATOR, recipient="bob", body=body))
 
 
-def harness(kit: Kit) -> Holder:
-    return Holder(agent=kit.registry.get("bob"), harness=True)
+def harness(kit: Kit) -> Receiver:
+    return Receiver(agent=kit.registry.get("bob"), harness=True)
 
 
-async def given(kit: Kit, bob: Holder) -> list[str]:
+async def given(kit: Kit, bob: Receiver) -> list[str]:
     got = (await kit.broker.mailbox.recv(bob, NOW)).messages
     return [message.body for message in got]
 
@@ -44,7 +44,7 @@ async def letters(kit: Kit) -> list[str]:
     return [message.body for message in found]
 
 
-async def end(kit: Kit, bob: Holder, turn: int, *, blames: bool = True) -> None:
+async def end(kit: Kit, bob: Receiver, turn: int, *, blames: bool = True) -> None:
     params = TurnEndParams(
         turn=turn,
         outcome=TurnOutcome.FAILED,
@@ -54,7 +54,7 @@ async def end(kit: Kit, bob: Holder, turn: int, *, blames: bool = True) -> None:
     await kit.broker.mailbox.turn_end(bob, params)
 
 
-async def finish(kit: Kit, bob: Holder, turn: int) -> None:
+async def finish(kit: Kit, bob: Receiver, turn: int) -> None:
     await kit.broker.mailbox.turn_end(
         bob, TurnEndParams(turn=turn, outcome=TurnOutcome.OK)
     )

@@ -21,7 +21,7 @@ from pyglue.api.questions import (
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core import audit_log
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.store import messages as message_rows
 from pyglue.store import questions
 
@@ -90,7 +90,7 @@ async def test_a_question_expires_by_itself(kit: Kit) -> None:
     alice = kit.registry.get("alice")
     await kit.questions.ask(alice, AskParams(question="Now?", ttl_seconds=1))
     async with asyncio.timeout(PATIENCE_S):
-        told = (await kit.broker.mailbox.recv(Holder(agent=alice), WAIT)).messages
+        told = (await kit.broker.mailbox.recv(Receiver(agent=alice), WAIT)).messages
     assert "Expired without an answer" in told[0].body
     assert await kit.store.read(lambda r: questions.open_count(r, "operator")) == 0
     watching.cancel()
@@ -130,7 +130,7 @@ async def test_an_expiry_is_audited_as_the_hives(kit: Kit) -> None:
     watching = asyncio.create_task(kit.questions.watch())
     await ask(kit, ttl=1)
     async with asyncio.timeout(60):
-        await kit.broker.mailbox.recv(Holder(agent=kit.registry.get("alice")), WAIT)
+        await kit.broker.mailbox.recv(Receiver(agent=kit.registry.get("alice")), WAIT)
     assert kit.audited() == [("system", "question_expired", "alice")]
     watching.cancel()
 
@@ -148,7 +148,7 @@ async def test_a_full_inbox_neither_loses_an_answer_nor_stops_expiry(
     bodies: list[str] = []
     async with asyncio.timeout(60):
         while len(bodies) < 3:
-            got = await kit.broker.mailbox.recv(Holder(agent=alice), WAIT)
+            got = await kit.broker.mailbox.recv(Receiver(agent=alice), WAIT)
             bodies += [message.body for message in got.messages]
     assert ["fills" in bodies[0], "yes" in bodies[1], "Expired" in bodies[2]] == [
         True,
@@ -170,7 +170,7 @@ async def test_an_asker_that_is_gone_does_not_stop_expiry(kit: Kit) -> None:
     kit.registry.forget("carol")
     await ask(kit, ttl=2)
     async with asyncio.timeout(60):
-        await kit.broker.mailbox.recv(Holder(agent=kit.registry.get("alice")), WAIT)
+        await kit.broker.mailbox.recv(Receiver(agent=kit.registry.get("alice")), WAIT)
     assert [who for _, _, who in kit.audited()] == ["carol", "alice"]
     assert not watching.done()
     watching.cancel()

@@ -13,7 +13,7 @@ from pyglue.api.messages import MessageKind, Priority, RecvParams
 from pyglue.api.queue import QueueChangeParams, QueuedMessage, QueueParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.host.messages.queue import Queue
 from pyglue.names import OPERATOR
 from pyglue.store.messages import NewMessage
@@ -58,12 +58,12 @@ def of(message: int, **more: Any) -> QueueChangeParams:
     return QueueChangeParams(agent="alice", message=message, **more)
 
 
-async def begun(kit: Kit, holder: Holder) -> int:
+async def begun(kit: Kit, holder: Receiver) -> int:
     await kit.broker.mailbox.recv(holder, NOW)
     return await kit.broker.mailbox.turn_start(holder, "haiku")
 
 
-async def cancelled(kit: Kit, holder: Holder, turn: int) -> None:
+async def cancelled(kit: Kit, holder: Receiver, turn: int) -> None:
     end = TurnEndParams(turn=turn, outcome=TurnOutcome.CANCELLED)
     await kit.broker.mailbox.turn_end(holder, end)
 
@@ -71,7 +71,7 @@ async def cancelled(kit: Kit, holder: Holder, turn: int) -> None:
 async def test_what_is_held_and_queued_is_listed_in_order(
     kit: Kit, queue: Queue
 ) -> None:
-    holder = Holder(agent=kit.registry.get("alice"))
+    holder = Receiver(agent=kit.registry.get("alice"))
     first = await sent(kit, "first")
     turn = await begun(kit, holder)
     end = TurnEndParams(turn=turn, outcome=TurnOutcome.FAILED, reason="it broke")
@@ -95,10 +95,10 @@ async def test_a_dropped_message_is_given_to_nobody_and_its_sender_hears_of_it(
     kept, gone = await sent(kit, "kept"), await sent(kit, "gone", "bob")
     await queue.drop(of(gone), OPERATOR)
     assert await ids(queue) == [kept]
-    got = await kit.broker.mailbox.recv(Holder(agent=kit.registry.get("alice")), NOW)
+    got = await kit.broker.mailbox.recv(Receiver(agent=kit.registry.get("alice")), NOW)
     assert [message.id for message in got.messages] == [kept]
     (told,) = (
-        await kit.broker.mailbox.recv(Holder(agent=kit.registry.get("bob")), NOW)
+        await kit.broker.mailbox.recv(Receiver(agent=kit.registry.get("bob")), NOW)
     ).messages
     assert (told.kind, f"message {gone} to alice" in told.body) == (
         MessageKind.EVENT,
@@ -117,7 +117,7 @@ async def test_what_is_moved_comes_after_all_others(kit: Kit, queue: Queue) -> N
     three = await sent(kit, "3", priority=Priority.LOW)
     assert await ids(queue) == [three, two, one]
     assert [message.last for message in await listed(queue)] == [False, True, True]
-    got = await kit.broker.mailbox.recv(Holder(agent=kit.registry.get("alice")), NOW)
+    got = await kit.broker.mailbox.recv(Receiver(agent=kit.registry.get("alice")), NOW)
     assert [message.id for message in got.messages] == [three, two, one]
     assert (OPERATOR, "message_moved", "alice") in kit.audited()
 
@@ -126,7 +126,7 @@ async def test_a_turn_keeps_its_messages_unless_it_is_cancelled(
     kit: Kit, queue: Queue
 ) -> None:
     held = await sent(kit, "held")
-    turn = await begun(kit, Holder(agent=kit.registry.get("alice")))
+    turn = await begun(kit, Receiver(agent=kit.registry.get("alice")))
     for change in (queue.drop, queue.later):
         with pytest.raises(HiveError, match=f"Turn {turn} of alice.*cancel") as caught:
             await change(of(held), OPERATOR)
@@ -139,7 +139,7 @@ async def test_a_message_is_taken_out_of_a_turn_that_is_cancelled(
     kit: Kit, queue: Queue, drop: bool
 ) -> None:
     alice = kit.registry.get("alice")
-    holder = Holder(agent=alice)
+    holder = Receiver(agent=alice)
     bad, good = await sent(kit, "bad"), await sent(kit, "good")
     turn = await begun(kit, holder)
     change = queue.drop if drop else queue.later
@@ -156,7 +156,7 @@ async def test_a_message_on_its_way_to_a_harness_is_left_alone(
 ) -> None:
     alice = kit.registry.get("alice")
     number = await sent(kit, "x")
-    await kit.broker.mailbox.recv(Holder(agent=alice, harness=True), NOW)
+    await kit.broker.mailbox.recv(Receiver(agent=alice, harness=True), NOW)
     put(alice, harness=object())
     with pytest.raises(HiveError, match="is being handed to alice") as caught:
         await queue.drop(of(number), OPERATOR)
@@ -174,7 +174,7 @@ async def test_a_message_on_its_way_to_a_harness_is_left_alone(
 async def test_a_cancel_chooses_what_becomes_of_the_messages(
     kit: Kit, queue: Queue, then: AfterCancel, left: list[int]
 ) -> None:
-    holder = Holder(agent=kit.registry.get("alice"))
+    holder = Receiver(agent=kit.registry.get("alice"))
     assert (await sent(kit, "1"), await sent(kit, "2")) == (1, 2)
     turn = await begun(kit, holder)
     await sent(kit, "3")

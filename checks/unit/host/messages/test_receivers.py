@@ -18,7 +18,7 @@ from pyglue.api.agent import RECV
 from pyglue.api.messages import BODY_LIMIT, RecvParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.api.agent import agent_handlers
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.jsonrpc.wire import result_line
 from pyglue.limits import CLIENT_RPC
 
@@ -74,7 +74,7 @@ async def test_another_client_receives_while_the_agent_is_stopped(kit: Kit) -> N
 
 async def test_a_harness_that_comes_ends_the_wait_of_another_client(kit: Kit) -> None:
     waiting = await parks(kit, holder(kit, "bob"))
-    harness = Holder(agent=kit.registry.get("bob"), harness=True)
+    harness = Receiver(agent=kit.registry.get("bob"), harness=True)
     taking = asyncio.create_task(kit.broker.mailbox.recv(harness, WAIT))
     async with asyncio.timeout(PATIENCE_S):
         assert (await waiting).messages == ()
@@ -86,9 +86,9 @@ async def test_a_harness_that_comes_ends_the_wait_of_another_client(kit: Kit) ->
 @pytest.mark.parametrize("first", [False, True])
 async def test_no_other_wait_is_ended(kit: Kit, first: bool) -> None:
     bob = kit.registry.get("bob")
-    waiting = await parks(kit, Holder(agent=bob, harness=first))
+    waiting = await parks(kit, Receiver(agent=bob, harness=first))
     with pytest.raises(HiveError, match="already waiting") as refused:
-        again = Holder(agent=bob, harness=first)
+        again = Receiver(agent=bob, harness=first)
         await kit.broker.mailbox.recv(again, WAIT)
     assert refused.value.code is ErrorCode.CONFLICT
     await send(kit, "alice", "bob")
@@ -98,7 +98,7 @@ async def test_no_other_wait_is_ended(kit: Kit, first: bool) -> None:
 async def test_an_inbox_of_large_messages_comes_in_parts_that_fit(kit: Kit) -> None:
     body = "\x01" * BODY_LIMIT  # six bytes each in JSON
     sent = [await send(kit, "alice", "bob", body) for _ in range(20)]
-    bob = Holder(agent=kit.registry.get("bob"), harness=True)
+    bob = Receiver(agent=kit.registry.get("bob"), harness=True)
     peeked = await kit.broker.mailbox.recv(bob, PEEK)
     assert len(result_line(1, peeked)) < CLIENT_RPC.line
     got: list[int] = []

@@ -15,7 +15,7 @@ from pyglue.api.questions import AnswerParams, CancelQuestionParams, DismissPara
 from pyglue.api.queue import QueueChangeParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.host.messages.queue import Queue
 from pyglue.host.messages.reminders import Reminders
 from pyglue.names import EVERYONE, OPERATOR
@@ -83,7 +83,7 @@ async def test_a_reply_to_what_is_between_others(kit: Kit) -> None:
 
 
 async def test_an_acknowledgement_counts_only_what_is_its_own(kit: Kit) -> None:
-    bob = Holder(agent=kit.registry.get("bob"))
+    bob = Receiver(agent=kit.registry.get("bob"))
     mine = await send(kit, "alice", "bob")
     other = await send(kit, "alice", "carol")
     await kit.broker.mailbox.recv(bob, NOW)
@@ -139,7 +139,7 @@ REFERENCES: Final[dict[str, tuple[Callable[[Kit], Any], str]]] = {
     ),
     "turn": (
         lambda kit: kit.broker.mailbox.turn_end(
-            Holder(agent=kit.registry.get("bob")),
+            Receiver(agent=kit.registry.get("bob")),
             TurnEndParams(turn=NOTHING, outcome=TurnOutcome.OK),
         ),
         f"Turn {NOTHING} is not running",

@@ -21,7 +21,7 @@ from pyglue.api.questions import (
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.config import MessageLimits
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.host.messages.open_threads import open_threads
 from pyglue.host.messages.reminders import Reminders
 from pyglue.store import inboxes, reminders
@@ -45,7 +45,7 @@ def clock(kit: Kit) -> Reminders:
 
 
 async def recv(kit: Kit, name: str, params: RecvParams = WAIT) -> list[Any]:
-    got = await kit.broker.mailbox.recv(Holder(agent=kit.registry.get(name)), params)
+    got = await kit.broker.mailbox.recv(Receiver(agent=kit.registry.get(name)), params)
     return list(got.messages)
 
 
@@ -158,7 +158,7 @@ async def test_reminders_do_not_carry_a_loop_on(tmp_path: Path) -> None:
     await kit.broker.post(NewMessage(sender="operator", recipient="alice", body="go"))
     with pytest.raises(HiveError, match="without a human"):
         for _ in range(9):
-            who = Holder(agent=alice)
+            who = Receiver(agent=alice)
             await kit.broker.mailbox.recv(who, WAIT)
             turn = await kit.broker.mailbox.turn_start(who, "haiku")
             await ours.remind(alice, RemindParams(text="again", in_seconds=1))
@@ -244,7 +244,7 @@ async def test_a_ring_of_three_agents_dies_out(
 
     async def live(name: str) -> None:
         agent = kit.registry.get(name)
-        who = Holder(agent=agent)
+        who = Receiver(agent=agent)
         while True:
             await kit.broker.mailbox.recv(who, WAIT)
             turn = await kit.broker.mailbox.turn_start(who, "haiku")

@@ -19,7 +19,7 @@ from pyglue.api.messages import Message, MessageKind, RecvParams
 from pyglue.api.turns import TurnEndParams, TurnOutcome
 from pyglue.clock import calendar_times
 from pyglue.config import Quotas
-from pyglue.host.core.agent import Agent, Holder
+from pyglue.host.core.agent import Agent, Receiver
 from pyglue.host.core.counts import Counts
 from pyglue.host.messages.schedules import Schedules, views
 from pyglue.manifest.record import PinnedRecord
@@ -98,13 +98,13 @@ async def make_due(kit: Kit, ours: Schedules, ago: float = 1.0) -> float:
 
 async def take(kit: Kit, name: str, wait: int = 120) -> list[Message]:
     params = RecvParams(wait_seconds=wait, max=32)
-    got = await kit.broker.mailbox.recv(Holder(agent=kit.registry.get(name)), params)
+    got = await kit.broker.mailbox.recv(Receiver(agent=kit.registry.get(name)), params)
     return list(got.messages)
 
 
 async def handle(kit: Kit, name: str) -> Message:
     """Wait for a message, and finish a turn over it."""
-    holder = Holder(agent=kit.registry.get(name))
+    holder = Receiver(agent=kit.registry.get(name))
     params = RecvParams(wait_seconds=120, max=32)
     (message,) = (await kit.broker.mailbox.recv(holder, params)).messages
     turn = await kit.broker.mailbox.turn_start(holder, "haiku")

@@ -15,7 +15,7 @@ from pyglue.api.secrets import SecretSetParams
 from pyglue.api.wakeups import WebhookOutcome, WebhookParams
 from pyglue.config import HiveConfig, OperatorLimits, Quotas
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.agent import Holder
+from pyglue.host.core.agent import Receiver
 from pyglue.host.core.counts import Counts
 from pyglue.host.core.secrets import Secrets
 from pyglue.host.messages import forges
@@ -71,7 +71,7 @@ def unsigned(agent: str) -> WebhookParams:
 
 
 async def bodies(kit: Kit) -> list[str]:
-    holder = Holder(agent=kit.registry.get("alice"))
+    holder = Receiver(agent=kit.registry.get("alice"))
     got = await kit.broker.mailbox.recv(holder, RecvParams(max=32))
     assert all(one.sender == "system" for one in got.messages)
     assert all(one.kind is MessageKind.EVENT for one in got.messages)

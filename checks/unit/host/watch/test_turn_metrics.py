@@ -17,7 +17,7 @@ from pyglue.api.metrics import HEADLINES, HIVE, Fold, MetricSeriesParams, fold_o
 from pyglue.api.turn_events import TurnEventKind
 from pyglue.api.turns import TurnEndParams, TurnEventParams, TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.agent import Agent, Holder
+from pyglue.host.core.agent import Agent, Receiver
 from pyglue.host.watch.turn_metrics import TurnMetrics
 from pyglue.paths import Layout
 from pyglue.store import agents, metrics
@@ -47,7 +47,7 @@ async def turn(
     kit: Kit, agent: Agent, during: Callable[[int], None] = lambda _turn: None
 ) -> None:
     """Run a turn as a harness reports one, up to the row of its figures."""
-    holder = Holder(agent=agent)
+    holder = Receiver(agent=agent)
     number = await kit.broker.mailbox.turn_start(holder, "haiku")
     during(number)
     end = TurnEndParams(turn=number, outcome=TurnOutcome.OK, tool_calls=10**6)
@@ -135,11 +135,11 @@ async def test_a_harness_claims_figures_only_where_the_relay_cannot_count(
     kit: Kit, turn_metrics: TurnMetrics, network: bool
 ) -> None:
     alice = await kit.agent("alice", network=network)
-    number = await kit.broker.mailbox.turn_start(Holder(agent=alice), "haiku")
+    number = await kit.broker.mailbox.turn_start(Receiver(agent=alice), "haiku")
     lie = TurnEndParams(
         turn=number, outcome=TurnOutcome.OK, cost_usd=1e6, input_tokens=2**50
     )
-    await kit.broker.mailbox.turn_end(Holder(agent=alice), lie)
+    await kit.broker.mailbox.turn_end(Receiver(agent=alice), lie)
     await kit.store.write(lambda _tx: None)
     figures = await latest(kit, "alice")
     assert ("cost_usd" in figures, "tokens_in" in figures) == (network, network)
@@ -303,8 +303,8 @@ async def test_a_turn_that_was_never_ended_is_lost_when_the_next_begins(
     kit: Kit,
 ) -> None:
     alice = await kit.agent("alice")
-    await kit.broker.mailbox.turn_start(Holder(agent=alice), "haiku")
-    await kit.broker.mailbox.turn_start(Holder(agent=alice), "haiku")
+    await kit.broker.mailbox.turn_start(Receiver(agent=alice), "haiku")
+    await kit.broker.mailbox.turn_start(Receiver(agent=alice), "haiku")
     summary = (await kit.store.read(agents.turn_summaries))["alice"]
     assert (summary.count, summary.last_outcome) == (2, "failed")
 
@@ -315,7 +315,7 @@ async def test_a_lost_turn_has_its_figures_but_no_length(
     alice = await kit.agent("alice")
     await turn(kit, alice)
     before = await latest(kit, "alice")
-    holder = Holder(agent=alice)
+    holder = Receiver(agent=alice)
     number = await kit.broker.mailbox.turn_start(holder, "haiku")
     kit.disconnect(holder)
     await kit.store.write(lambda _tx: None)
@@ -335,7 +335,7 @@ async def test_turns_that_ran_when_hived_died_are_lost_when_it_is_back(
 ) -> None:
     for name in ("alice", "bob"):
         await kit.broker.mailbox.turn_start(
-            Holder(agent=await kit.agent(name)), "haiku"
+            Receiver(agent=await kit.agent(name)), "haiku"
         )
     await kit.store.write(agents.lose_turns)
     await kit.store.write(agents.lose_turns)  # once is enough

@@ -29,7 +29,7 @@ class ReceivingTransitions(Writing):
 
     def recv_over(self, parked: Parked) -> None:
         """``parked`` has ended, unless another ``recv`` replaced it."""
-        agent = parked.holder.agent
+        agent = parked.receiver.agent
         if agent.parked is parked:
             self._become(agent, replace(agent, parked=None))
 

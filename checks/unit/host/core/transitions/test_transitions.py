@@ -27,7 +27,7 @@ from pyglue.api.events import Event
 from pyglue.api.messages import Message
 from pyglue.api.turns import StateParams, TurnEndParams, TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
-from pyglue.host.core.agent import Agent, Holder, Parked
+from pyglue.host.core.agent import Agent, Parked, Receiver
 from pyglue.manifest.record import PinnedRecord
 from pyglue.store import agents, control
 from pyglue.store.database import Reader, Tx
@@ -292,7 +292,7 @@ class Machine(RuleBasedStateMachine):
         async def park() -> None:
             future: asyncio.Future[tuple[Message, ...]]
             future = asyncio.get_running_loop().create_future()
-            parked = Parked(Holder(agent=self.alice), future)
+            parked = Parked(Receiver(agent=self.alice), future)
             self.kit.transitions.recv_parked(self.alice, parked)
             assert future.done() is (self.alice.parked is None)
 
