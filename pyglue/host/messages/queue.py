@@ -99,14 +99,14 @@ class Queue:
             raise HiveError(
                 ErrorCode.CONFLICT,
                 f"Turn {turn} of {agent.name} is working on message {params.message}. "
-                "To cancel that turn and take the message out of it, add --cancel-turn "
+                "To cancel that turn and remove the message from it, add --cancel-turn "
                 "(cancel_turn).",
             )
         if turn is None and agent.harness is not None:
             raise HiveError(
                 ErrorCode.CONFLICT,
-                f"Message {params.message} is being handed to {agent.name}; try again "
-                "in a moment.",
+                f"Message {params.message} is being delivered to {agent.name}; try "
+                "again in a moment.",
             )
 
     async def set_aside(self, name: str, then: AfterCancel, by: str) -> None:

@@ -158,7 +158,7 @@ async def test_a_message_on_its_way_to_a_harness_is_left_alone(
     number = await sent(kit, "x")
     await kit.broker.mailbox.recv(Receiver(agent=alice, harness=True), NOW)
     put(alice, harness=object())
-    with pytest.raises(HiveError, match="is being handed to alice") as caught:
+    with pytest.raises(HiveError, match="is being delivered to alice") as caught:
         await queue.drop(of(number), OPERATOR)
     assert caught.value.code is ErrorCode.CONFLICT
 
