@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 # Overridden by `make lint FILES=pyglue/host`.
 FILES ?= .
 
-# Three test processes for two cores, the longest files first
+# Four test processes for two cores, the longest files first
 # (checks/kits/suite/schedule.py); `make test WORKERS=` runs all in one.
 WORKERS ?= -n auto
 

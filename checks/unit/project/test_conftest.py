@@ -109,7 +109,7 @@ def test_a_file_is_not_divided(tmp_path: Path) -> None:
     assert len(set(lines)) == 3
 
 
-@pytest.mark.parametrize(("cores", "processes"), [(1, 1), (2, 3), (3, 4), (8, 12)])
+@pytest.mark.parametrize(("cores", "processes"), [(1, 2), (2, 4), (8, 16)])
 def test_there_are_more_processes_than_cores(cores: int, processes: int) -> None:
     assert workers(cores) == processes
 
