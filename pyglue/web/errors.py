@@ -18,8 +18,8 @@ from pyglue.api.operator import STATUS
 from pyglue.api.overview import HiveStatus
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web import problem
-from pyglue.web.guard import auth, cookies
-from pyglue.web.rpc import hive, web
+from pyglue.web.guard import auth
+from pyglue.web.rpc import hive
 
 _log = logging.getLogger(__name__)
 
@@ -138,9 +138,7 @@ def _not_logged_in(error: HiveError) -> Response:
     else:
         page = render_template("login.html", code=None, problem=None, here=_here())
         response = make_response(page, 401)
-    if request.cookies.get(cookies.cookie_name(web().config)):
-        cookies.drop_session(response)
-    return response
+    return response  # the cookie stays: a login may have replaced it meanwhile
 
 
 def _here() -> str | None:
