@@ -68,13 +68,19 @@ _COMPARE: Final = """async ([one, other]) => {
 }"""
 _STILL: Final = """async () => {
   await import("/static/turn.js");
-  for (const one of document.querySelectorAll("time")) one.textContent = "5 min ago";
   const url = "url(/static/vendor/inter.woff2)"; // else optional, when it is late
   const font = new FontFace("Inter", url, { weight: "100 900" });
   document.fonts.add(await font.load());
   await document.fonts.ready;
 }"""
-"""The font, times that do not go on, and what scripts draw."""
+"""The font, and what scripts draw."""
+_TIMES: Final = """() => {
+  for (const one of document.querySelectorAll("time")) {
+    one.removeAttribute("datetime");
+    one.textContent = "5 min ago";
+  }
+}"""
+"""Times that do not go on."""
 _ALONE: Final = """(name) => {
   document.querySelector("header").hidden = true;
   document.querySelector("h1").hidden = true;
@@ -134,6 +140,7 @@ def opened(page: Page, url: str, html: str) -> dict[str, Locator]:
     page.goto(at)
     page.evaluate(_STILL)
     page.wait_for_selector("#turn .turn-end")
+    page.evaluate(_TIMES)
     parts = page.locator("[data-part]")
     names = parts.evaluate_all("all => all.map((one) => one.dataset.part)")
     found = {name: page.locator(f'[data-part="{name}"]') for name in names}

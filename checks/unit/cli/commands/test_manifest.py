@@ -109,7 +109,7 @@ def test_a_wrong_nixpkgs_is_no_problem_of_the_agent(tmp_path: Path) -> None:
                 "{ hyperhive.mcpServers.x = "
                 '{ command = "python3"; args = [ "\\${HOME}" ]; }; }'
             ),
-            "hyperhive.mcpServers.x.args[0] holds “${HOME}”",
+            "hyperhive.mcpServers.x.args[0] contains “${HOME}”",
         ),
     ],
 )
