@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pyglue.api import agent, manager, terminal
@@ -151,13 +151,15 @@ def test_a_text_that_goes_on_is_left_to_who_passes_it_on() -> None:
 
 
 @given(value=VALUES)
+@example(value=".00000001234")
 @settings(deadline=None)
 def test_of_a_text_that_goes_on_no_beginning_is_shown(value: str) -> None:
     redactor = knowing(value)
     for end in range(1, len(value)):
         shown = redactor.unfinished(f"It is {value[:end]}")
         assert "It is ".startswith(shown)
-    assert redactor.unfinished(f"It is {value}.") == f"It is {SHOWN}."
+    stop = "!" if value.startswith(".") else "."  # else it may begin the value again
+    assert redactor.unfinished(f"It is {value}{stop}") == f"It is {SHOWN}{stop}"
 
 
 def test_a_wrapped_beginning_is_not_shown_either() -> None:
