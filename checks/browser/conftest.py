@@ -206,9 +206,9 @@ def profile(browser: Browser) -> Iterator[Profile]:
         yield shared
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def plain_profile(browser: Browser) -> Iterator[Profile]:
-    """The same with JavaScript switched off."""
+    """One with JavaScript switched off, for one test: closing its page once hung."""
     with _profile(browser, scripts=False) as shared:
         yield shared
 
@@ -227,15 +227,17 @@ def _page(profile: Profile, request: pytest.FixtureRequest) -> Iterator[Page]:
     if directory is not None:
         name = request.node.name.replace("/", "_")
         page.screenshot(path=directory / f"{name}.png", full_page=True)
-    profile.empty()
     assert not problems
 
 
 @pytest.fixture
 def page(profile: Profile, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A fresh browser page; errors of its scripts and of the policy fail the test."""
-    with _page(profile, request) as fresh:
-        yield fresh
+    try:
+        with _page(profile, request) as fresh:
+            yield fresh
+    finally:
+        profile.empty()
 
 
 @pytest.fixture
