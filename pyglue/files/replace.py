@@ -34,11 +34,11 @@ def replace_file(
         fresh.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with os.fdopen(os.open(fresh, flags, mode), "wb") as file:
+            os.fchmod(file.fileno(), mode)  # whatever the umask
             file.write(data)
             if synced:
                 file.flush()
                 os.fsync(file.fileno())
-        fresh.chmod(mode)
         fresh.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
