@@ -106,6 +106,20 @@ def test_a_view_is_saved_shown_and_removed(site: Site, dashboard: Dashboard) -> 
     expect(views(page)).to_have_text(["carol"])
 
 
+def test_a_name_is_typed_on_while_the_views_change(
+    site: Site, dashboard: Dashboard
+) -> None:
+    """As when the search of a moment ago takes effect, or another tab saves a view."""
+    page = dashboard.page
+    chip(page, "Needs you 3").click()
+    page.get_by_text("Save view…").click()
+    page.get_by_label("Name of this filter and order").fill("mine")
+    page.evaluate("document.dispatchEvent(new Event('hive:filter'))")
+    expect(page.get_by_label("Name of this filter and order")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(views(page)).to_have_text(["mine"])
+
+
 def test_a_name_is_given_once(site: Site, dashboard: Dashboard) -> None:
     page = dashboard.page
     for state in ("idle", "stopped"):

@@ -48,10 +48,12 @@ function chip(view, now) {
   return box;
 }
 
-// The current view can be saved, unless it shows everything or is already saved.
+// The current view can be saved, unless it shows everything or is already saved. The form stays in
+// its place: an element that is moved loses the focus, and with it what is typed just then.
 function show() {
   const [views, now] = [stored(), clean(location.search)];
-  place.replaceChildren(...views.map((one) => chip(one, now)), folded);
+  for (const old of place.querySelectorAll(".view")) old.remove();
+  folded.before(...views.map((one) => chip(one, now)));
   folded.hidden = !now || views.some((one) => one.query === now);
   place.hidden = folded.hidden && !views.length;
 }
