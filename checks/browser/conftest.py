@@ -213,6 +213,13 @@ def plain_profile(browser: Browser) -> Iterator[Profile]:
         yield shared
 
 
+@pytest.fixture(scope="session")
+def windowed(windows: Browser) -> Iterator[Profile]:
+    """A profile of the browser with windows: without them no page may notify."""
+    with contextlib.closing(windows.new_context()) as context:
+        yield Profile(context)
+
+
 @contextlib.contextmanager
 def _page(profile: Profile, request: pytest.FixtureRequest) -> Iterator[Page]:
     page = profile.context.new_page()

@@ -1,11 +1,10 @@
 """Notifications, with the permission granted and the browser's own Notification."""
 
-import contextlib
 import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from checks.browser.conftest import Profile, Site
 from checks.browser.pages import Dashboard
@@ -27,13 +26,6 @@ window.Notification = class extends Notification {
   }
 };
 """
-
-
-@pytest.fixture(scope="module")
-def windowed(windows: Browser) -> Iterator[Profile]:
-    """A profile of the browser with windows: without them no page may notify."""
-    with contextlib.closing(windows.new_context()) as context:
-        yield Profile(context)
 
 
 @pytest.fixture

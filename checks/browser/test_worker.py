@@ -61,12 +61,6 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
         yield Own(hive, hive.origin, process)
 
 
-@pytest.fixture(scope="module")
-def windowed(windows: Browser) -> Iterator[Profile]:
-    with contextlib.closing(windows.new_context()) as context:
-        yield Profile(context)
-
-
 @pytest.fixture
 def context(windowed: Profile, own: Own) -> Iterator[BrowserContext]:
     """An empty profile, without a worker, of the browser in which pages may notify."""

@@ -6,7 +6,6 @@ that serves the whole module and must be well at the end.
 
 import asyncio
 import json
-import os
 import shutil
 import socket
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 
 from checks.kits.cli.run import HIVE, python, typed
-from checks.kits.host.hive import Hive
+from checks.kits.host.hive import Hive, let_pass
 from checks.kits.host.shared_hive import shared_hive
 from checks.kits.net.ports import free_port
 from checks.kits.patience import PATIENCE_S
@@ -185,9 +184,7 @@ async def test_a_relay_would_send_the_key_in_the_clear(tmp_path: Path) -> None:
 def only(directory: Path, *programs: str) -> str:
     """Return a PATH with just these programs, for every user to walk to."""
     directory.mkdir()
-    for passage in (directory, *directory.parents):
-        if passage.stat().st_uid == os.geteuid() and passage != Path("/"):
-            passage.chmod(passage.stat().st_mode | 0o011)
+    let_pass(directory)
     for name in programs:
         found = shutil.which(name)
         assert found is not None

@@ -16,7 +16,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from checks.kits.host.hive import Hive, running_hive
+from checks.kits.host.hive import Hive, let_pass, running_hive
 from pyglue.config import HiveConfig, Ids
 from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
@@ -152,9 +152,7 @@ IDS: Final = Ids(agent=1_800_000_016, web=1, relay=2, agents=8, group=1_800_000_
 
 def made(room: Path, ids: Ids = IDS) -> tuple[HiveConfig, Directories]:
     """Return a hive's directories with three agents, as hived makes them."""
-    for passage in (room, *room.parents):
-        if passage != Path("/"):
-            passage.chmod(passage.stat().st_mode | 0o011)
+    let_pass(room)
     config = HiveConfig(
         state_dir=str(room / "state"), runtime_dir=str(room / "run"), ids=ids
     )

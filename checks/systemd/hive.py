@@ -171,16 +171,11 @@ class SystemHive(Hive):
         return done.out.strip()
 
     def commit(self, agent: str, files: Mapping[str, str], message: str = "c") -> str:
-        """Write files, commit them, return the commit."""
-        for name, text in files.items():
-            path = self.repository(agent) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        self.git(agent, "add", "-A")
-        self.git(agent, "commit", "-qm", message)
+        """Write files, commit them as their owner does, return the commit."""
+        commit = super().commit(agent, files, message)
         owner = f"{IDS.agent}:{IDS.agent}"
         self.machine.run("chown", "-R", owner, f"{STATE}/agents/{agent}/config")
-        return self.git(agent, "rev-parse", "HEAD")
+        return commit
 
     async def submit(
         self, agent: str, commit: str, description: str = "", *, spawn: bool = False

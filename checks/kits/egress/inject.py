@@ -5,7 +5,9 @@ certificate is the only one that hive-egress trusts here.
 """
 
 import asyncio
+import contextlib
 import ssl
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from checks.kits.egress.bench import (
     Outside,
     Site,
     connect_to,
+    egressing,
+    make_certificate,
+    site,
 )
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.secrets import SecretSetParams
@@ -116,3 +121,15 @@ async def within(
                     return found
     finally:
         writer.close()
+
+
+@contextlib.asynccontextmanager
+async def injecting(directory: Path) -> AsyncIterator[At]:
+    """Run hive-egress with hived's real side, and a host with TLS."""
+    (directory / "kit").mkdir()
+    pair = make_certificate(directory, "forge.test", "other.test")
+    async with (
+        egressing(directory, names=NAMES, authorities=pair[0]) as outside,
+        site(tls=pair) as there,
+    ):
+        yield At(outside, there, pair[0])

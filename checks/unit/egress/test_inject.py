@@ -9,11 +9,8 @@ import pytest_asyncio
 
 from checks.kits.egress.bench import (
     Streams,
-    egressing,
-    make_certificate,
-    site,
 )
-from checks.kits.egress.inject import NAMES, TOKEN, At, within
+from checks.kits.egress.inject import TOKEN, At, injecting, within
 from pyglue.api.egress import InjectParams
 from pyglue.api.secrets import SecretParams
 
@@ -22,14 +19,8 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.needs("openssl")]
 
 @pytest_asyncio.fixture
 async def at(tmp_path: Path) -> AsyncIterator[At]:
-    """hive-egress with hived's real side, and a host with TLS."""
-    (tmp_path / "kit").mkdir()
-    pair = make_certificate(tmp_path, "forge.test", "other.test")
-    async with (
-        egressing(tmp_path, names=NAMES, authorities=pair[0]) as outside,
-        site(tls=pair) as there,
-    ):
-        yield At(outside, there, pair[0])
+    async with injecting(tmp_path) as here:
+        yield here
 
 
 # --- carried --------------------------------------------------------------------------

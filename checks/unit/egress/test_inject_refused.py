@@ -13,11 +13,10 @@ from msgspec.structs import force_setattr
 from checks.kits.egress.bench import (
     Streams,
     connect_to,
-    egressing,
     make_certificate,
     site,
 )
-from checks.kits.egress.inject import NAMES, TOKEN, At
+from checks.kits.egress.inject import TOKEN, At, injecting
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.egress import INJECT, InjectParams
 from pyglue.config import OperatorLimits
@@ -28,14 +27,8 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.needs("openssl")]
 
 @pytest_asyncio.fixture
 async def at(tmp_path: Path) -> AsyncIterator[At]:
-    """hive-egress with hived's real side, and a host with TLS."""
-    (tmp_path / "kit").mkdir()
-    pair = make_certificate(tmp_path, "forge.test", "other.test")
-    async with (
-        egressing(tmp_path, names=NAMES, authorities=pair[0]) as outside,
-        site(tls=pair) as there,
-    ):
-        yield At(outside, there, pair[0])
+    async with injecting(tmp_path) as here:
+        yield here
 
 
 # --- refused --------------------------------------------------------------------------

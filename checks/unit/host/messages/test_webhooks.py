@@ -11,22 +11,9 @@ import pytest
 from checks.kits.host import forges as sent
 from checks.kits.host.forges import Sent
 from checks.kits.host.store import Kit, open_kit
-from pyglue.api.messages import MessageKind, RecvParams
-from pyglue.api.secrets import SecretSetParams
-from pyglue.api.wakeups import HOOK_HEADERS, WebhookOutcome, WebhookParams
-from pyglue.config import HiveConfig
-from pyglue.host.core.agent import Receiver
-from pyglue.host.core.counts import Counts
-from pyglue.host.core.secrets import Secrets
+from checks.kits.host.webhooks import EVERY, bodies, hooks, params
+from pyglue.api.wakeups import HOOK_HEADERS, WebhookOutcome
 from pyglue.host.messages import forges
-from pyglue.host.messages.webhooks import Webhooks
-from pyglue.redaction.redactor import Redactor
-
-KINDS: Final = ("github", "forgejo", "gitlab", "generic")
-
-EVERY: Final = {
-    kind: {"kind": kind, "secret": "HOOK_SECRET", "events": ["*"]} for kind in KINDS
-}
 
 
 @pytest.fixture
@@ -34,35 +21,6 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
     opened = await open_kit(tmp_path)
     yield opened
     await opened.store.close()
-
-
-async def hooks(
-    kit: Kit, room: Path, *, secret: str | None = sent.SECRET, **config: Any
-) -> Webhooks:
-    settings = HiveConfig(state_dir=str(room), runtime_dir=str(room), **config)
-    secrets = Secrets(redactor=Redactor(), config=settings, audit=kit.audit)
-    if secret is not None:
-        await secrets.set(SecretSetParams(name="HOOK_SECRET", value=secret), "uid 0")
-    return Webhooks(
-        config=settings,
-        registry=kit.registry,
-        broker=kit.broker,
-        secrets=secrets,
-        count=Counts(store=kit.store).add,
-    )
-
-
-def params(one: Sent, *, hook: str | None = None, **changed: Any) -> WebhookParams:
-    values = {"headers": dict(one.headers), "body": one.body, **changed}
-    return WebhookParams(agent="alice", hook=hook or one.kind, **values)
-
-
-async def bodies(kit: Kit) -> list[str]:
-    holder = Receiver(agent=kit.registry.get("alice"))
-    got = await kit.broker.mailbox.recv(holder, RecvParams(max=32))
-    assert all(one.sender == "system" for one in got.messages)
-    assert all(one.kind is MessageKind.EVENT for one in got.messages)
-    return [one.body for one in got.messages]
 
 
 SHAPES: Final = [
