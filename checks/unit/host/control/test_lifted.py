@@ -1,14 +1,13 @@
 """Each park ends as soon as its cause ends."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from checks.kits.host.store import Kit, open_kit, put
+from checks.kits.host.store import Kit, put
 from checks.kits.manifest.smallest import MANIFEST
 from pyglue.api.common import AgentState
 from pyglue.api.control import Blocked, BlockReason, PauseParams, SetModelParams
@@ -31,13 +30,6 @@ from pyglue.names import OPERATOR
 from pyglue.store import questions, usage
 
 NO_LIMITS = OperatorLimits()
-
-
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    opened = await open_kit(tmp_path)
-    yield opened
-    await opened.store.close()
 
 
 def limits(**changes: Any) -> dict[str, Any]:

@@ -1,13 +1,11 @@
 """Cancelled operations: before they start, while they build, and too late."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from checks.kits.host.store import Kit, open_kit
+from checks.kits.host.store import Kit
 from pyglue.api.operations import (
     CANCELLABLE,
     CancelOperationParams,
@@ -51,13 +49,6 @@ class Handler:
         async with asyncio.timeout(60):
             while await self.entered.get() != step:
                 pass
-
-
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    opened = await open_kit(tmp_path)
-    yield opened
-    await opened.store.close()
 
 
 async def started(kit: Kit, machine: Handler) -> Operations:

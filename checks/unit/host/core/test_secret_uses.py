@@ -1,13 +1,9 @@
 """An agent's secrets: what the operator sees, and what the agent gets."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from checks.kits.host.policy import manifest
-from checks.kits.host.store import Kit, open_kit
+from checks.kits.host.store import Kit
 from pyglue.api.secrets import SecretPlace, SecretSetParams
 from pyglue.manifest.record import PinnedRecord
 
@@ -17,13 +13,6 @@ SECRETS = {
     "SEEN": {"expose": "env"},
     "UNUSED": {},
 }
-
-
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    opened = await open_kit(tmp_path)
-    yield opened
-    await opened.store.close()
 
 
 def record() -> PinnedRecord:

@@ -1,12 +1,11 @@
 """Values of secrets: set, replaced and removed, and read from a host's files."""
 
 import stat
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from checks.kits.host.store import Kit, open_kit
+from checks.kits.host.store import Kit
 from pyglue.api.common import NoParams
 from pyglue.api.secrets import SecretParams, SecretSetParams
 from pyglue.config import HiveConfig
@@ -15,13 +14,6 @@ from pyglue.host.core.secrets import Secrets
 from pyglue.redaction.redactor import Redactor
 
 VALUE = "s3cret-välue"
-
-
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    opened = await open_kit(tmp_path)
-    yield opened
-    await opened.store.close()
 
 
 def secrets(kit: Kit, room: Path, **files: str) -> Secrets:

@@ -3,7 +3,7 @@
 import asyncio
 import datetime
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -13,7 +13,7 @@ import pytest
 from checks.kits.api.events import raw
 from checks.kits.host.counts import uncounted, unsaid
 from checks.kits.host.messages import WAIT
-from checks.kits.host.store import Kit, open_kit
+from checks.kits.host.store import Kit
 from checks.kits.patience import PATIENCE_S
 from pyglue.api import events
 from pyglue.api.agent import RemindParams
@@ -51,13 +51,6 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
     monkeypatch.setattr(time, "time", lambda: real() + ahead)
     monkeypatch.setattr(wall_clock, "TICK_S", 0.02)
     return forward
-
-
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    opened = await open_kit(tmp_path)
-    yield opened
-    await opened.store.close()
 
 
 async def ended(work: Awaitable[T]) -> T:

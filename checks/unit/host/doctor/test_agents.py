@@ -1,24 +1,12 @@
 """The doctor's checks of an agent."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
-from checks.kits.host.store import Kit, open_kit, put
+from checks.kits.host.store import Kit, put
 from checks.kits.manifest.smallest import MANIFEST
 from pyglue.api.common import AgentState
 from pyglue.api.doctor import CheckState
 from pyglue.host.core.agent import Agent
 from pyglue.host.doctor.doctor import agent_check
 from pyglue.manifest.record import PinnedRecord
-
-
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    opened = await open_kit(tmp_path)
-    yield opened
-    await opened.store.close()
 
 
 def judged(kit: Kit, agent: Agent, late: str | None = None) -> tuple[CheckState, str]:

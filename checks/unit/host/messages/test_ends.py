@@ -1,24 +1,14 @@
 """Ended turns hold no leases: the next recipient gets the message."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from checks.kits.host.harness import NOW
-from checks.kits.host.store import Kit, open_kit, row_repair
+from checks.kits.host.store import Kit, row_repair
 from pyglue.host.core.agent import Receiver
 from pyglue.names import OPERATOR
 from pyglue.store import agents, leases
 from pyglue.store.database import Reader, Tx
 from pyglue.store.messages import NewMessage
-
-
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    opened = await open_kit(tmp_path)
-    yield opened
-    await opened.store.close()
 
 
 @pytest.fixture

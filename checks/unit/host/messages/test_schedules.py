@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
 from checks.kits.host.counts import uncounted
 from checks.kits.host.store import Kit, open_kit, put
 from checks.kits.manifest.smallest import MANIFEST
@@ -30,13 +28,6 @@ from pyglue.store.schedules import Schedule
 BERLIN: Final = calendar_times.named_zone("Europe/Berlin")
 DAILY: Final = {"at": "08:00", "message": "Report."}
 HOUR: Final = 3600.0
-
-
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    opened = await open_kit(tmp_path)
-    yield opened
-    await opened.store.close()
 
 
 def clock(kit: Kit, *, least_s: float = 300.0) -> Schedules:

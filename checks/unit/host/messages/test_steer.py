@@ -1,13 +1,11 @@
 """Messages to a running turn: which ones, who is informed, their outcome."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from checks.kits.host.harness import Harness
-from checks.kits.host.store import Kit, open_kit, put
+from checks.kits.host.store import Kit, put
 from pyglue.api.agent import NEWS
 from pyglue.api.inbox import MessagesParams
 from pyglue.api.messages import Priority, Progress, Stage
@@ -33,13 +31,6 @@ class Listening(Harness):
     async def steer(self, turn: int) -> SteerResult:
         """Ask what is new."""
         return await self.kit.broker.mailbox.steer(self.holder, turn)
-
-
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    opened = await open_kit(tmp_path)
-    yield opened
-    await opened.store.close()
 
 
 async def bob(kit: Kit, **manifest: Any) -> Listening:

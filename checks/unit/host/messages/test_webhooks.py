@@ -1,7 +1,6 @@
 """Webhooks: signed deliveries become messages of quoted text; others are refused."""
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -10,18 +9,10 @@ import pytest
 
 from checks.kits.host import forges as sent
 from checks.kits.host.forges import Sent
-from checks.kits.host.store import Kit, open_kit
+from checks.kits.host.store import Kit
 from checks.kits.host.webhooks import EVERY, bodies, hooks, params
 from pyglue.api.wakeups import HOOK_HEADERS, WebhookOutcome
 from pyglue.host.messages import forges
-
-
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    opened = await open_kit(tmp_path)
-    yield opened
-    await opened.store.close()
-
 
 SHAPES: Final = [
     (

@@ -1,14 +1,14 @@
 """Webhooks: what is not signed, not listed, too much or repeated becomes no message."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from checks.kits.host import forges as sent
 from checks.kits.host.forges import Sent
-from checks.kits.host.store import Kit, open_kit
+from checks.kits.host.store import Kit
 from checks.kits.host.webhooks import EVERY, KINDS, bodies, hooks, params
 from pyglue.api.wakeups import WebhookOutcome, WebhookParams
 from pyglue.config import OperatorLimits, Quotas
@@ -16,13 +16,6 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.messages import forges
 from pyglue.limits import MIB, WEBHOOK
 from pyglue.store import metrics
-
-
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    opened = await open_kit(tmp_path)
-    yield opened
-    await opened.store.close()
 
 
 async def counted(kit: Kit) -> dict[str, float]:

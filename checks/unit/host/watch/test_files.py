@@ -9,6 +9,7 @@ import pytest
 from pyglue.api.files import LISTED_MAX, READ_MAX, FileKind, FileParams, FilesParams
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.watch.files import Files
+from pyglue.jsonrpc.sockets import short_path
 from pyglue.paths import Layout
 from pyglue.text import file_names
 
@@ -82,8 +83,9 @@ async def test_directories_come_first_and_kinds_are_told(
     (top / "z").mkdir()
     os.mkfifo(top / "pipe")
     (top / "link").symlink_to("/etc/passwd")
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind(str(top / "door"))
+    with socket.socket(socket.AF_UNIX) as listening:
+        with short_path(top / "door") as name:
+            listening.bind(name)
         found = await files.look(FilesParams(agent="alice"))
     kinds = [(one.name, one.kind) for one in found.entries]
     assert kinds == [

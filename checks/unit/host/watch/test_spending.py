@@ -1,14 +1,13 @@
 """Recent costs of agents: by hour, in the last hour, and how often they are read."""
 
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from checks.bench.scale import views
-from checks.kits.host.store import Kit, open_kit, put
+from checks.kits.host.store import Kit, put
 from checks.kits.manifest.smallest import MANIFEST
 from pyglue.api.common import NoParams
 from pyglue.api.events import TurnEnded
@@ -19,13 +18,6 @@ from pyglue.host.core.day_limits import start_of_day
 from pyglue.host.watch.spending import HOURS, Spending
 from pyglue.store import metrics, usage
 from pyglue.store.database import Tx
-
-
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    opened = await open_kit(tmp_path)
-    yield opened
-    await opened.store.close()
 
 
 @pytest.fixture

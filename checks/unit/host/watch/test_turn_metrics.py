@@ -4,13 +4,13 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from checks.kits.api.events import data, raw
-from checks.kits.host.store import Kit, open_kit
+from checks.kits.host.store import Kit
 from pyglue.api.events import Event
 from pyglue.api.messages import SendParams
 from pyglue.api.metrics import HEADLINES, HIVE, Fold, MetricSeriesParams, fold_of
@@ -24,13 +24,6 @@ from pyglue.store import agents, metrics
 from pyglue.store.database import Reader, Tx
 from pyglue.store.messages import NewMessage
 from pyglue.web.json.prometheus import is_shown
-
-
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    opened = await open_kit(tmp_path)
-    yield opened
-    await opened.store.close()
 
 
 @pytest.fixture
