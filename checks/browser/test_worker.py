@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,10 +10,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from checks.browser.conftest import Profile
+from checks.browser.delivery import RECORD, SHOWN, Delivery
 from checks.browser.kit import WAIT_MS
 from checks.browser.pages import Dashboard
 from checks.kits.net.ports import free_port
-from checks.kits.patience import PATIENCE_S
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import hive_web
 from checks.kits.web.hive import FakeHive
@@ -107,88 +106,6 @@ def test_the_app_can_be_installed(own: Own, context: BrowserContext) -> None:
     assert ids <= {"in-incognito"}  # as every context of a test is
 
 
-class Delivery:
-    """Delivers pushes to a page's worker, as the browser does when one has come."""
-
-    def __init__(self, own: Own, context: BrowserContext, page: Page) -> None:
-        self._origin = own.url
-        self.worker = context.service_workers[-1]  # older ones may still end
-        self.worker.evaluate(_RECORD)
-        self._session = context.new_cdp_session(page)
-        registrations: list[str] = []
-        self._session.on(
-            "ServiceWorker.workerRegistrationUpdated",
-            lambda said: registrations.extend(
-                one["registrationId"]
-                for one in said["registrations"]
-                if one["scopeURL"].startswith(own.url)
-            ),
-        )
-        self._session.send("ServiceWorker.enable")
-        deadline = time.monotonic() + PATIENCE_S
-        while not registrations:
-            assert time.monotonic() < deadline
-            page.wait_for_timeout(20)
-        self._registration = registrations[-1]
-
-    def push(self, data: str) -> None:
-        """Let the worker hear of a message that was decrypted to ``data``."""
-        self._session.send(
-            "ServiceWorker.deliverPushMessage",
-            {
-                "origin": self._origin,
-                "registrationId": self._registration,
-                "data": data,
-            },
-        )
-
-    def shown(self, count: int) -> list[dict[str, Any]]:
-        """Return what the worker has shown when it has so much."""
-        found: list[dict[str, Any]] = self.worker.evaluate(_SHOWN, [count, WAIT_MS])
-        assert len(found) >= count, found
-        return found
-
-    def on_screen(self) -> list[dict[str, Any]]:
-        """Return the notifications that are there now."""
-        found: list[dict[str, Any]] = self.worker.evaluate(_ON_SCREEN)
-        return found
-
-
-# Asking for notifications while one is about to be shown makes Chromium forget it, so
-# what was shown is kept, and asked for only afterwards.
-_RECORD = """() => {
-  self.told = [];
-  const show = ServiceWorkerRegistration.prototype.showNotification;
-  ServiceWorkerRegistration.prototype.showNotification = async function (title, rest) {
-    await show.call(this, title, rest);
-    self.told.push({ title, body: rest.body, tag: rest.tag, path: rest.data.path });
-  };
-}"""
-_SHOWN = """async ([count, most]) => {
-  for (const began = Date.now(); self.told.length < count; ) {
-    if (Date.now() - began > most) break;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return self.told;
-}"""
-_ON_SCREEN = """async () => {
-  const found = await self.registration.getNotifications();
-  return found.map(({ title, body, tag }) => ({ title, body, tag }));
-}"""
-# A click needs a hand: the event is made, and what it would open is kept.
-_CLICK = """async (tag) => {
-  const [notification] = await self.registration.getNotifications({ tag });
-  const opened = [];
-  self.clients.openWindow = async (place) => void opened.push(place);
-  const waits = [];
-  const event = new NotificationEvent("notificationclick", { notification });
-  event.waitUntil = (work) => waits.push(work);
-  self.dispatchEvent(event);
-  await Promise.allSettled(waits);
-  return { opened, left: (await self.registration.getNotifications({ tag })).length };
-}"""
-
-
 def note(**more: str) -> str:
     fields = {
         "title": "Approval 7 of alice is pending",
@@ -202,7 +119,7 @@ def test_a_push_is_shown_and_its_click_opens_the_page(
     own: Own, context: BrowserContext
 ) -> None:
     page = own.open(context)
-    delivery = Delivery(own, context, page)
+    delivery = Delivery(own.url, context, page)
     delivery.push(note())
     (shown,) = delivery.shown(1)
     assert shown == {
@@ -217,7 +134,7 @@ def test_a_push_is_shown_and_its_click_opens_the_page(
     delivery.shown(3)
     assert {one["tag"] for one in delivery.on_screen()} == {"approval-7", "approval-8"}
     assert len(delivery.on_screen()) == 2
-    clicked = delivery.worker.evaluate(_CLICK, "approval-7")
+    clicked = delivery.click("approval-7")
     assert clicked == {"opened": [f"{own.url}/approvals/7"], "left": 0}
     page.goto(clicked["opened"][0])
     expect(page.get_by_test_id("approval-state")).to_be_visible()
@@ -241,7 +158,7 @@ def test_whatever_is_pushed_opens_only_pages_of_ours(
     own: Own, context: BrowserContext
 ) -> None:
     page = own.open(context)
-    delivery = Delivery(own, context, page)
+    delivery = Delivery(own.url, context, page)
     for number, (data, path) in enumerate(HOSTILE, start=1):
         delivery.push(data)
         shown = delivery.shown(number)[-1]
@@ -252,10 +169,10 @@ def test_whatever_is_pushed_opens_only_pages_of_ours(
 def test_a_page_and_a_push_tell_once(own: Own, context: BrowserContext) -> None:
     page = own.open(context, _SUBSCRIBED)
     page.evaluate("localStorage.setItem('hive-push', JSON.stringify({ id: 1 }))")
-    delivery = Delivery(own, context, page)
-    page.evaluate(_RECORD)
+    delivery = Delivery(own.url, context, page)
+    page.evaluate(RECORD)
     own.hive.emit("approval.created", "alice", approval=7)
-    (told,) = page.evaluate(_SHOWN, [1, WAIT_MS])
+    (told,) = page.evaluate(SHOWN, [1, WAIT_MS])
     assert told["title"] == "alice needs your approval" and told["body"]
     delivery.push(note())
     (pushed,) = delivery.shown(1)
