@@ -14,6 +14,8 @@ WORKERS ?= -n auto
 PINNED := checks/unit/project/test_pins.py checks/unit/config checks/unit/jsonrpc \
 	checks/unit/strict_json checks/unit/manifest checks/unit/net checks/unit/clock \
 	checks/unit/text checks/unit/files checks/unit/models checks/unit/mcp \
+	checks/unit/redaction checks/unit/program checks/unit/test_names.py \
+	checks/unit/test_startup.py \
 	checks/unit/store checks/unit/relay checks/unit/git \
 	checks/unit/web/test_main.py checks/unit/web/json/test_prometheus.py \
 	checks/e2e/test_change.py
