@@ -40,8 +40,11 @@ class _Listening6(_Listening):
     address_family = socket.AF_INET6
 
 
+_OTHER: Final = "<!doctype html><form id=form method=post action=/form></form>"
+
+
 class _Hostile(socketserver.BaseRequestHandler):
-    """Notes what comes; answers a page that asks for more, and tosses cookies."""
+    """Notes what comes; tosses cookies. Only its first page asks for more."""
 
     server: _Listening
 
@@ -53,7 +56,8 @@ class _Hostile(socketserver.BaseRequestHandler):
                 return
             head += more
         self.server.heads.append(head.decode("latin-1"))
-        body = self.server.page.encode()
+        first = head.startswith(b"GET / ")
+        body = (self.server.page if first else _OTHER).encode()
         answer = (
             "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n"
             "Set-Cookie: tossed=1; Domain=localhost\r\n"
