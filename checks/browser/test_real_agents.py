@@ -1,4 +1,9 @@
-"""The terminal: a real shell in a real agent's sandbox, through every hop."""
+"""What takes real agents: the main job as its user sees it, and the terminal.
+
+Nothing is canned but the model's words: the manager commits and submits, the human
+approves with the mouse, the agent restarts and answers. Then a real shell in its
+sandbox, through every hop.
+"""
 
 import json
 import os
@@ -10,10 +15,13 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from checks.browser.conftest import Hosted, hosting
+from checks.browser.kept_page import kept_page
+from checks.browser.pages import Dashboard
 from pyglue.api.manager import START, STOP, AgentParams
+from pyglue.demo import story
 
 pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
 
@@ -23,17 +31,56 @@ AGENT = "alice"
 @pytest.fixture(scope="module")
 def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
     """A hive with real agents: it is the harness that serves a terminal."""
-    with hosting(tmp_path_factory.mktemp("terminal")) as running:
+    with hosting(tmp_path_factory.mktemp("real")) as running:
         yield running
 
 
+def test_the_main_job_in_a_browser(hosted: Hosted, page: Page) -> None:
+    told = story.load()
+    hive = hosted.hive
+    dashboard = Dashboard(page, hive.url).log_in(hosted.link()).live()
+    expect(dashboard.agent_state("manager")).to_contain_text("idle")
+    expect(dashboard.agent_state(told.agent)).to_contain_text("idle")
+
+    dashboard.send(told.asked, told.request)
+    expect(dashboard.waiting()).to_have_count(1)
+    number = hosted.run(hive.approvals(told.agent))[0].id
+
+    approval = dashboard.approval(number)
+    expect(approval.file("agent.nix")).to_contain_text("sonnet")
+    expect(approval.widening.first).to_be_visible()
+    approval.view("split")
+    expect(approval.file("agent.nix")).to_contain_text("haiku")
+    approval.approve()
+    approval.expect_state("deployed")
+
+    approved = hosted.run(hive.approvals(told.agent))[0]
+    running = hosted.run(hive.agent(told.agent))
+    assert running.manifest_sha256 == approved.manifest_sha256
+    assert approved.decided_by is not None
+    assert approved.decided_by.startswith("session ")
+
+    dashboard.overview().live()
+    dashboard.send(told.agent, told.question)
+    answer = dashboard.section("inbox").get_by_text(approved.manifest_sha256)
+    expect(answer.first).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def opened(hosted: Hosted, browser: Browser) -> Iterator[Page]:
+    """A terminal that tests use one after the other, as people do."""
+    with kept_page(browser) as page:
+        hosted.visitor(page)
+        page.goto(f"{hosted.hive.url}/agents/{AGENT}/terminal")
+        yield page
+
+
 @pytest.fixture
-def terminal(hosted: Hosted, page: Page) -> Page:
+def terminal(hosted: Hosted, opened: Page) -> Page:
     hosted.run(hosted.hive.idle(AGENT))
-    hosted.visitor(page)
-    page.goto(f"{hosted.hive.url}/agents/{AGENT}/terminal")
-    _connected(page)
-    return page
+    _connected(opened)
+    opened.locator(".xterm-helper-textarea").focus()
+    return opened
 
 
 def _connected(page: Page) -> None:
@@ -76,6 +123,7 @@ def test_the_window_s_size_reaches_the_programs(terminal: Page) -> None:
     found = narrow.search(shown)
     assert found is not None
     assert int(found[1]) < 90
+    terminal.set_viewport_size({"width": 1280, "height": 720})
 
 
 def test_a_large_paste_arrives_whole(terminal: Page) -> None:
@@ -94,7 +142,8 @@ def test_a_large_paste_arrives_whole(terminal: Page) -> None:
 
 
 def test_a_flood_is_held_back_and_the_page_still_answers(terminal: Page) -> None:
-    _type(terminal, "seq 1 300000; echo flood=$((40+2))over")
+    # More than twice what may be on its way.
+    _type(terminal, "seq 1 100000; echo flood=$((40+2))over")
     _screen(terminal, "flood=42over")
 
 
@@ -117,6 +166,8 @@ def test_the_end_of_the_shell_is_said_and_a_new_one_opens(terminal: Page) -> Non
 
 
 def test_a_key_leaves_the_terminal(terminal: Page) -> None:
+    terminal.reload()
+    _connected(terminal)
     expect(terminal.locator(".xterm-helper-textarea")).to_be_focused()
     terminal.keyboard.press("Tab")
     expect(terminal.locator(".xterm-helper-textarea")).to_be_focused()
