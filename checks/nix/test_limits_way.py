@@ -3,6 +3,8 @@
 A whole hived (``checks.kits.host.way``) is started again with other limits.
 """
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,10 +33,19 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> SystemKit:
     return SystemKit.make(tmp_path_factory.mktemp("systems"))
 
 
-async def deployed(way: Way, nix: str) -> None:
-    """Deploy an alice with this agent.nix."""
-    assert (await way.approve(await way.spawn("alice"))).error is None
-    assert (await way.approve(await way.propose("alice", nix))).error is None
+@pytest.fixture(scope="module")
+def rooms(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Give the directory of the one hive for each agent.nix; empty at first."""
+    return functools.cache(lambda _nix: tmp_path_factory.mktemp("hive"))
+
+
+async def deployed(shared: SystemKit, room: Path, nix: str) -> None:
+    """Deploy an alice with this agent.nix in the hive in ``room``, unless she is."""
+    if any(room.iterdir()):
+        return
+    async with opened(shared, room) as way:
+        assert (await way.approve(await way.spawn("alice"))).error is None
+        assert (await way.approve(await way.propose("alice", nix))).error is None
 
 
 async def parked(way: Way) -> Agent:
@@ -64,16 +75,16 @@ async def parked(way: Way) -> Agent:
 )
 async def test_a_lowered_limit_parks_what_was_approved_before(
     shared: SystemKit,
-    tmp_path: Path,
+    rooms: Callable[[str], Path],
     nix: str,
     limits: OperatorLimits,
     said: str,
     outlived: bool,
 ) -> None:
-    async with opened(shared, tmp_path) as way:
-        await deployed(way, nix)
+    room = rooms(nix)
+    await deployed(shared, room, nix)
     runs = frozenset({"alice"}) if outlived else frozenset()
-    async with opened(shared, tmp_path, limits=limits, runs=runs) as way:
+    async with opened(shared, room, limits=limits, runs=runs) as way:
         agent = await parked(way)
         assert way.backend.started == [] and not way.backend.running("alice")
         assert agent.state is AgentState.STOPPED and said in (agent.detail or "")
@@ -81,7 +92,7 @@ async def test_a_lowered_limit_parks_what_was_approved_before(
         checks = (await services.doctor.examine()).checks
         (check,) = (c for c in checks if c.name == "agent alice")
         assert said in check.message
-    async with opened(shared, tmp_path) as way:  # and it runs again by itself
+    async with opened(shared, room) as way:  # and it runs again by itself
         operations = way.hive.services.operations
         made = await operations.request(OperationKind.START, "alice", by="operator")
         assert (await operations.get(made.id, PATIENCE_S)).error is None

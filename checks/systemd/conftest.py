@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from checks.kits.host.hive import AGENTS
 from checks.systemd.hive import SystemHive, connected, install
-from checks.systemd.machine import Machine, booted, tail
+from checks.systemd.machine import PEER, UNCHECKED, Machine, booted, tail
 from checks.systemd.tree import disk, tree
 from pyglue.config import HiveConfig
 
@@ -66,7 +66,11 @@ def machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Machine]:
 
 @pytest.fixture(scope="session")
 def installed(machine: Machine) -> HiveConfig:
-    """A hive on the one host, with a manager and alice."""
+    """A hive on the one host, with a manager and alice.
+
+    Its agents run the real harness, which does not check the CLI at each start.
+    """
+    machine.agents_run(UNCHECKED)
     return install(machine, AGENTS)
 
 
@@ -78,7 +82,9 @@ async def hive(machine: Machine, installed: HiveConfig) -> AsyncIterator[SystemH
         yield running
 
 
-@pytest.fixture
-def fresh_machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Machine]:
-    """A host of the test's own."""
-    yield from _boot(pytestconfig, debian)
+@pytest.fixture(scope="module")
+def own_machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Machine]:
+    """A host of the module's own, whose agents are peers; they start no CLI."""
+    for machine in _boot(pytestconfig, debian):
+        machine.agents_run(PEER)
+        yield machine

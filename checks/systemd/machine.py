@@ -46,10 +46,17 @@ _LOOKS: Final = 50
 _LOOK_EVERY_S: Final = 0.02
 _BOOT_S: Final = 120.0
 _STOP_S: Final = 5.0
+CHECKED: Final = "pyglue.harness.main"
+UNCHECKED: Final = "checks.kits.harness.unchecked"
+PEER: Final = "checks.kits.harness.peer"
+"""What a container may run as ``hive-agent``; see ``Machine.agents_run``."""
+_AGENT: Final = "hive-agent"
+_NOT_NEEDED: Final = "dpkg"
+"""Most files of /var, which every host has a copy of; nothing is installed there."""
 _MODULES: Final = {
     "hive": "pyglue.cli.hive",
     "hive-egress": "pyglue.egress.main",
-    "hive-agent": "pyglue.harness.main",
+    _AGENT: CHECKED,
     "hive-mcp": "pyglue.mcp.main",
     "hive-notify": "pyglue.notify.main",
     "hive-relay": "pyglue.relay.main",
@@ -156,6 +163,10 @@ class Machine:
         place.write_text(text)
         place.chmod(mode)
 
+    def agents_run(self, module: str) -> None:
+        """Let containers that start from now on run this module as their harness."""
+        _write_program(self.room / "tools", _AGENT, module)
+
     def journal(self, *arguments: str) -> str:
         """Return its journal, as journalctl prints it with these arguments."""
         return self.run("journalctl", "--no-pager", "-o", "short", *arguments).out
@@ -168,7 +179,8 @@ def booted(tree: Path, room: Path, name: str) -> Iterator[Machine]:
     These two are on a real disk: an overlay cannot be mounted with mapped owners,
     which binds into containers are.
     """
-    shutil.copytree(tree / "var", room / "var", symlinks=True)
+    needed = shutil.ignore_patterns(_NOT_NEEDED)
+    shutil.copytree(tree / "var", room / "var", symlinks=True, ignore=needed)
     (room / "nix/store").mkdir(parents=True)
     (room / "var/log/journal").mkdir(exist_ok=True)
     put_tools(room / "tools")
@@ -226,13 +238,17 @@ def put_tools(place: Path) -> None:
     for name in ("bin", "checkout", "venv"):
         (place / name).mkdir(parents=True)
     for name, module in _MODULES.items():
-        script = place / "bin" / name
-        run = f'exec {" ".join(_PYTHON)} -m {module} "$@"'
-        script.write_text(f"#!/bin/sh\nexport PYTHONPATH={CHECKOUT}\n{run}\n")
-        script.chmod(0o755)
+        _write_program(place, name, module)
     seen_inside = ("/usr", TOOLS, *_interpreter())
     flags = "".join(f"--bind-ro={place}\n" for place in seen_inside)
     (place / "container-flags").write_text(flags)
+
+
+def _write_program(place: Path, name: str, module: str) -> None:
+    script = place / "bin" / name
+    run = f'exec {" ".join(_PYTHON)} -m {module} "$@"'
+    script.write_text(f"#!/bin/sh\nexport PYTHONPATH={CHECKOUT}\n{run}\n")
+    script.chmod(0o755)
 
 
 # --- start and stop -------------------------------------------------------------------

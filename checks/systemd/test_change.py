@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from checks.kits.host.hive import script
 from checks.systemd.hive import IDS, STATE, SystemHive
+from checks.systemd.machine import CHECKED, UNCHECKED, Machine
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, DenyParams
 from pyglue.api.common import NoParams
@@ -35,6 +37,14 @@ SYSTEM = """{ pkgs, ... }: {
 """
 
 
+@pytest.fixture
+def checked(machine: Machine) -> Iterator[None]:
+    """Let containers run the whole harness, with its check of the CLI."""
+    machine.agents_run(CHECKED)
+    yield
+    machine.agents_run(UNCHECKED)
+
+
 def said(text: str) -> str:
     """Return a message that makes an agent tell the operator ``text``."""
     send = {"tool": "mcp__hive__send", "input": {"to": "operator", "body": text}}
@@ -60,6 +70,7 @@ async def test_the_harness_is_nobody_outside(hive: SystemHive) -> None:
     assert hive.inside("alice", own) == IDS.agent
 
 
+@pytest.mark.usefixtures("checked")
 async def test_a_new_agent_appears_live_in_the_manager(hive: SystemHive) -> None:
     listing = "import json, os; print(json.dumps(sorted(os.listdir('/agents'))))"
     leader = hive.leader("manager")
@@ -81,6 +92,7 @@ async def test_a_new_agent_appears_live_in_the_manager(hive: SystemHive) -> None
     await hive.answer("bob", "here is bob")
 
 
+@pytest.mark.usefixtures("checked")
 async def test_apply_makes_exactly_the_approved_system_run(hive: SystemHive) -> None:
     proposal = await hive.propose("alice", SYSTEM)
     operation = await hive.approve(proposal)

@@ -5,16 +5,19 @@ What counts are the messages to the manager: each end of a run is one.
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from typing import Final
 
 import pytest
+import pytest_asyncio
 
 from checks.kits.host.hive import script
 from checks.systemd.hive import SystemHive
+from checks.systemd.machine import PEER, UNCHECKED
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState
 from pyglue.api.inbox import MessagesParams
-from pyglue.api.manager import START, STOP, AgentParams
+from pyglue.api.manager import RESTART, START, STOP, AgentParams
 from pyglue.host.backends.nixos_files import unit_of
 
 pytestmark = [
@@ -106,6 +109,45 @@ async def test_a_killed_hived_loses_no_message(hive: SystemHive) -> None:
     assert (run_of(hive), await told(hive)) == (run, before)
 
 
+async def test_a_hived_that_hangs_is_started_anew(hive: SystemHive) -> None:
+    shown = hive.machine.show("hived", "MainPID", "WatchdogUSec", "Type")
+    assert (shown["Type"], shown["WatchdogUSec"]) == ("notify", "1min")
+    leader, run = hive.leader("alice"), hive.run_of("hived")
+    hive.machine.run("kill", "-STOP", shown["MainPID"])
+    # What the watchdog does when it is not fed; a minute is not waited for here.
+    hive.machine.run("systemctl", "kill", "--signal=ABRT", "hived")
+    hive.machine.run("kill", "-CONT", shown["MainPID"], check=False)
+    await hive.brought_back(run)
+    await hive.idle("manager", "alice")
+    assert hive.leader("alice") == leader
+
+
+async def test_a_harness_that_dies_is_started_in_its_container(
+    hive: SystemHive,
+) -> None:
+    run = run_of(hive)
+    hive.machine.run(
+        *("systemctl", "-M", "h-alice", "kill", "--signal=KILL", "hive-agent")
+    )
+    await answers(hive, "back after the harness died")
+    assert run_of(hive) == run
+
+
+# --- ends -----------------------------------------------------------------------------
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def peers(hive: SystemHive) -> AsyncIterator[None]:
+    """Let alice be a peer from her next start on: hers is the container that ends."""
+    hive.machine.agents_run(PEER)
+    yield
+    hive.machine.agents_run(UNCHECKED)
+    again = await hive.operator.call(RESTART, AgentParams(agent="alice"))
+    assert (await hive.operation(again.operation)).error is None
+    await hive.idle("alice")
+
+
+@pytest.mark.usefixtures("peers")
 async def test_a_crash_while_hived_is_away_is_told_when_it_is_back(
     hive: SystemHive,
 ) -> None:
@@ -125,22 +167,7 @@ async def test_a_crash_while_hived_is_away_is_told_when_it_is_back(
     assert (await told(hive))[len(before) :] == fresh
 
 
-async def test_a_hived_that_hangs_is_started_anew(hive: SystemHive) -> None:
-    shown = hive.machine.show("hived", "MainPID", "WatchdogUSec", "Type")
-    assert (shown["Type"], shown["WatchdogUSec"]) == ("notify", "1min")
-    leader, run = hive.leader("alice"), hive.run_of("hived")
-    hive.machine.run("kill", "-STOP", shown["MainPID"])
-    # What the watchdog does when it is not fed; a minute is not waited for here.
-    hive.machine.run("systemctl", "kill", "--signal=ABRT", "hived")
-    hive.machine.run("kill", "-CONT", shown["MainPID"], check=False)
-    await hive.brought_back(run)
-    await hive.idle("manager", "alice")
-    assert hive.leader("alice") == leader
-
-
-# --- ends -----------------------------------------------------------------------------
-
-
+@pytest.mark.usefixtures("peers")
 async def test_a_crash_is_told_once_and_systemd_brings_it_back(
     hive: SystemHive,
 ) -> None:
@@ -159,6 +186,7 @@ async def test_a_crash_is_told_once_and_systemd_brings_it_back(
     assert (await hive.agent("alice")).problem is None
 
 
+@pytest.mark.usefixtures("peers")
 async def test_crashes_are_noticed_after_dbus_was_away(hive: SystemHive) -> None:
     before = await told(hive)
     hive.machine.run("systemctl", "restart", "dbus.service")
@@ -167,6 +195,7 @@ async def test_crashes_are_noticed_after_dbus_was_away(hive: SystemHive) -> None
     assert len([text for text in fresh if "alice crashed." in text]) == 1
 
 
+@pytest.mark.usefixtures("peers")
 async def test_a_killed_nspawn_is_one_crash(hive: SystemHive) -> None:
     before = await told(hive)
     shown = hive.unit("alice", "InvocationID", "MainPID")
@@ -178,6 +207,7 @@ async def test_a_killed_nspawn_is_one_crash(hive: SystemHive) -> None:
     await answers(hive, "back after nspawn was killed")
 
 
+@pytest.mark.usefixtures("peers")
 async def test_a_wedged_container_is_recovered(hive: SystemHive) -> None:
     """A killed nspawn may leave a machine that its next starts fail at; or may not.
 
@@ -206,6 +236,7 @@ async def test_a_wedged_container_is_recovered(hive: SystemHive) -> None:
     await answers(hive, "back after a wedge")
 
 
+@pytest.mark.usefixtures("peers")
 async def test_a_power_off_inside_is_told_and_stays(hive: SystemHive) -> None:
     before = await told(hive)
     await asyncio.to_thread(
@@ -220,6 +251,7 @@ async def test_a_power_off_inside_is_told_and_stays(hive: SystemHive) -> None:
     assert (await told(hive))[len(before) :] == [text]
 
 
+@pytest.mark.usefixtures("peers")
 async def test_a_reboot_inside_is_no_crash(hive: SystemHive) -> None:
     before, run = await told(hive), run_of(hive)
     hive.machine.run("machinectl", "reboot", "h-alice")
@@ -228,17 +260,7 @@ async def test_a_reboot_inside_is_no_crash(hive: SystemHive) -> None:
     assert await told(hive) == before
 
 
-async def test_a_harness_that_dies_is_started_in_its_container(
-    hive: SystemHive,
-) -> None:
-    run = run_of(hive)
-    hive.machine.run(
-        *("systemctl", "-M", "h-alice", "kill", "--signal=KILL", "hive-agent")
-    )
-    await answers(hive, "back after the harness died")
-    assert run_of(hive) == run
-
-
+@pytest.mark.usefixtures("peers")
 async def test_a_stopped_agent_stays_so_over_a_restart_of_hived(
     hive: SystemHive,
 ) -> None:

@@ -31,12 +31,11 @@ let
     directory: pname: version: programs:
     build {
       name = "${pname}-${version}";
-      inherit pname version programs;
+      inherit pname version;
+      programs = map (program: "${directory}/${program}") programs;
       script = ''
         mkdir -p $out/bin
-        for program in $programs; do
-          ln -s ${directory}/$program $out/bin/$program
-        done
+        ln -s -t $out/bin $programs
       '';
     };
   usual = package "/usr/bin";

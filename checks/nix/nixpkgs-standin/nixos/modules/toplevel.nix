@@ -88,9 +88,7 @@ pkgs.build {
     cp $passwd $out/etc/passwd
     cp $group $out/etc/group
     for package in $packages; do
-      for program in $package/bin/*; do
-        ln -sfn $program $out/sw/bin/''${program##*/}
-      done
+      ln -sf -t $out/sw/bin $package/bin/*
     done
     printf '%s' $platform > $out/system
     printf '%s\n' $state-standin > $out/nixos-version
