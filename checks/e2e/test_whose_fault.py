@@ -20,9 +20,14 @@ import pytest_asyncio
 
 from checks.kits.harness.answers import FINE, NOT_THE_MAILS, REAL, Step, error
 from checks.kits.harness.bench import FakeHive, script
-from checks.kits.harness.process import Home, harness_here, model_socket
+from checks.kits.harness.process import (
+    UNTIL_TOLD,
+    Home,
+    harness_here,
+    model_socket,
+)
 from checks.kits.harness.recorded import is_recorded_cli
-from pyglue.api.agent import BEGIN_SESSION
+from pyglue.api.agent import BEGIN_SESSION, CONTROL, ControlParams
 from pyglue.api.common import AgentState, NoParams
 from pyglue.api.messages import Message
 from pyglue.api.turn_events import TurnEventKind
@@ -90,8 +95,10 @@ def names_at(when: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Row:
-    """What became of a message that one of the answers met; ``newest`` is the request
-    that the model was sent last."""
+    """What became of a message from the try on that met one of the answers.
+
+    ``newest`` is the request that the model was sent last.
+    """
 
     ends: list[TurnEndParams]
     states: list[StateParams]
@@ -100,7 +107,11 @@ class Row:
 
 
 class Column:
-    """Plays answers one after another to one harness, which costs no start for each."""
+    """Plays answers one after another to one message, each at a try of its own.
+
+    The harness waits after each until it is told to go on: so no answer costs a turn
+    beside its own.
+    """
 
     def __init__(self, hive: FakeHive, model: ScriptedModel, rows: Rows) -> None:
         self._hive = hive
@@ -108,55 +119,74 @@ class Column:
         self._rows = rows
 
     async def first_turns(self) -> None:
-        for name in names_at("first turn"):
-            if self._hive.ends:
-                logs = len(self._hive.texts(TurnEventKind.LOG))
-                await self._hive.harness.call(BEGIN_SESSION, NoParams())
-                await self._hive.until(
-                    lambda n=logs: len(self._hive.texts(TurnEventKind.LOG)) > n
-                )
-            await self._play("first turn", name, NOT_THE_MAILS[name])
+        async def begin_session() -> None:
+            await self._hive.harness.call(BEGIN_SESSION, NoParams())
+
+        tries = {name: (NOT_THE_MAILS[name],) for name in names_at("first turn")}
+        await self._play("first turn", tries, begin_session)
 
     async def resumed(self) -> None:
-        await self._talk()
-        for name in names_at("resumed"):
-            await self._play("resumed", name, NOT_THE_MAILS[name])
+        await self._talk(script(FINE))
+        tries = {name: (NOT_THE_MAILS[name],) for name in names_at("resumed")}
+        await self._play("resumed", tries)
 
     async def during_a_tool(self) -> None:
-        for name in names_at("during a tool"):
-            await self._play("during a tool", name, WHOAMI, NOT_THE_MAILS[name])
+        names = names_at("during a tool")
+        tries = {name: (WHOAMI, NOT_THE_MAILS[name]) for name in names}
+        await self._play("during a tool", tries)
 
     async def during_compaction(self) -> None:
-        for _ in range(3):
+        """The first in a new CLI, the others in the one that the turn before left."""
+        for self._hive.keeps_warm in (True, True, False):
             await self._talk("Remember the seven lamps.")
+        self._hive.keeps_warm = True
         for name in names_at(COMPACTION):
             self._model.script = Script(summary=Answer(**NOT_THE_MAILS[name]))
-            await self._play(COMPACTION, name, TOO_LONG)
+            await self._play(COMPACTION, {name: (TOO_LONG,)})
 
-    async def _talk(self, body: str = script(FINE)) -> None:
+    async def _talk(self, body: str) -> None:
         turns = len(self._hive.ends)
         await self._hive.mail(body)
         await self._hive.until(lambda: len(self._hive.ends) > turns)
 
-    async def _play(self, when: str, name: str, *steps: Step) -> None:
-        row = self._rows[when, name]
-        try:
-            row.set_result(await self._row(*steps))
-        except Exception as error:
-            row.set_exception(error)
+    async def _go_on(self) -> None:
+        self._hive.harness.notify(CONTROL, ControlParams(again=True))
 
-    async def _row(self, *steps: Step) -> Row:
-        hive = self._hive
-        turns, states = len(hive.ends), len(hive.states)
-        await hive.mail(script(*steps))
-        await hive.until(lambda: len(hive.ends) > turns and hive.ends[-1].outcome is OK)
+    async def _play(
+        self,
+        when: str,
+        tries: dict[str, tuple[Step, ...]],
+        go_on: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Let every try of a message but the last meet trouble."""
+        hive, go_on = self._hive, go_on or self._go_on
+        began = {}
+        for name, steps in tries.items():
+            began[name] = turns, states = len(hive.ends), len(hive.states)
+            if name == next(iter(tries)):
+                await hive.mail(script(*steps))
+            else:
+                hive.replace_waiting(script(*steps))
+                await go_on()
+            await hive.until(lambda n=turns: len(hive.ends) > n)
+            await hive.until(lambda n=states: any(map(is_wait, hive.states[n:])))
+        turns = len(hive.ends)
+        hive.replace_waiting(script(FINE))
+        await go_on()
+        await hive.until(lambda: len(hive.ends) > turns)
         await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
-        return Row(
-            ends=hive.ends[turns:],
-            states=hive.states[states:],
-            left=hive.waiting,
-            newest=newest(self._model),
-        )
+        for name, (turns, states) in began.items():
+            row = Row(
+                ends=hive.ends[turns:],
+                states=hive.states[states:],
+                left=hive.waiting,
+                newest=newest(self._model),
+            )
+            self._rows[when, name].set_result(row)
+
+
+def is_wait(state: StateParams) -> bool:
+    return "Next try in" in (state.detail or "")
 
 
 Columns = dict[str, Callable[[Column], Awaitable[None]]]
@@ -175,8 +205,8 @@ async def rows(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rows]:
     async def play(columns: Columns) -> None:
         room = tmp_path_factory.mktemp("column")
         async with answering(room, Script()) as (home, hive, model):
-            hive.body_when_back = script(FINE)
-            async with harness_here(home):
+            home.load(keepWarm=300)
+            async with harness_here(home, pauses=UNTIL_TOLD):
                 for column in columns.values():
                     await column(Column(hive, model, found))
 
@@ -212,7 +242,7 @@ async def test_what_others_would_meet_too_is_not_the_mails_fault(
     assert end.outcome is not OK
     assert not end.blames_messages
     assert end.reason
-    (waits, *_) = [s for s in row.states if "Next try in" in (s.detail or "")]
+    waits = next(filter(is_wait, row.states))
     assert end.reason[:60] in (waits.detail or "")
     assert row.ends[-1].outcome is OK
     assert row.states[-1].state is AgentState.IDLE

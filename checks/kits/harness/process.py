@@ -19,7 +19,7 @@ import msgspec
 
 import pyglue
 from checks.kits.harness.bench import record
-from checks.kits.patience import PATIENCE_S
+from checks.kits.patience import BEYOND_S, PATIENCE_S
 from pyglue import jsonrpc
 from pyglue.harness.claude.options import CliOptions, find_cli
 from pyglue.harness.claude.outcome import Pauses
@@ -143,9 +143,17 @@ async def _check_once(options: CliOptions, manifest: Manifest) -> Checked:
     return found
 
 
+SHORT: Final = Pauses(first_s=0.01, longest_s=0.05)
+"""Pauses too short to notice."""
+UNTIL_TOLD: Final = Pauses(first_s=BEYOND_S, longest_s=BEYOND_S)
+"""Pauses that only a word of hived's ends."""
+
+
 @contextlib.asynccontextmanager
-async def harness_here(home: Home) -> AsyncIterator[asyncio.Event]:
-    """Run the harness inside the test, with pauses too short to notice.
+async def harness_here(
+    home: Home, *, pauses: Pauses = SHORT
+) -> AsyncIterator[asyncio.Event]:
+    """Run the harness inside the test.
 
     A start of the CLI that went well with the same manifest is not checked again.
     """
@@ -153,7 +161,6 @@ async def harness_here(home: Home) -> AsyncIterator[asyncio.Event]:
     places = Places(
         run=home.run, state=home.state, session=home.session, agents=home.agents
     )
-    pauses = Pauses(first_s=0.01, longest_s=0.05)
     task = asyncio.create_task(run(places, stop, pauses=pauses, preflight=_check_once))
     try:
         yield stop
