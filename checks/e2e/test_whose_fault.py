@@ -9,7 +9,7 @@ records (``checks.kits.harness.recorded``), each at every moment.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from itertools import cycle, product
 from pathlib import Path
@@ -155,7 +155,7 @@ class Column:
     async def _play(
         self,
         when: str,
-        tries: dict[str, tuple[Step, ...]],
+        tries: Mapping[str, tuple[Step, ...]],
         go_on: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Let every try of a message but the last meet trouble."""
@@ -204,11 +204,12 @@ async def rows(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rows]:
 
     async def play(columns: Columns) -> None:
         room = tmp_path_factory.mktemp("column")
-        async with answering(room, Script()) as (home, hive, model):
-            home.load(keepWarm=300)
-            async with harness_here(home, pauses=UNTIL_TOLD):
-                for column in columns.values():
-                    await column(Column(hive, model, found))
+        async with (
+            answering(room, Script()) as (home, hive, model),
+            harness_here(home, pauses=UNTIL_TOLD),
+        ):
+            for column in columns.values():
+                await column(Column(hive, model, found))
 
     async def lane(columns: Columns) -> None:
         try:

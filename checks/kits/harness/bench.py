@@ -8,7 +8,7 @@ and a record of all that the harness said. The harness itself and a model are in
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +165,16 @@ class FakeHive:
     def waiting(self) -> list[Message]:
         """The messages that nobody holds."""
         return list(self._inbox)
+
+    async def forget(self) -> None:
+        """Be as new for the next test, once the harness, which stays, is idle."""
+        await self.until(lambda: not (self._inbox or self._leases or self._turn))
+        await self.until(lambda: self.states[-1].state is AgentState.IDLE)
+        new = FakeHive(self.path, role=self.role)
+        new.reports, new.states = self.reports[-1:], self.states[-1:]
+        for one in fields(self):
+            setattr(self, one.name, getattr(new, one.name))
+        self._inbox, self._leases, self._next, self._turn = [], [], 1, None
 
     def replace_waiting(self, body: str) -> None:
         """Let what waits say something else."""
