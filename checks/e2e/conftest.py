@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
+from checks.e2e.kit.warm import Bed
 from checks.kits.harness.bench import FakeHive
 from checks.kits.harness.process import Home, model_socket, scripted_model
 
@@ -29,3 +31,11 @@ async def home(tmp_path: Path, model_port: int) -> AsyncIterator[Home]:
 async def hive(home: Home) -> AsyncIterator[FakeHive]:
     async with FakeHive(home.run / "hive.sock") as hive:
         yield hive
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def it(at_work: Bed) -> AsyncIterator[Bed]:
+    """Give the module's harness (``shared_bed``), and a hive that is as new."""
+    at_work.hive.keeps_warm = True
+    yield at_work
+    await at_work.hive.forget()

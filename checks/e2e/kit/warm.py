@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+import pytest_asyncio
+
 from checks.kits.harness.bench import FakeHive, script
-from checks.kits.harness.process import (
-    Home,
-    harness_here,
-    model_socket,
-    scripted_model,
-)
+from checks.kits.harness.process import Home, harness_here, model_socket
 from checks.kits.patience import PATIENCE_S
 from checks.kits.process.processes import state
+from pyglue.api.common import AgentState
 from pyglue.api.turns import TurnEndParams
+from pyglue.demo.scripted_model import ScriptedModel
 
 
 @dataclass
@@ -25,7 +25,6 @@ class Bed:
 
     home: Home
     hive: FakeHive
-    log: Path
 
     async def turn(self, *steps: dict[str, Any]) -> TurnEndParams:
         """Have a turn of these steps, and return how it ended."""
@@ -73,13 +72,39 @@ class Bed:
 @contextlib.asynccontextmanager
 async def bed(tmp_path: Path, **manifest: Any) -> AsyncIterator[Bed]:
     """Run a harness, its model and hived's side."""
-    log = tmp_path / "requests.jsonl"
-    with scripted_model(log) as port:
-        home = Home(tmp_path / "bob")
-        home.load(**{"keepWarm": 300} | manifest)
+    async with laid(tmp_path, **manifest) as it, harness_here(it.home):
+        yield it
+
+
+@contextlib.asynccontextmanager
+async def laid(tmp_path: Path, **manifest: Any) -> AsyncIterator[Bed]:
+    """Give all but a harness."""
+    home = Home(tmp_path / "bob")
+    home.load(**{"keepWarm": 300} | manifest)
+    model = ScriptedModel(keep=False)
+    await model.start()
+    port = int(model.address.rpartition(":")[2])
+    try:
         async with (
             model_socket(home.run / "model.sock", port),
             FakeHive(home.run / "hive.sock", keeps_warm=True) as hive,
-            harness_here(home),
         ):
-            yield Bed(home, hive, log)
+            yield Bed(home, hive)
+    finally:
+        await model.stop()
+
+
+def shared_bed(**manifest: Any) -> Any:
+    """Return the fixture of one harness for a module: ``at_work = shared_bed()``.
+
+    Its tests ask for ``it``, run in the module's loop, and leave the harness idle. The
+    first turn of a test may find a warm CLI.
+    """
+
+    @pytest_asyncio.fixture(scope="module", loop_scope="module")
+    async def at_work(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bed]:
+        async with bed(tmp_path_factory.mktemp("bed"), **manifest) as it:
+            await it.hive.until(lambda: it.hive.said(AgentState.IDLE))
+            yield it
+
+    return at_work

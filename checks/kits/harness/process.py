@@ -133,8 +133,14 @@ _FINE: Final[dict[tuple[bytes, Path | None], Checked]] = {}
 
 
 async def _check_once(options: CliOptions, manifest: Manifest) -> Checked:
-    """Check the CLI with this manifest, unless that went well before in this run."""
-    key = (msgspec.json.encode(manifest), find_cli())
+    """Check the CLI with this manifest, unless that went well before in this run.
+
+    What only matters in turns and between them is not part of a start.
+    """
+    started = msgspec.structs.replace(
+        manifest, auto_compact=None, delivery="boundary", keep_warm=0
+    )
+    key = (msgspec.json.encode(started), find_cli())
     found = _FINE.get(key)
     if found is None:
         found = await check(options, manifest)
