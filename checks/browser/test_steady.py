@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Page, expect
 from simple_websocket import ConnectionClosed
 
 from checks.browser.conftest import Site
@@ -127,14 +127,12 @@ def own(
 
 
 def test_twenty_tabs_a_hundred_events_a_second(
-    own: tuple[FakeHive, int, int], browser: Browser
+    own: tuple[FakeHive, int, int], page: Page
 ) -> None:
     hive, port, worker = own
     session, site = hive.new_session(), hive.origin
     seen: dict[int, list[int]] = {number: [] for number in range(TABS)}
-    context = browser.new_context()
-    page = context.new_page()
-    shown = Dashboard(page, site).log_in(f"{site}/login?code={hive.new_code()}").live()
+    shown = Dashboard(page, site).with_session(session).overview().live()
     with contextlib.ExitStack() as tabs:
         for number in range(TABS):
             tabs.enter_context(_tab(port, session, seen, number))
@@ -164,7 +162,6 @@ def test_twenty_tabs_a_hundred_events_a_second(
         assert one[one.index(first) : one.index(last) + 1] == list(
             range(first, last + 1)
         )
-    context.close()
 
 
 def _until(holds: object) -> None:

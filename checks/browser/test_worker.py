@@ -32,6 +32,9 @@ _KEPT = """async () => {
 }"""
 
 
+LIST = "/notifications"
+
+
 @dataclass
 class Own:
     """A dashboard of this module's own, and what to do with it."""
@@ -40,12 +43,13 @@ class Own:
     url: str
     web: Any
 
-    def open(self, context: BrowserContext, script: str = "") -> Page:
-        """Open the overview with a script of the test; wait for the worker."""
+    def open(self, context: BrowserContext, script: str = "", path: str = "/") -> Page:
+        """Open a page with a script of the test; wait for the worker."""
         page = context.new_page()
         page.add_init_script(script)
-        session = self.hive.new_session()
-        Dashboard(page, self.url).with_session(session).overview().live()
+        dashboard = Dashboard(page, self.url).with_session(self.hive.new_session())
+        page.goto(f"{self.url}{path}")
+        dashboard.live()
         assert page.evaluate(_READY) == f"{self.url}/worker.js"
         return page
 
@@ -216,10 +220,9 @@ def test_the_button_subscribes_and_muting_ends_it(
 ) -> None:
     own.hive.reset()
     own.hive.browsers = []
-    page = own.open(context, _SUBSCRIBED)
+    page = own.open(context, _SUBSCRIBED, LIST)
     bell = page.get_by_test_id("bell")
     expect(bell).to_have_attribute("data-state", "on")  # the permission is there
-    page.goto(f"{own.url}/notifications")
     expect(page.get_by_test_id("browser")).to_have_count(0)
     page.get_by_role("button", name="Subscribe this browser").click()
     expect(page.get_by_test_id("browser")).to_have_count(1)
@@ -233,7 +236,7 @@ def test_the_button_subscribes_and_muting_ends_it(
 
     bell.click()
     expect(bell).to_have_attribute("data-state", "muted")
-    page.goto(f"{own.url}/notifications")
+    page.goto(own.url + LIST)
     expect(page.get_by_test_id("browser")).to_have_count(0)
     assert page.evaluate("localStorage.getItem('test-push')") is None
     bell.click()
@@ -287,8 +290,7 @@ def test_one_that_was_replaced_is_not_taken_for_removed(
     own: Own, context: BrowserContext
 ) -> None:
     own.hive.reset()
-    page = own.open(context, _SUBSCRIBED)
-    page.goto(f"{own.url}/notifications")
+    page = own.open(context, _SUBSCRIBED, LIST)
     with page.expect_navigation():  # it reads its list again
         page.get_by_role("button", name="Subscribe this browser").click()
     expect(page.get_by_test_id("push-this")).to_contain_text("is subscribed")
@@ -305,9 +307,7 @@ def test_one_that_was_replaced_is_not_taken_for_removed(
 
 def test_the_list_follows_events(own: Own, quiet: BrowserContext) -> None:
     own.hive.reset()
-    page = own.open(quiet)
-    page.goto(f"{own.url}/notifications")
-    Dashboard(page, own.url).live()
+    page = own.open(quiet, path=LIST)
     expect(page.get_by_test_id("browser")).to_have_count(1)
     expect(page.get_by_test_id("made")).to_have_count(0)
     own.hive.browsers = []
@@ -320,8 +320,7 @@ def test_removed_in_the_list_it_stays_removed(
 ) -> None:
     own.hive.reset()
     own.hive.browsers = []
-    page = own.open(context, _SUBSCRIBED)
-    page.goto(f"{own.url}/notifications")
+    page = own.open(context, _SUBSCRIBED, LIST)
     page.get_by_role("button", name="Subscribe this browser").click()
     page.get_by_test_id("browser").get_by_role("button", name="Remove").click()
     expect(page.get_by_test_id("browser")).to_have_count(0)
@@ -330,7 +329,7 @@ def test_removed_in_the_list_it_stays_removed(
     page.get_by_role("button", name="Subscribe this browser").click()
     expect(page.get_by_test_id("browser")).to_have_count(1)
     own.hive.browsers = []  # from another browser
-    page.goto(f"{own.url}/notifications")
+    page.goto(own.url + LIST)
     expect(page.get_by_role("button", name="Subscribe this browser")).to_be_visible()
     assert own.hive.browsers == []
 
@@ -340,8 +339,7 @@ def test_another_key_of_the_hive_subscribes_anew(
 ) -> None:
     own.hive.reset()
     own.hive.browsers = []
-    page = own.open(context, _SUBSCRIBED)
-    page.goto(f"{own.url}/notifications")
+    page = own.open(context, _SUBSCRIBED, LIST)
     page.get_by_role("button", name="Subscribe this browser").click()
     expect(page.get_by_test_id("browser")).to_have_count(1)
     before = page.evaluate("localStorage.getItem('test-push')")
@@ -354,8 +352,7 @@ def test_another_key_of_the_hive_subscribes_anew(
 
 def test_another_browser_is_removed_in_place(own: Own, quiet: BrowserContext) -> None:
     own.hive.reset()
-    page = own.open(quiet)
-    page.goto(f"{own.url}/notifications")
+    page = own.open(quiet, path=LIST)
     item = page.get_by_test_id("browser")
     expect(item).to_contain_text("Firefox on Android")
     item.get_by_role("button", name="Remove").click()
@@ -367,9 +364,8 @@ def test_another_browser_is_removed_in_place(own: Own, quiet: BrowserContext) ->
 
 def test_without_a_push_service_it_says_why(own: Own, context: BrowserContext) -> None:
     own.hive.reset()
-    page = own.open(context, _SUBSCRIBED)
+    page = own.open(context, _SUBSCRIBED, LIST)
     page.evaluate("localStorage.setItem('test-refuses', 'yes')")
-    page.goto(f"{own.url}/notifications")
     page.get_by_role("button", name="Subscribe this browser").click()
     expect(page.get_by_test_id("push-this")).to_contain_text("no push service")
     assert not own.hive.called("push_subscribe")
