@@ -1,18 +1,31 @@
 """Every component looks as recorded, in light and dark."""
 
+from collections.abc import Iterator
+
 import pytest
+from playwright.sync_api import Browser, Locator
 
 from checks.browser.conftest import Site
+from checks.browser.kept_page import kept_page
 from checks.browser.pages import Dashboard
 from checks.browser.styleguide import show
 
 
+@pytest.fixture(scope="module")
+def parts(one_site: Site, browser: Browser) -> Iterator[dict[str, Locator]]:
+    """Every component on its page, which the last test of them changes."""
+    hive = one_site.hive
+    hive.reset()
+    show.prepare(hive)
+    with kept_page(browser) as page:
+        Dashboard(page, one_site.url).with_session(hive.new_session())
+        yield show.opened(page, one_site.url, show.markup(hive))
+
+
 def test_every_component_looks_as_recorded(
-    site: Site, logged_in: Dashboard, request: pytest.FixtureRequest
+    parts: dict[str, Locator], request: pytest.FixtureRequest
 ) -> None:
-    page = logged_in.overview().page
-    show.prepare(site.hive)
-    parts = show.opened(page, site.url, show.markup(site.hive))
+    page = parts["button"].page
     directory = request.config.getoption("--shots", None)
     found, names = [], set()
     for name, taken in show.pictures(page, parts):
@@ -31,10 +44,10 @@ def test_every_component_looks_as_recorded(
     assert {one.name for one in show.HERE.glob("*.png")} == names
 
 
-def test_a_changed_component_is_seen(site: Site, logged_in: Dashboard) -> None:
-    page = logged_in.overview().page
-    show.prepare(site.hive)
-    part = show.opened(page, site.url, show.markup(site.hive))["button"]
+def test_a_changed_component_is_seen(parts: dict[str, Locator]) -> None:
+    part = parts["button"]
+    page = part.page
+    show.alone(page, "button")
     before = part.screenshot()
     assert show.differs(page, before, part.screenshot()) is None
     page.evaluate("document.querySelector('[data-part] .primary').disabled = true")

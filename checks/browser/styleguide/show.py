@@ -81,21 +81,22 @@ _TIMES: Final = """() => {
   }
 }"""
 """Times that do not go on."""
-_ALONE: Final = """(name) => {
+_ALONE: Final = """async (name) => {
   document.querySelector("header").hidden = true;
   document.querySelector("h1").hidden = true;
   for (const one of document.querySelectorAll("[data-part]"))
     one.hidden = one.dataset.part !== name;
-}"""
-"""Each at the same place, whatever the others are: places are parts of pixels."""
-_TOASTS: Final = """async (shown) => {
   const { toast } = await import("/static/toast.js");
   document.getElementById("toasts").replaceChildren();
-  if (!shown) return;
+  if (name !== "toast") return;
   toast({ text: "bob is resumed.", link: ["/agents/bob", "Open"] });
   toast({ text: "1 paused, 1 refused:\\ncarol: It is stopped.", failed: true });
 }"""
-"""Only for their own picture: they lie above all else, and go by themselves."""
+"""Each at the same place, whatever the others are: places are parts of pixels.
+
+Toasts are there only for their own picture: they lie above all else, and go by
+themselves.
+"""
 
 
 def markup(hive: FakeHive) -> str:
@@ -147,18 +148,24 @@ def opened(page: Page, url: str, html: str) -> dict[str, Locator]:
     return {**found, "toast": page.locator("#toasts")}
 
 
+def alone(page: Page, name: str) -> None:
+    """Show one component and hide the others."""
+    page.evaluate(_ALONE, name)
+
+
 def pictures(page: Page, parts: dict[str, Locator]) -> Iterator[tuple[str, bytes]]:
     """Take each component in both schemes, with the name of its picture."""
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         for name, part in parts.items():
-            page.evaluate(_TOASTS, name == "toast")
-            page.evaluate(_ALONE, name)
+            alone(page, name)
             yield f"{name}-{scheme}.png", part.screenshot(animations="disabled")
 
 
 def differs(page: Page, recorded: bytes, taken: bytes) -> str | None:
     """Return how a picture differs from the recorded one, if more than it may."""
+    if recorded == taken:
+        return None
     both = [base64.b64encode(one).decode() for one in (recorded, taken)]
     found = page.evaluate(_COMPARE, both)
     if isinstance(found, str):
