@@ -6,7 +6,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from checks.browser.conftest import Hosted
-from checks.browser.pages import Dashboard
+from checks.browser.pages import Approval, Dashboard
+from pyglue.api.manager import AgentParams
+from pyglue.api.operator import DESTROY
 
 pytestmark = pytest.mark.needs("nix", "git", "bwrap", "chromium")
 
@@ -20,11 +22,9 @@ def _ended_well(page: Page) -> None:
     expect(page.get_by_test_id("operation")).to_have_attribute("data-state", "done")
 
 
-def _approve(dashboard: Dashboard, hosted: Hosted, name: str) -> None:
-    page = dashboard.page
+def _approve(page: Page, hosted: Hosted, name: str) -> None:
     page.wait_for_url("**/approvals/*")
-    number = int(page.url.rsplit("/", 1)[1].split("#")[0])
-    approval = dashboard.approval(number)
+    approval = Approval(page)
     approval.approve()
     approval.expect_state("deployed")
     hosted.run(hosted.hive.idle(name))
@@ -46,13 +46,14 @@ def test_made_destroyed_restored_and_purged(
     form = page.get_by_test_id("spawn")
     form.get_by_label("Name").fill("dora")
     form.get_by_role("button", name="Propose").click()
-    _approve(dashboard, hosted, "dora")
+    _approve(page, hosted, "dora")
     _destroy(dashboard, "dora")
 
     page.goto(f"{hosted.hive.url}/kept/dora")
     page.get_by_test_id("restore").click()
-    _approve(dashboard, hosted, "dora")
-    _destroy(dashboard, "dora")
+    _approve(page, hosted, "dora")
+    again = hosted.run(hosted.hive.operator.call(DESTROY, AgentParams(agent="dora")))
+    hosted.run(hosted.hive.operation(again.operation))
 
     page.goto(f"{hosted.hive.url}/kept/dora")
     purge = page.get_by_test_id("purge-form")
