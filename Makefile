@@ -76,7 +76,7 @@ lint:
 	@.ci/setup test
 	@$(PYTHON) -m ruff check $(FILES)
 	@$(PYTHON) -m ruff format --check $(FILES)
-	@$(PYTHON) -m mypy
+	@MYPY_NUM_WORKERS=auto $(PYTHON) -m mypy
 
 format:
 	@.ci/setup test
