@@ -30,27 +30,27 @@ class TurnEventKind(StrEnum):
     LOG = "log"
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
+class LiveEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Base of a live event; unknown fields are ignored."""
 
     KIND: ClassVar[TurnEventKind]
 
 
-class Text(Said, frozen=True):
+class Text(LiveEvent, frozen=True):
     """Text by the model."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.TEXT
     text: str
 
 
-class Thinking(Said, frozen=True):
+class Thinking(LiveEvent, frozen=True):
     """Thinking by the model."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.THINKING
     text: str
 
 
-class ToolUse(Said, frozen=True):
+class ToolUse(LiveEvent, frozen=True):
     """The model calls a tool."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.TOOL_USE
@@ -59,7 +59,7 @@ class ToolUse(Said, frozen=True):
     input: Any
 
 
-class ToolResult(Said, frozen=True):
+class ToolResult(LiveEvent, frozen=True):
     """The result of the tool call ``id``."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.TOOL_RESULT
@@ -68,7 +68,7 @@ class ToolResult(Said, frozen=True):
     is_error: bool
 
 
-class Denied(Said, frozen=True):
+class Denied(LiveEvent, frozen=True):
     """A tool call was denied by the agent's permissions.
 
     ``pattern`` is one of ``bash.allow`` that would allow it, if one is known.
@@ -80,7 +80,7 @@ class Denied(Said, frozen=True):
     pattern: str | None = None
 
 
-class Retry(Said, frozen=True):
+class Retry(LiveEvent, frozen=True):
     """The CLI retries a request to the model; values are the CLI's own."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.RETRY
@@ -90,14 +90,14 @@ class Retry(Said, frozen=True):
     error_status: Any
 
 
-class Compacted(Said, frozen=True):
+class Compacted(LiveEvent, frozen=True):
     """The CLI shortened the conversation; ``details`` are the CLI's own."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.COMPACTED
     details: Any
 
 
-class Server(Said, frozen=True):
+class Server(LiveEvent, frozen=True):
     """An MCP server is not available in this turn."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.SERVER
@@ -110,14 +110,14 @@ class Server(Said, frozen=True):
     }
 
 
-class TurnResult(Said, frozen=True):
+class TurnResult(LiveEvent, frozen=True):
     """The model's final answer."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.RESULT
     text: str
 
 
-class Log(Said, frozen=True):
+class Log(LiveEvent, frozen=True):
     """A remark of the harness or of hived."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.LOG
@@ -143,7 +143,7 @@ SAID: Final[dict[TurnEventKind, type[TurnSaid]]] = {
 }
 
 
-class ToolName(Said, frozen=True):
+class ToolName(LiveEvent, frozen=True):
     """The part of a ``ToolUse`` that hived reads, to count calls."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.TOOL_USE
@@ -169,7 +169,7 @@ class ToolCall(ToolName, frozen=True):
     }
 
 
-class ToolDone(Said, frozen=True):
+class ToolDone(LiveEvent, frozen=True):
     """The part of a ``ToolResult`` that hived reads: that call is over."""
 
     KIND: ClassVar[TurnEventKind] = TurnEventKind.TOOL_RESULT

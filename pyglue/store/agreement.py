@@ -22,7 +22,7 @@ class Decision:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class Snapshot:
     """The data. ``busy`` are the names with an operation in progress."""
 
     agents: Mapping[str, AgentRow]
@@ -47,16 +47,16 @@ class Said:
             or name in self.busy
         )
 
-    def keeping(self, name: str) -> "Said":
+    def keeping(self, name: str) -> "Snapshot":
         """Return the data after an unknown name has been added to the kept state."""
         found = Kept(name, 0.0, "", "", None, None, None)
         return replace(self, kept={**self.kept, name: found})
 
 
-def read(reader: Reader) -> Said:
+def read(reader: Reader) -> Snapshot:
     """Read the data in one snapshot."""
     rows = reader.execute('SELECT id, agent, kind, state, "commit" FROM approval')
-    return Said(
+    return Snapshot(
         agents={row.name: row for row in agents.all_agents(reader)},
         kept={row.name: row for row in kept.all_kept(reader)},
         drafts=frozenset(row.name for row in drafts.all_drafts(reader)),

@@ -18,7 +18,7 @@ from pyglue.host.doctor.repair_directories import DirectoryRepair
 from pyglue.host.doctor.repair_repos import RepoRepair
 from pyglue.host.doctor.repair_rows import RowRepair
 from pyglue.store import agreement
-from pyglue.store.agreement import Said
+from pyglue.store.agreement import Snapshot
 from pyglue.store.database import Store
 
 _log = logging.getLogger(__name__)
@@ -37,13 +37,13 @@ class Repair:
 
     async def checks(self) -> list[Check]:
         """Return the inconsistencies, with the repairs that ``repair`` would make."""
-        said = await self._said()
-        found = await self.directories.look(said) + await self.rows.look()
-        for name in _names(said):
-            if await self.repos.look(name, said):
+        snapshot = await self._snapshot()
+        found = await self.directories.look(snapshot) + await self.rows.look()
+        for name in _names(snapshot):
+            if await self.repos.look(name, snapshot):
                 found += await self._look_again(name)
         for name in [one.agent for one in found if one.keeps and one.agent]:
-            found += await self.repos.look(name, said.keeping(name))
+            found += await self.repos.look(name, snapshot.keeping(name))
         return [
             Check(
                 name="consistency" if one.agent is None else f"agent {one.agent}",
@@ -57,8 +57,10 @@ class Repair:
     async def _look_again(self, name: str) -> list[Finding]:
         """Examine an agent again while its lock excludes proposals in progress."""
         async with self.proposals.lock(name):
-            said = await self._said()
-            return [] if name in said.busy else await self.repos.look(name, said)
+            snapshot = await self._snapshot()
+            return (
+                [] if name in snapshot.busy else await self.repos.look(name, snapshot)
+            )
 
     async def repair(self, by: str) -> RepairResult:
         """Repair what can be repaired; return the repairs and the failures."""
@@ -75,7 +77,7 @@ class Repair:
     async def _repair_directories(
         self, by: str, done: list[str], failed: list[str], *, queues: bool
     ) -> None:
-        for one in await self.directories.look(await self._said()):
+        for one in await self.directories.look(await self._snapshot()):
             if one.queues is not queues:
                 continue
             if one.agent is None:
@@ -88,23 +90,23 @@ class Repair:
     async def _repair_repositories(
         self, by: str, done: list[str], failed: list[str], *, queues: bool
     ) -> None:
-        for name in _names(await self._said()):
+        for name in _names(await self._snapshot()):
             async with self.proposals.lock(name):
-                said = await self._said()
-                if name in said.busy:
+                snapshot = await self._snapshot()
+                if name in snapshot.busy:
                     continue
-                for one in await self.repos.look(name, said):
+                for one in await self.repos.look(name, snapshot):
                     if one.queues is queues:
                         await self._repair(one, by, done, failed)
 
     async def _still(self, found: Finding, name: str) -> list[Finding]:
         """Check a finding again: the files may belong to an agent by now."""
-        said = await self._said()
-        if name in said.busy:
+        snapshot = await self._snapshot()
+        if name in snapshot.busy:
             return []
         return [
             one
-            for one in await self.directories.look(said)
+            for one in await self.directories.look(snapshot)
             if (one.agent, one.says) == (name, found.says)
         ]
 
@@ -126,10 +128,10 @@ class Repair:
         )
         done.append(f"{one.says} Done: {one.would}.")
 
-    async def _said(self) -> Said:
+    async def _snapshot(self) -> Snapshot:
         return await self.store.read(agreement.read)
 
 
-def _names(said: Said) -> tuple[str, ...]:
-    names = {*said.agents, *said.kept, *said.drafts} - said.busy
+def _names(snapshot: Snapshot) -> tuple[str, ...]:
+    names = {*snapshot.agents, *snapshot.kept, *snapshot.drafts} - snapshot.busy
     return tuple(sorted(names))

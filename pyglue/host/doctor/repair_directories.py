@@ -27,7 +27,7 @@ from pyglue.host.doctor.finding import Finding
 from pyglue.names import SYSTEM, is_name
 from pyglue.paths import Layout
 from pyglue.store import kept
-from pyglue.store.agreement import Said
+from pyglue.store.agreement import Snapshot
 from pyglue.store.database import Store, Tx
 
 _OLD_S: Final = 3600.0
@@ -47,10 +47,10 @@ class DirectoryRepair:
     reopen: Callable[[str], Awaitable[None]]
     """Creates the socket of an agent that is not restarted."""
 
-    async def look(self, said: Said) -> list[Finding]:
+    async def look(self, snapshot: Snapshot) -> list[Finding]:
         """Return the inconsistencies."""
-        found = await asyncio.to_thread(lambda: list(self._files(said)))
-        known = frozenset((*said.agents, *said.busy))
+        found = await asyncio.to_thread(lambda: list(self._files(snapshot)))
+        known = frozenset((*snapshot.agents, *snapshot.busy))
         for name in await asyncio.to_thread(self.backend.left_behind, known):
             found.append(
                 Finding(
@@ -61,7 +61,7 @@ class DirectoryRepair:
                     repair=lambda it=name: self._remove_container(it),  # type: ignore[misc]
                 )
             )
-        names = (*said.agents, *said.kept, *said.drafts)
+        names = (*snapshot.agents, *snapshot.kept, *snapshot.drafts)
         for what, end in await asyncio.to_thread(self.backend.orphans, names):
             would = "kill the process"
             found.append(
@@ -69,15 +69,15 @@ class DirectoryRepair:
             )
         return found
 
-    def _files(self, said: Said) -> Iterator[Finding]:
-        for name in said.agents:
-            if name not in said.busy:
-                yield from self._missing(name, wanted=said.agents[name].wanted)
+    def _files(self, snapshot: Snapshot) -> Iterator[Finding]:
+        for name in snapshot.agents:
+            if name not in snapshot.busy:
+                yield from self._missing(name, wanted=snapshot.agents[name].wanted)
         for name in sorted(self._names()):
-            if not said.knows(name):
-                yield from self._unknown(name, said)
-        yield from self._left(said)
-        yield from self._modes(said)
+            if not snapshot.knows(name):
+                yield from self._unknown(name, snapshot)
+        yield from self._left(snapshot)
+        yield from self._modes(snapshot)
 
     # --- agents without directories ---------------------------------------------------
 
@@ -112,7 +112,7 @@ class DirectoryRepair:
         }
         return {name for name in found if is_name(name)}
 
-    def _unknown(self, name: str, said: Said) -> Iterator[Finding]:
+    def _unknown(self, name: str, snapshot: Snapshot) -> Iterator[Finding]:
         layout = self.layout
         private = layout.private(name)
         inside = set(self._names_in(private))
@@ -120,10 +120,10 @@ class DirectoryRepair:
         if (
             self._is_folder(layout.agents / name)
             or inside - {"port", "port.new"}
-            or (repository and (not said.of(name) or self.kept_files.has_run(name)))
+            or (repository and (not snapshot.of(name) or self.kept_files.has_run(name)))
         ):
             yield self._keep(name, repository=repository)
-        elif not repository and self._is_folder(private) and not said.of(name):
+        elif not repository and self._is_folder(private) and not snapshot.of(name):
             yield Finding(
                 agent=name,
                 says=f"A port of {name} ({private}) exists, but no such agent.",
@@ -154,9 +154,9 @@ class DirectoryRepair:
 
     # --- open to others ---------------------------------------------------------------
 
-    def _modes(self, said: Said) -> Iterator[Finding]:
+    def _modes(self, snapshot: Snapshot) -> Iterator[Finding]:
         modes = self.directories.modes
-        names = tuple(name for name in said.agents if name not in said.busy)
+        names = tuple(name for name in snapshot.agents if name not in snapshot.busy)
         wanted = modes.all(names)
         for place, found in modes.wrong(names).items():
             yield Finding(
@@ -168,12 +168,12 @@ class DirectoryRepair:
 
     # --- left over --------------------------------------------------------------------
 
-    def _left(self, said: Said) -> Iterator[Finding]:
+    def _left(self, snapshot: Snapshot) -> Iterator[Finding]:
         layout = self.layout
         before = time.time() - _OLD_S
         making = [
             place
-            for place in self.kept_files.around(said.agents)
+            for place in self.kept_files.around(snapshot.agents)
             if place.name.startswith(_MAKING)
         ]
         left = [layout.quarantine / one for one in self._names_in(layout.quarantine)]
@@ -188,7 +188,11 @@ class DirectoryRepair:
         sockets = layout.runtime / "agents"
         for name in nofollow.names(layout.runtime, sockets):
             path = sockets / name
-            if is_name(name) and name not in said.agents and name not in said.busy:
+            if (
+                is_name(name)
+                and name not in snapshot.agents
+                and name not in snapshot.busy
+            ):
                 yield Finding(
                     agent=name,
                     says=f"Sockets of {name} ({path}) exist, but no such agent.",

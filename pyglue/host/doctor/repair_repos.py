@@ -24,7 +24,7 @@ from pyglue.host.rebuild.write import insert
 from pyglue.names import SYSTEM
 from pyglue.paths import Layout
 from pyglue.store import approvals as rows
-from pyglue.store.agreement import Decision, Said
+from pyglue.store.agreement import Decision, Snapshot
 from pyglue.store.database import Store
 
 _BEGUN: Final = frozenset({ApprovalState.APPROVED, ApprovalState.BUILDING})
@@ -41,11 +41,11 @@ class RepoRepair:
     operations: Operations
     layout: Layout
 
-    async def look(self, name: str, said: Said) -> list[Finding]:
+    async def look(self, name: str, snapshot: Snapshot) -> list[Finding]:
         """Return the inconsistencies of an agent, a draft or kept state."""
         repo = AppliedRepo(self.layout.applied(name))
         if not await asyncio.to_thread((repo.path / "HEAD").is_file):
-            if name not in said.agents:
+            if name not in snapshot.agents:
                 return []
             gone = (
                 f"{name} has no repository ({repo.path}): its deployed commits are "
@@ -58,23 +58,23 @@ class RepoRepair:
         except Exception as error:  # libgit2 has its own errors
             broken = f"Cannot read the repository of {name}: {error}. Restore it"
             return [Finding(agent=name, says=f"{broken} from a backup.")]
-        found = await self._strange_tags(name, repo, tags, said)
-        again = self._lost_deploy(name, repo, tags, main, said)
-        found += again or self._main(name, repo, main, said)
-        found += self._missing_tags(name, repo, tags, said)
+        found = await self._strange_tags(name, repo, tags, snapshot)
+        again = self._lost_deploy(name, repo, tags, main, snapshot)
+        found += again or self._main(name, repo, main, snapshot)
+        found += self._missing_tags(name, repo, tags, snapshot)
         if not again:
-            found += self._without_operation(name, said)
+            found += self._without_operation(name, snapshot)
         return found
 
     # --- tags without rows ------------------------------------------------------------
 
     async def _strange_tags(
-        self, name: str, repo: AppliedRepo, tags: tuple[Tag, ...], said: Said
+        self, name: str, repo: AppliedRepo, tags: tuple[Tag, ...], snapshot: Snapshot
     ) -> list[Finding]:
         """Find tags of approvals that the store lacks or assigns to another agent."""
         strange: dict[int, list[Tag]] = {}
         for tag in tags:
-            row = said.approvals.get(tag.id)
+            row = snapshot.approvals.get(tag.id)
             if row is None or row.agent != name:
                 strange.setdefault(tag.id, []).append(tag)
         found = []
@@ -82,7 +82,7 @@ class RepoRepair:
             if all(tag.kind is TagKind.PROPOSAL for tag in its):
                 found.append(self._came_to_nothing(name, repo, its[0]))
             else:
-                other = said.approvals.get(number)
+                other = snapshot.approvals.get(number)
                 found.append(await self._decided(name, number, its, other))
         return found
 
@@ -122,14 +122,14 @@ class RepoRepair:
     # --- rows without tags ------------------------------------------------------------
 
     def _missing_tags(
-        self, name: str, repo: AppliedRepo, tags: tuple[Tag, ...], said: Said
+        self, name: str, repo: AppliedRepo, tags: tuple[Tag, ...], snapshot: Snapshot
     ) -> list[Finding]:
         """Find missing tags of deployed and pending approvals."""
         there = {(tag.kind, tag.id) for tag in tags}
-        row = said.agents.get(name) or said.kept.get(name)
+        row = snapshot.agents.get(name) or snapshot.kept.get(name)
         running = None if row is None else row.approval
         found = []
-        for one in said.of(name):
+        for one in snapshot.of(name):
             wanted: tuple[TagKind, ...] = ()
             if one.id == running:
                 wanted = (TagKind.PROPOSAL, TagKind.DEPLOYED)
@@ -183,14 +183,14 @@ class RepoRepair:
         repo: AppliedRepo,
         tags: tuple[Tag, ...],
         main: str | None,
-        said: Said,
+        snapshot: Snapshot,
     ) -> list[Finding]:
         """Find a deployment that git records as finished, and the store does not."""
-        agent = said.agents.get(name)
+        agent = snapshot.agents.get(name)
         if agent is None:
             return []
         there = {(tag.kind, tag.id) for tag in tags}
-        for one in said.of(name):
+        for one in snapshot.of(name):
             if one.id <= (agent.approval or 0) or one.state not in _UNDONE:
                 continue
             if one.kind is ApprovalKind.RESTORE:  # main did not move
@@ -225,9 +225,9 @@ class RepoRepair:
 
     @staticmethod
     def _main(
-        name: str, repo: AppliedRepo, main: str | None, said: Said
+        name: str, repo: AppliedRepo, main: str | None, snapshot: Snapshot
     ) -> list[Finding]:
-        row = said.agents.get(name) or said.kept.get(name)
+        row = snapshot.agents.get(name) or snapshot.kept.get(name)
         wanted = None if row is None else row.commit
         if wanted is None or wanted == main:
             return []
@@ -241,7 +241,7 @@ class RepoRepair:
         repair = _threaded(lambda: move_main(repo, wanted, main))
         return [Finding(agent=name, says=says, would=would, repair=repair)]
 
-    def _without_operation(self, name: str, said: Said) -> list[Finding]:
+    def _without_operation(self, name: str, snapshot: Snapshot) -> list[Finding]:
         return [
             Finding(
                 agent=name,
@@ -250,7 +250,7 @@ class RepoRepair:
                 would=f"mark approval {one.id} as failed, to be proposed again",
                 repair=lambda it=one: self._fail(it.id),  # type: ignore[misc]
             )
-            for one in said.of(name)
+            for one in snapshot.of(name)
             if one.state in _BEGUN
         ]
 
