@@ -262,18 +262,18 @@ class NixosContainerBackend(Backend):
         track = self._tracks.get(agent)
         if track is None:
             return
-        for told in track.take(state, settled=settled):
+        for report in track.take(state, settled=settled):
             self._callback(
                 ContainerEvent(
                     agent=agent,
-                    kind=_KINDS[told.change],
-                    reason=told.why,
-                    id=told.run,
+                    kind=_KINDS[report.change],
+                    reason=report.why,
+                    id=report.run,
                     asked=track.asked,
-                    restarting=told.change is Change.CRASHED,
+                    restarting=report.change is Change.CRASHED,
                 )
             )
             seen = Seen()
-            if told.change is Change.STARTED:
-                seen = Seen(told.run, state.restarts)
+            if report.change is Change.STARTED:
+                seen = Seen(report.run, state.restarts)
             self._files.own.remember(agent, seen)

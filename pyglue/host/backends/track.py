@@ -70,7 +70,7 @@ class Change(StrEnum):
 
 
 @dataclass(frozen=True)
-class Told:
+class Report:
     """A change, the ID of its run, and the reason as a sentence."""
 
     change: Change
@@ -93,22 +93,22 @@ class Track:
     _ended: bool = False
     _gave_up: bool = False
 
-    def take(self, new: UnitState, *, settled: bool) -> tuple[Told, ...]:
+    def take(self, new: UnitState, *, settled: bool) -> tuple[Report, ...]:
         """Return the changes that the state ``new`` implies.
 
         ``settled`` is false for a state from a signal: ``failed`` may then be
         followed by a restart.
         """
-        told = self._take(new, settled=settled)
+        reports = self._take(new, settled=settled)
         self.state = new
-        return tuple(told)
+        return tuple(reports)
 
     def starting(self) -> None:
         """Note that hived starts it: a failure from here on is a new one."""
         self.last_run, self.asked, self._began = None, False, True
         self._ended = self._gave_up = False
 
-    def _take(self, new: UnitState, *, settled: bool) -> list[Told]:
+    def _take(self, new: UnitState, *, settled: bool) -> list[Report]:
         match new.phase:
             case Phase.UP:
                 return self._up(new)
@@ -120,20 +120,20 @@ class Track:
                 return self._failing(new, settled=settled)
         return []
 
-    def _up(self, new: UnitState) -> list[Told]:
+    def _up(self, new: UnitState) -> list[Report]:
         if new.invocation == self.last_run:
             return []
-        told = []
+        reports = []
         missed = self.last_run is not None and not self._ended
         if missed and new.restarts > self.restarts:
             why = "It exited and systemd restarted it while hived was not watching."
-            told.append(Told(Change.CRASHED, self.last_run or "", why))
+            reports.append(Report(Change.CRASHED, self.last_run or "", why))
         self.last_run, self.restarts = new.invocation, new.restarts
         self._ended = self._gave_up = False
-        told.append(Told(Change.STARTED, new.invocation, "Running."))
-        return told
+        reports.append(Report(Change.STARTED, new.invocation, "Running."))
+        return reports
 
-    def _down(self, new: UnitState, *, settled: bool) -> list[Told]:
+    def _down(self, new: UnitState, *, settled: bool) -> list[Report]:
         if self.last_run is None or self._ended:
             return []
         if _rebooting(new):
@@ -145,25 +145,25 @@ class Track:
         why = "Stopped by the hive."
         if not self.asked:
             why = "It shut down, or was stopped from outside the hive."
-        return [Told(Change.STOPPED, self.last_run, why)]
+        return [Report(Change.STOPPED, self.last_run, why)]
 
-    def _failing(self, new: UnitState, *, settled: bool) -> list[Told]:
+    def _failing(self, new: UnitState, *, settled: bool) -> list[Report]:
         if self.asked:
             over = new.phase is Phase.FAILED
             return self._down(new, settled=settled) if over else []
-        told = []
+        reports = []
         run = self.last_run or new.invocation
         if not self._ended and (self._began or self.last_run is not None):
             self._ended, self.last_run = True, run
-            told.append(Told(Change.CRASHED, run, describe(new)))
+            reports.append(Report(Change.CRASHED, run, describe(new)))
         if new.phase is Phase.FAILED and settled and not self._gave_up:
             self._gave_up = True
             count = f"{new.restarts} times" if new.restarts != 1 else "once"
             why = f"systemd restarted it {count} and gave up: {describe(new)}"
             if new.restarts == 0:
                 why = f"systemd does not restart it: {describe(new)}"
-            told.append(Told(Change.GAVE_UP, run, why))
-        return told
+            reports.append(Report(Change.GAVE_UP, run, why))
+        return reports
 
 
 def _rebooting(state: UnitState) -> bool:

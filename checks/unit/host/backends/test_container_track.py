@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pyglue.host.backends.track import Change, Told, Track, UnitState
+from pyglue.host.backends.track import Change, Report, Track, UnitState
 
 RUN, NEXT, THIRD = "a" * 32, "b" * 32, "c" * 32
 
@@ -15,12 +15,12 @@ def running(run: str = RUN, restarts: int = 0) -> UnitState:
     return state("active", "running", run, restarts=restarts)
 
 
-def take(track: Track, *states: UnitState, settled: bool = False) -> list[Told]:
-    return [told for one in states for told in track.take(one, settled=settled)]
+def take(track: Track, *states: UnitState, settled: bool = False) -> list[Report]:
+    return [report for one in states for report in track.take(one, settled=settled)]
 
 
-def changes(told: list[Told]) -> list[tuple[Change, str]]:
-    return [(one.change, one.run) for one in told]
+def changes(reports: list[Report]) -> list[tuple[Change, str]]:
+    return [(one.change, one.run) for one in reports]
 
 
 def started() -> Track:
@@ -34,7 +34,7 @@ KILLED: dict[str, Any] = {"result": "exit-code", "exit_code": 1, "exit_status": 
 
 
 def test_a_crash_is_told_once_and_the_next_run_begins() -> None:
-    told = take(
+    reports = take(
         started(),
         state("deactivating", "stop-sigterm", **KILLED),
         state("failed", "failed", **KILLED),
@@ -45,23 +45,23 @@ def test_a_crash_is_told_once_and_the_next_run_begins() -> None:
         running(NEXT, 1),
         running(NEXT, 1),
     )
-    assert changes(told) == [(Change.CRASHED, RUN), (Change.STARTED, NEXT)]
-    assert told[0].why == "Its container exited with code 1."
+    assert changes(reports) == [(Change.CRASHED, RUN), (Change.STARTED, NEXT)]
+    assert reports[0].why == "Its container exited with code 1."
 
 
 def test_a_crash_as_systemd_257_names_it() -> None:
-    told = take(
+    reports = take(
         started(),
         state("failed", "failed-before-auto-restart", **KILLED),
         state("activating", "auto-restart-queued", restarts=1, **KILLED),
         settled=True,
     )
-    assert changes(told) == [(Change.CRASHED, RUN)]
+    assert changes(reports) == [(Change.CRASHED, RUN)]
 
 
 def test_signals_that_were_merged_into_one_still_tell_of_the_crash() -> None:
-    told = take(started(), running(NEXT, 1))
-    assert changes(told) == [(Change.CRASHED, RUN), (Change.STARTED, NEXT)]
+    reports = take(started(), running(NEXT, 1))
+    assert changes(reports) == [(Change.CRASHED, RUN), (Change.STARTED, NEXT)]
 
 
 def test_a_restart_by_somebody_is_no_crash() -> None:
@@ -70,7 +70,7 @@ def test_a_restart_by_somebody_is_no_crash() -> None:
 
 def test_a_reboot_from_inside_is_no_end() -> None:
     reboot: dict[str, Any] = {"exit_code": 1, "exit_status": 133}
-    told = take(
+    reports = take(
         started(),
         state("deactivating", "stop-sigterm"),
         state("inactive", "dead", **reboot),
@@ -80,50 +80,50 @@ def test_a_reboot_from_inside_is_no_end() -> None:
         state("activating", "start", NEXT, restarts=1),
         running(NEXT, 1),
     )
-    assert changes(told) == [(Change.STARTED, NEXT)]
+    assert changes(reports) == [(Change.STARTED, NEXT)]
 
 
 def test_a_power_off_is_told_and_a_stop_of_the_hive_is_asked() -> None:
     end = (state("deactivating", "stop-sigterm"), state("inactive", "dead"))
-    (told,) = take(started(), *end)
-    assert (told.change, told.run) == (Change.STOPPED, RUN)
-    assert "stopped from outside" in told.why
+    (report,) = take(started(), *end)
+    assert (report.change, report.run) == (Change.STOPPED, RUN)
+    assert "stopped from outside" in report.why
     track = started()
     track.asked = True
-    (told,) = take(track, *end)
-    assert told.why == "Stopped by the hive."
+    (report,) = take(track, *end)
+    assert report.why == "Stopped by the hive."
 
 
 def test_a_kill_that_the_hive_asked_for_is_a_stop() -> None:
     track = started()
     track.asked = True
     killed: dict[str, Any] = {"result": "signal", "exit_code": 2, "exit_status": 9}
-    told = take(
+    reports = take(
         track,
         state("deactivating", "final-sigkill", **killed),
         state("failed", "failed", **killed),
         settled=True,
     )
-    assert changes(told) == [(Change.STOPPED, RUN)]
+    assert changes(reports) == [(Change.STOPPED, RUN)]
 
 
 def test_a_restart_loop_is_one_crash_and_one_giving_up() -> None:
     track = started()
     killed: dict[str, Any] = {"result": "signal", "exit_code": 2, "exit_status": 9}
-    told = take(track, state("failed", "failed", **killed))
+    reports = take(track, state("failed", "failed", **killed))
     for count in range(1, 6):
-        told += take(
+        reports += take(
             track,
             state("activating", "auto-restart", restarts=count, **KILLED),
             state("activating", "start", NEXT, restarts=count),
             state("failed", "failed", NEXT, restarts=count, **KILLED),
         )
     limit = state("failed", "failed", NEXT, restarts=5, result="start-limit-hit")
-    told += take(track, limit, settled=True)
-    told += take(track, limit, settled=True)
-    assert changes(told) == [(Change.CRASHED, RUN), (Change.GAVE_UP, RUN)]
-    assert "killed by SIGKILL" in told[0].why
-    assert "5 times" in told[1].why
+    reports += take(track, limit, settled=True)
+    reports += take(track, limit, settled=True)
+    assert changes(reports) == [(Change.CRASHED, RUN), (Change.GAVE_UP, RUN)]
+    assert "killed by SIGKILL" in reports[0].why
+    assert "5 times" in reports[1].why
     track.starting()
     assert changes(take(track, running(THIRD))) == [(Change.STARTED, THIRD)]
 
@@ -131,13 +131,13 @@ def test_a_restart_loop_is_one_crash_and_one_giving_up() -> None:
 def test_a_start_that_fails_is_told() -> None:
     track = Track()
     track.starting()
-    told = take(
+    reports = take(
         track,
         state("inactive", "dead", RUN),
         state("activating", "start", RUN),
         state("failed", "failed", RUN, result="protocol"),
     )
-    assert changes(told) == [(Change.CRASHED, RUN)]
+    assert changes(reports) == [(Change.CRASHED, RUN)]
 
 
 def test_what_ended_before_this_hived_is_told_after_it_looked() -> None:
@@ -148,8 +148,8 @@ def test_what_ended_before_this_hived_is_told_after_it_looked() -> None:
         (state("inactive", "dead"), [Change.STOPPED]),
         (state("failed", "failed", NEXT, **KILLED), [Change.CRASHED, Change.GAVE_UP]),
     ):
-        told = take(Track(last_run=RUN), seen, settled=True)
-        assert [one.change for one in told] == expected
+        reports = take(Track(last_run=RUN), seen, settled=True)
+        assert [one.change for one in reports] == expected
 
 
 def test_a_unit_that_was_never_seen_running_has_not_crashed() -> None:
@@ -159,5 +159,5 @@ def test_a_unit_that_was_never_seen_running_has_not_crashed() -> None:
 
 
 def test_memory_is_named_as_the_cause() -> None:
-    (told,) = take(started(), state("failed", "failed", result="oom-kill"))
-    assert "memory" in told.why
+    (report,) = take(started(), state("failed", "failed", result="oom-kill"))
+    assert "memory" in report.why
