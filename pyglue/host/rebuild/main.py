@@ -17,7 +17,7 @@ from pyglue.api.rebuild import Rebuilt
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core import audit_log, store_age
 from pyglue.host.core.audit import Audit
-from pyglue.host.rebuild import repositories, told
+from pyglue.host.rebuild import audit_history, repositories
 from pyglue.host.rebuild.plan import Deployed, Plan, plan
 from pyglue.host.rebuild.write import Source, write
 from pyglue.names import SYSTEM
@@ -65,7 +65,7 @@ def _run(layout: Layout, *, apply: bool) -> Rebuilt:
     base = layout.database if rebuild.usable(layout.database) else None
     if base is not None:
         _need(layout)
-    log = told.fold(store_age.read_lines(layout))
+    log = audit_history.fold(store_age.read_lines(layout))
     made = plan(repositories.read_all(layout), log, now)
     notes = [*_verified(layout), *made.notes]
     lost = _LOST_ALL if base is None else _LOST_SINCE
@@ -82,7 +82,7 @@ def _run(layout: Layout, *, apply: bool) -> Rebuilt:
     given = _highest(layout, beside, made, base)
     text = f"The store was rebuilt from git and the audit log. {lost}"
     source = Source(
-        plan=made, given=given, first_at=log.first_at or 0.0, told=text, base=base
+        plan=made, given=given, first_at=log.first_at or 0.0, warning=text, base=base
     )
     aside = write(layout, source)
     _record(layout, rebuilt)

@@ -14,8 +14,8 @@ from pyglue.api.approvals import ApprovalKind, ApprovalState, Effect, PolicyChan
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.core.store_age import read_lines
 from pyglue.host.policy.diff import diff_policy
+from pyglue.host.rebuild.audit_history import Agent, AuditHistory, Mark, Proposal, fold
 from pyglue.host.rebuild.repositories import LOST, Repository, Tagged, read_all
-from pyglue.host.rebuild.told import Agent, Mark, Proposal, Told, fold
 from pyglue.manifest.record import PinnedRecord
 from pyglue.paths import Layout
 
@@ -81,16 +81,18 @@ class Plan:
     hive_paused: Mark | None = None
 
 
-def plan(repositories: Mapping[str, Repository], told: Told, now: float) -> Plan:
+def plan(
+    repositories: Mapping[str, Repository], history: AuditHistory, now: float
+) -> Plan:
     """Combine git and the log."""
-    made = Plan(hive_paused=told.hive_paused)
-    owners = _owners(repositories, told)
-    for number in sorted({*owners, *told.proposals}):
-        name = owners.get(number) or told.proposals[number].agent
+    made = Plan(hive_paused=history.hive_paused)
+    owners = _owners(repositories, history)
+    for number in sorted({*owners, *history.proposals}):
+        name = owners.get(number) or history.proposals[number].agent
         tagged = repositories[name].tagged.get(number) if name in repositories else None
-        made.approvals.append(_row(number, name, tagged, told, made.approvals, now))
+        made.approvals.append(_row(number, name, tagged, history, made.approvals, now))
     for repository in repositories.values():
-        _name(made, repository, told, now)
+        _name(made, repository, history, now)
     return made
 
 
@@ -107,12 +109,14 @@ def row_of(layout: Layout, number: int, now: float) -> Row:
     raise HiveError(ErrorCode.NOT_FOUND, f"There are no tags of approval {number}.")
 
 
-def _owners(repositories: Mapping[str, Repository], told: Told) -> dict[int, str]:
+def _owners(
+    repositories: Mapping[str, Repository], history: AuditHistory
+) -> dict[int, str]:
     """Return the agents by approval: the log's, else of the repository with the tag."""
     owners: dict[int, str] = {}
     for name, repository in repositories.items():
         for number in repository.tagged:
-            logged = told.proposals.get(number)
+            logged = history.proposals.get(number)
             if number not in owners or (logged is not None and logged.agent == name):
                 owners[number] = name
     return owners
@@ -122,11 +126,11 @@ def _row(
     number: int,
     name: str,
     tagged: Tagged | None,
-    told: Told,
+    history: AuditHistory,
     before: list[Row],
     now: float,
 ) -> Row:
-    logged = told.proposals.get(number)
+    logged = history.proposals.get(number)
     if logged is not None and logged.agent != name:
         logged = None
     running = _last_deployed(before, name)
@@ -209,14 +213,16 @@ def _last_deployed(rows: list[Row], name: str) -> Row | None:
 # --- names ----------------------------------------------------------------------------
 
 
-def _name(made: Plan, repository: Repository, told: Told, now: float) -> None:
+def _name(
+    made: Plan, repository: Repository, history: AuditHistory, now: float
+) -> None:
     name = repository.name
     if repository.problem is not None:
         made.notes.append(
             f"The repository of {name} cannot be read ({repository.problem}): it has "
             "no deployed version. Its files are unchanged."
         )
-    agent = told.agents.get(name, Agent())
+    agent = history.agents.get(name, Agent())
     row = _running(made, repository, agent)
     unknown = Mark(now, "system", "Found by hive doctor --repair --from-git.")
     found = Deployed(
@@ -270,9 +276,9 @@ def _running(made: Plan, repository: Repository, agent: Agent) -> Row | None:
             f"The record of approval {ran[-1].id} of {repository.name} is missing in "
             "git, so it cannot run again."
         )
-    told = [row for row in whole if row.id == agent.deployed]
+    logged = [row for row in whole if row.id == agent.deployed]
     at_main = [row for row in whole if row.commit == repository.main]
-    if told and (not at_main or told[0].commit == repository.main):
-        return told[0]
+    if logged and (not at_main or logged[0].commit == repository.main):
+        return logged[0]
     ran_last = at_main or whole
     return ran_last[-1] if ran_last else None

@@ -15,8 +15,8 @@ from pyglue.api.events import HiveWarning
 from pyglue.api.operations import OperationState
 from pyglue.api.system import PackagesDiff
 from pyglue.host.core.agent import HIVE
+from pyglue.host.rebuild.audit_history import Mark
 from pyglue.host.rebuild.plan import UNDECIDED, Deployed, Plan, Row
-from pyglue.host.rebuild.told import Mark
 from pyglue.names import MANAGER, SYSTEM
 from pyglue.paths import Layout
 from pyglue.store import control, messages, rebuild, sequences
@@ -44,7 +44,7 @@ class Source:
     plan: Plan
     given: dict[str, int]
     first_at: float
-    told: str
+    warning: str
     base: Path | None
 
 
@@ -101,9 +101,11 @@ def _fill(tx: Tx, source: Source) -> None:
     sequences.raise_to(tx, ids)
     # Subscribers that ask for earlier events get a gap.
     tx.execute("UPDATE event_floor SET seq = ? WHERE name = 'bus'", ids["event"])
-    tx.emit(None, HiveWarning(text=source.told))
+    tx.emit(None, HiveWarning(text=source.warning))
     if any(agent.name == MANAGER for agent in plan.agents):
-        body = f"{source.told} Ask the operator if something that you expect is gone."
+        body = (
+            f"{source.warning} Ask the operator if something that you expect is gone."
+        )
         messages.insert(tx, NewMessage(sender=SYSTEM, recipient=MANAGER, body=body))
 
 

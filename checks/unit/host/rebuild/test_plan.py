@@ -11,7 +11,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.host_commits import commit_files, seed_main
 from pyglue.git.repos import AppliedRepo
 from pyglue.git.tags import TagKind
-from pyglue.host.rebuild import main, repositories, told
+from pyglue.host.rebuild import audit_history, main, repositories
 from pyglue.host.rebuild.plan import UNDECIDED, Plan, plan
 from pyglue.host.rebuild.repositories import LOST
 from pyglue.manifest.record import PinnedRecord
@@ -52,7 +52,8 @@ class Files:
 
     def plan(self) -> Plan:
         lines = [json.dumps(line).encode() for line in self.log]
-        return plan(repositories.read_all(self.layout), told.fold(lines), 100.0)
+        history = audit_history.fold(lines)
+        return plan(repositories.read_all(self.layout), history, 100.0)
 
 
 _TOLD = (
@@ -201,7 +202,7 @@ def test_lines_that_are_none_are_passed_over(files: Files) -> None:
     files.line("deployed", "alice", approval=True)
     files.line("pause", "alice", reason={})
     lines = [b"no", b"{}", *(json.dumps(line).encode() for line in files.log)]
-    made = plan(repositories.read_all(files.layout), told.fold(lines), 1.0)
+    made = plan(repositories.read_all(files.layout), audit_history.fold(lines), 1.0)
     assert [agent.name for agent in made.agents] == ["alice"]
 
 

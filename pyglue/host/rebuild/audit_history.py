@@ -71,7 +71,7 @@ class Agent:
 
 
 @dataclass(kw_only=True)
-class Told:
+class AuditHistory:
     """The whole result; ``first_at`` and ``lines`` describe the log."""
 
     agents: dict[str, Agent] = field(default_factory=dict)
@@ -93,45 +93,45 @@ class _Line(Struct, frozen=True):
     data: dict[str, Any]
 
 
-def fold(lines: Iterable[bytes]) -> Told:
+def fold(lines: Iterable[bytes]) -> AuditHistory:
     """Read the lines, ignoring those that cannot be read."""
-    told = Told()
+    history = AuditHistory()
     for raw in lines:
-        told.lines += 1
+        history.lines += 1
         try:
             line = strict_json.read(raw, _Line)
         except HiveError:
             continue
-        if told.first_at is None:
-            told.first_at = line.at
+        if history.first_at is None:
+            history.first_at = line.at
         if line.agent is None:
-            _of_hive(told, line)
+            _of_hive(history, line)
         else:
-            _of_agent(told, line.agent, line)
-            _of_proposal(told, line.agent, line)
-    return told
+            _of_agent(history, line.agent, line)
+            _of_proposal(history, line.agent, line)
+    return history
 
 
-def _of_hive(told: Told, line: _Line) -> None:
+def _of_hive(history: AuditHistory, line: _Line) -> None:
     if line.what == "pause_all":
-        told.hive_paused = _mark(line, "reason")
+        history.hive_paused = _mark(line, "reason")
     elif line.what == "resume_all":
-        told.hive_paused = None
+        history.hive_paused = None
 
 
-def _of_agent(told: Told, name: str, line: _Line) -> None:
-    agent = told.agent(name)
+def _of_agent(history: AuditHistory, name: str, line: _Line) -> None:
+    agent = history.agent(name)
     match line.what:
         case "start_requested" | "restart_requested":
             agent.wanted = True
         case "stop_requested":
             agent.wanted = False
         case "destroyed":
-            told.agents[name] = Agent(
+            history.agents[name] = Agent(
                 destroyed=_mark(line), deployed=agent.deployed, wanted=False
             )
         case "purged" | "draft_discarded":
-            told.agents[name] = Agent()
+            history.agents[name] = Agent()
         case "imported":
             agent.imported = _mark(line)
         case "draft_created":
@@ -154,7 +154,7 @@ def _of_agent(told: Told, name: str, line: _Line) -> None:
             agent.deployed = number if type(number) is int else agent.deployed
 
 
-def _of_proposal(told: Told, name: str, line: _Line) -> None:
+def _of_proposal(history: AuditHistory, name: str, line: _Line) -> None:
     number = line.data.get("approval")
     if type(number) is not int or number < 1:
         return
@@ -168,7 +168,7 @@ def _of_proposal(told: Told, name: str, line: _Line) -> None:
             return
         kind = line.data.get("kind", at_once)
         known = kind in ApprovalKind.__members__.values()
-        told.proposals[number] = found = Proposal(
+        history.proposals[number] = found = Proposal(
             agent=name,
             commit=str(commit),
             manifest=manifest,
@@ -179,7 +179,7 @@ def _of_proposal(told: Told, name: str, line: _Line) -> None:
         if line.what != "proposed":
             _decided(found, line, ApprovalState.APPROVED)
         return
-    row = told.proposals.get(number)
+    row = history.proposals.get(number)
     if row is None or row.agent != name:
         return
     if line.what == ApprovalState.APPROVED:
