@@ -15,7 +15,7 @@ from typing import Any, Final
 from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude.options import find_cli
 from pyglue.harness.claude.outcome import judge
-from pyglue.harness.claude.said import ResultMessage
+from pyglue.harness.claude.stream_json import ResultMessage
 
 _GATEWAY: Final = re.compile(r"\(loopback:\d+\)\.$")
 RECORDED: Final[list[dict[str, Any]]] = json.loads(

@@ -18,8 +18,8 @@ import msgspec
 from pyglue import strict_json
 from pyglue.errors import HiveError
 from pyglue.harness.claude.launch import Launch
-from pyglue.harness.claude.said import Message, ResultMessage, message_of
 from pyglue.harness.claude.serving import Serving
+from pyglue.harness.claude.stream_json import Message, ResultMessage, message_of
 from pyglue.harness.claude.wire import (
     Answer,
     CliError,

@@ -22,7 +22,7 @@ from pyglue.api.turn_events import (
     TurnResult,
     TurnSaid,
 )
-from pyglue.harness.claude.said import (
+from pyglue.harness.claude.stream_json import (
     AssistantMessage,
     ContentBlock,
     Message,

@@ -13,7 +13,7 @@ from typing import Final
 from pyglue.api.common import AgentState
 from pyglue.api.turns import TurnOutcome
 from pyglue.errors import ErrorCode
-from pyglue.harness.claude.said import ResultMessage
+from pyglue.harness.claude.stream_json import ResultMessage
 
 _STATE_AFTER: Final = {
     TurnOutcome.RATE_LIMITED: AgentState.RATE_LIMITED,

@@ -15,8 +15,8 @@ from pyglue.api.common import PROBLEM_MAX, ServerStatus
 from pyglue.harness.claude.cli import Cli
 from pyglue.harness.claude.events import sentence
 from pyglue.harness.claude.options import CliOptions, find_cli
-from pyglue.harness.claude.said import SystemMessage
 from pyglue.harness.claude.stderr import Stderr
+from pyglue.harness.claude.stream_json import SystemMessage
 from pyglue.harness.claude.wire import CliError
 from pyglue.limits import PREFLIGHT_S, SERVER_START_S
 from pyglue.manifest.types import Manifest, McpServer

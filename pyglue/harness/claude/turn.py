@@ -18,7 +18,7 @@ from pyglue.harness.claude.cli import Cli
 from pyglue.harness.claude.events import Tally, count, sentence, tokens_read
 from pyglue.harness.claude.launch import Launch, News
 from pyglue.harness.claude.outcome import Suspect, Verdict, judge
-from pyglue.harness.claude.said import UserMessage
+from pyglue.harness.claude.stream_json import UserMessage
 from pyglue.harness.claude.warm import Warm
 from pyglue.harness.claude.wire import CliError
 

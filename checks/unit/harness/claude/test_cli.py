@@ -17,7 +17,7 @@ import pytest
 from checks.kits.patience import PATIENCE_S
 from pyglue.harness.claude.cli import Cli
 from pyglue.harness.claude.launch import Hook, Launch
-from pyglue.harness.claude.said import (
+from pyglue.harness.claude.stream_json import (
     AssistantMessage,
     ResultMessage,
     TextBlock,

@@ -13,7 +13,7 @@ from pyglue.api.turn_events import TurnEventKind, TurnSaid
 from pyglue.api.turns import TurnEventParams
 from pyglue.harness.claude.events import TEXT_LIMIT, Tally, clip, count, sentence, small
 from pyglue.harness.claude.prompt import render
-from pyglue.harness.claude.said import (
+from pyglue.harness.claude.stream_json import (
     AssistantMessage,
     ContentBlock,
     ResultMessage,
