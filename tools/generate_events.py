@@ -13,7 +13,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
 from pyglue.api.events import KINDS  # noqa: E402 - found from a checkout too
-from pyglue.api.turn_events import SAID, TurnEventKind  # noqa: E402
+from pyglue.api.turn_events import LIVE_EVENTS, TurnEventKind  # noqa: E402
 from tools.type_words import described, fields, inside, paragraphs  # noqa: E402
 
 PAGE: Final = "docs/events.md"
@@ -53,9 +53,9 @@ def page() -> str:
     for kind, struct in KINDS.items():
         parts += _section("##", kind, struct)
     parts.append(TURNS.rstrip("\n"))
-    for said, inner in SAID.items():
+    for said, inner in LIVE_EVENTS.items():
         parts += _section("###", said.value, inner)
-    structs = (*KINDS.values(), *SAID.values())
+    structs = (*KINDS.values(), *LIVE_EVENTS.values())
     used = {one for struct in structs for one in inside(struct)}
     parts += ["## Types", *described(used)]
     return "\n\n".join(parts) + "\n"

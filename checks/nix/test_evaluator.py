@@ -185,11 +185,13 @@ async def test_warnings_and_traces_are_kept(both: Evaluator, tmp_path: Path) -> 
       }
     """
     found = await both.evaluate(agent(tmp_path / "a", body))
-    assert any(text.startswith("evaluation warning: old\\nway") for text in found.said)
-    assert "{ a = 1; }" in found.said
-    assert len(found.said) == 20 and all(len(text) <= 501 for text in found.said)
+    assert any(
+        text.startswith("evaluation warning: old\\nway") for text in found.printed
+    )
+    assert "{ a = 1; }" in found.printed
+    assert len(found.printed) == 20 and all(len(text) <= 501 for text in found.printed)
     quiet = await both.evaluate(agent(tmp_path / "b", "{ }"))
-    assert quiet.said == ()
+    assert quiet.printed == ()
 
 
 # --- started in advance ------------------------------------------------------------

@@ -11,7 +11,7 @@ from pyglue import strict_json
 from pyglue.api.approvals import DiffBase, LineComment
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.strict_json import JsonError
-from pyglue.text.display import said
+from pyglue.text.display import in_quotes
 
 FORM: Final = "FILE:LINE=TEXT"
 BASES: Final = ", ".join(f"@{one}" for one in DiffBase)
@@ -57,5 +57,5 @@ def made(file: str, lines: str, text: str) -> LineComment:
 
 
 def _bad(text: str, why: str) -> HiveError:
-    shown = said(text, limit=_SHOWN)
+    shown = in_quotes(text, limit=_SHOWN)
     return HiveError(ErrorCode.BAD_REQUEST, f"Invalid comment {shown}: {why}.")

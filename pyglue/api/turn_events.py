@@ -124,7 +124,7 @@ class Log(LiveEvent, frozen=True):
     text: str
 
 
-TurnSaid = (
+AnyLiveEvent = (
     Text
     | Thinking
     | ToolUse
@@ -138,8 +138,8 @@ TurnSaid = (
 )
 """Every kind of live event."""
 
-SAID: Final[dict[TurnEventKind, type[TurnSaid]]] = {
-    one.KIND: one for one in get_args(TurnSaid)
+LIVE_EVENTS: Final[dict[TurnEventKind, type[AnyLiveEvent]]] = {
+    one.KIND: one for one in get_args(AnyLiveEvent)
 }
 
 

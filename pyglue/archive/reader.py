@@ -263,16 +263,16 @@ class _Unpacking:
     def _end(self, index: Index, kind: Kind) -> Index:
         if index.kind is not kind:
             bad(f"it contains {_A[index.kind]} instead of {_A[kind]}")
-        said = {member.name: (member.size, member.sha256) for member in index.members}
-        if len(said) != len(index.members):
+        listed = {member.name: (member.size, member.sha256) for member in index.members}
+        if len(listed) != len(index.members):
             bad("its index lists a file twice")
         for name, found in self._state.seen.items():
             shown = visible(name, limit=100)
-            if name not in said:
+            if name not in listed:
                 bad(f"its index does not list {shown!a}")
-            if said[name] != found:
+            if listed[name] != found:
                 bad(f"{shown!a} differs from its index: the hash does not match")
-        missing = said.keys() - self._state.seen.keys()
+        missing = listed.keys() - self._state.seen.keys()
         if missing:
             bad(f"{visible(min(missing), limit=100)!a} is missing")
         rest = self._plain.read(_END_MAX)

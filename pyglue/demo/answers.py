@@ -36,9 +36,9 @@ def error(
 ) -> web.Response:
     """Return an error of the API; without a ``kind``, the one that goes with it."""
     kind = kind or _ERROR_TYPES.get(status, "api_error")
-    said = {"type": kind, "message": message or kind}
+    error = {"type": kind, "message": message or kind}
     return web.json_response(
-        {"type": "error", "error": said, "request_id": "req_scripted"},
+        {"type": "error", "error": error, "request_id": "req_scripted"},
         status=status,
         headers=headers,
     )
@@ -47,8 +47,8 @@ def error(
 def _blocks(step: Step) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     if step.thinking is not None:
-        said = {"thinking": step.thinking, "signature": "c2ln"}
-        blocks.append({"type": "thinking", **said})
+        thinking = {"thinking": step.thinking, "signature": "c2ln"}
+        blocks.append({"type": "thinking", **thinking})
     if step.text is not None:
         blocks.append({"type": "text", "text": step.text})
     calls = (ToolCall(step.tool, step.input),) if step.tool is not None else ()
@@ -65,12 +65,12 @@ def _blocks(step: Step) -> list[dict[str, Any]]:
 
 
 def _usage(asked: Request, step: Step, blocks: list[dict[str, Any]]) -> dict[str, int]:
-    given, said = step.input_tokens, step.output_tokens
+    read, written = step.input_tokens, step.output_tokens
     return {
-        "input_tokens": asked.size // 4 if given is None else given,
+        "input_tokens": asked.size // 4 if read is None else read,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": step.cache_read,
-        "output_tokens": len(json.dumps(blocks)) // 4 if said is None else said,
+        "output_tokens": len(json.dumps(blocks)) // 4 if written is None else written,
     }
 
 

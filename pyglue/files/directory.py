@@ -145,11 +145,11 @@ class Folder:
         """
         if self.look(name) is None:
             return
-        said = self._run("rm", "-rf", "--one-file-system", name=name)
+        output = self._run("rm", "-rf", "--one-file-system", name=name)
         if self.look(name) is not None:
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
-                f"Could not remove {self.shown / name}: {said or 'it still exists'}. "
+                f"Could not remove {self.shown / name}: {output or 'it still exists'}. "
                 "Stop whatever writes to it, then try again.",
             )
 
@@ -157,8 +157,8 @@ class Folder:
         """Return what ``name`` takes on disk, as far as it can be read; in bytes."""
         if self.look(name) is None:
             return 0
-        said = self._run("du", "-s", "-x", "--block-size=1", name=name, output=True)
-        number = said.split(maxsplit=1)[:1]
+        output = self._run("du", "-s", "-x", "--block-size=1", name=name, output=True)
+        number = output.split(maxsplit=1)[:1]
         return int(number[0]) if number and number[0].isdigit() else 0
 
     def give_tree(self, name: str, old: int, owner: Owner) -> None:
@@ -167,16 +167,16 @@ class Folder:
         Raises:
             HiveError: ``unavailable`` with what could not be given.
         """
-        said = self._run(
+        output = self._run(
             *("chown", "-R", "-P", "-h", f"--from={old}"),
             f"{owner[0]}:{owner[1]}",
             name=name,
             strict=True,
         )
-        if said:
+        if output:
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
-                f"Could not give {self.shown / name} to user {owner[0]}: {said}.",
+                f"Could not give {self.shown / name} to user {owner[0]}: {output}.",
             )
 
     def _run(

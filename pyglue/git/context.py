@@ -12,7 +12,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.diff import diff
 from pyglue.git.lines import text_of
 from pyglue.git.repos import AppliedRepo
-from pyglue.text.display import said
+from pyglue.text.display import in_quotes
 
 _PATH_MAX: Final = 400
 
@@ -34,7 +34,7 @@ def context(
     if text is None:
         raise HiveError(
             ErrorCode.NOT_FOUND,
-            f"No file {said(path, limit=_PATH_MAX)} is changed in this diff.",
+            f"No file {in_quotes(path, limit=_PATH_MAX)} is changed in this diff.",
         )
     shifts = [
         shift
@@ -57,5 +57,5 @@ def context(
 
 
 def _bad(path: str, lines: range, why: str) -> HiveError:
-    place = said(f"{path}:{lines.start}-{lines.stop - 1}", limit=_PATH_MAX)
+    place = in_quotes(f"{path}:{lines.start}-{lines.stop - 1}", limit=_PATH_MAX)
     return HiveError(ErrorCode.BAD_REQUEST, f"Invalid lines {place}: {why}.")

@@ -107,8 +107,8 @@ class Fence:
             return str(error)
         if done.code == 0:
             return None
-        said = done.stderr[-_SAID:].decode("utf-8", "replace")
-        return f"{describe_exit(done.code)}: {visible(said, limit=_SAID)}"
+        errors = done.stderr[-_SAID:].decode("utf-8", "replace")
+        return f"{describe_exit(done.code)}: {visible(errors, limit=_SAID)}"
 
 
 @dataclass(frozen=True, kw_only=True)

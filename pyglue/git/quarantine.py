@@ -207,8 +207,8 @@ def _judge(job: Job, waiting: Waiting | None) -> Passed:
             "Checking the commit took too much time or memory. Submit a smaller "
             "change.",
         )
-    said = show(ran.errors[-_SAID:], limit=_SAID)
-    _log.warning("checking a pack failed with exit code %d: %s", ran.code, said)
+    errors = show(ran.errors[-_SAID:], limit=_SAID)
+    _log.warning("checking a pack failed with exit code %d: %s", ran.code, errors)
     raise HiveError(
         ErrorCode.INVALID_PACK,
         "Checking the commit failed: git did not write its objects. Commit with "

@@ -54,16 +54,16 @@ class Builder:
                 ErrorCode.INTERNAL, "The approved system is not a derivation."
             )
         lines: deque[str] = deque(maxlen=_TAIL)
-        said = 0
+        count = 0
 
         def on_line(text: str) -> None:
-            nonlocal said
-            said += 1
+            nonlocal count
+            count += 1
             shown = visible(text, limit=_LINE_MAX)
             lines.append(shown)
-            if said <= _LINES_MAX:
+            if count <= _LINES_MAX:
                 log(shown)
-            elif said == _LINES_MAX + 1:
+            elif count == _LINES_MAX + 1:
                 log(f"[more than {_LINES_MAX} lines; the rest was dropped]")
 
         await asyncio.to_thread(root.parent.mkdir, parents=True, exist_ok=True)

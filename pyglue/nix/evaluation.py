@@ -23,14 +23,14 @@ class Evaluation:
     sets outside ``hyperhive``, as sorted paths.
 
     ``evaluated_at`` is the path under which Nix saw the directory; no agent ever sees
-    it. ``said`` is what agent.nix made Nix print: traces and warnings, in the author's
-    words.
+    it. ``printed`` is what agent.nix made Nix print: traces and warnings, in the
+    author's words.
     """
 
     manifest: Mapping[str, Any]
     nixos_options: tuple[str, ...]
     evaluated_at: str
-    said: tuple[str, ...] = ()
+    printed: tuple[str, ...] = ()
 
 
 def failed(problems: list[Problem]) -> EvalError:

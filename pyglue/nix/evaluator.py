@@ -23,7 +23,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.nix.evaluation import OUTPUT_MAX, SUBJECT, Evaluation, failed, read_result
 from pyglue.nix.failure import RESTRICTED, Limits, program
 from pyglue.nix.fence import Fence, Seen
-from pyglue.nix.log import EvalError, Problem, Roots, read_said
+from pyglue.nix.log import EvalError, Problem, Roots, read_printed
 from pyglue.nix.source import unreadable
 from pyglue.nix.waiting import AGENT, Waiting
 from pyglue.paths import share
@@ -144,7 +144,7 @@ class Evaluator:
         if done.code != 0:
             raise self._limits.explain(done, roots)
         found = read_result(done.stdout, roots)
-        return replace(found, said=read_said(done.stderr, roots))
+        return replace(found, printed=read_printed(done.stderr, roots))
 
     def fence(self) -> Fence:
         """Return the fence around Nix. The first call chooses it, and blocks."""

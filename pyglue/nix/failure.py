@@ -58,10 +58,10 @@ class Limits:
         problems = read_problems(done.stderr, roots)
         if done.code in (-9, -24, 137, 152) and done.seconds >= self.timeout * 0.9:
             return self.too_long()
-        said = (
+        errors = (
             problems[0].message if problems else done.stderr.decode("utf-8", "replace")
         )
-        if done.code in _KILLED or any(word in said.lower() for word in _EXHAUSTED):
+        if done.code in _KILLED or any(word in errors.lower() for word in _EXHAUSTED):
             return EvalError(
                 ErrorCode.EVAL_LIMIT,
                 f"Evaluating {self.subject} took more than {self.memory // 2**20} "

@@ -91,9 +91,9 @@ class HostStore:
             max_output=_OUTPUT_MAX,
         )
         if done.code != 0:
-            said = visible(done.stderr[-2000:].decode("utf-8", "replace"), limit=2000)
+            errors = visible(done.stderr[-2000:].decode("utf-8", "replace"), limit=2000)
             raise HiveError(
                 ErrorCode.UNAVAILABLE,
-                f"{program} failed with {describe_exit(done.code)}: {said}",
+                f"{program} failed with {describe_exit(done.code)}: {errors}",
             )
         return done

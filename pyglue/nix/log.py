@@ -20,8 +20,8 @@ from pyglue.strict_json import JsonError
 from pyglue.text.display import visible
 
 _MESSAGE_MAX: Final = 4000
-_SAID_MAX: Final = 20
-_SAID_LENGTH: Final = 500
+_PRINTED_MAX: Final = 20
+_PRINTED_LENGTH: Final = 500
 _WARNING: Final = "evaluation warning:"
 _SOURCE_MAX: Final = 1024 * 1024
 _ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -96,7 +96,7 @@ def read_problems(log: bytes, roots: Roots) -> tuple[Problem, ...]:
     return () if found is None else (_problem(found, roots),)
 
 
-def read_said(log: bytes, roots: Roots) -> tuple[str, ...]:
+def read_printed(log: bytes, roots: Roots) -> tuple[str, ...]:
     """Return the traces and warnings of agent.nix, one line each.
 
     Nix's remarks about its own environment are left out. At most twenty, clipped.
@@ -112,9 +112,9 @@ def read_said(log: bytes, roots: Roots) -> tuple[str, ...]:
             _WARNING in text or roots.agent in text
         )
         if is_trace or is_warning:
-            said = roots.relative(text.removeprefix("trace: ")).strip()
-            found[visible(said, limit=_SAID_LENGTH)] = None
-    return tuple(found)[:_SAID_MAX]
+            line = roots.relative(text.removeprefix("trace: ")).strip()
+            found[visible(line, limit=_PRINTED_LENGTH)] = None
+    return tuple(found)[:_PRINTED_MAX]
 
 
 def _events(log: str) -> Iterator[Mapping[str, Any]]:

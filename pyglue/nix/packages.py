@@ -83,17 +83,17 @@ def _read(store: HostStore, paths: Iterable[str]) -> _Side:
 
 
 def _note(side: _Side, path: str, drv: Derivation) -> None:
-    said = _attributes(drv)
+    attributes = _attributes(drv)
     fixed = drv.fixed
     if fixed is not None:
         side.fetches[fixed.path] = Fetch(
             name=visible(short_name(path).removesuffix(".drv"), limit=_NAME_MAX),
-            urls=_urls(said),
+            urls=_urls(attributes),
             hash=visible(f"{fixed.algorithm}:{fixed.hash}", limit=_NAME_MAX),
             builder=visible(drv.builder, limit=_NAME_MAX),
         )
         return
-    name, version = said.get("pname"), said.get("version")
+    name, version = attributes.get("pname"), attributes.get("version")
     if not isinstance(name, str) or not isinstance(version, str):
         name, version = split_name(short_name(path).removesuffix(".drv"))
     if version:
@@ -111,10 +111,10 @@ def _attributes(drv: Derivation) -> Mapping[str, Any]:
         return {}
 
 
-def _urls(said: Mapping[str, Any]) -> tuple[str, ...]:
+def _urls(attributes: Mapping[str, Any]) -> tuple[str, ...]:
     found: list[str] = []
     for key in ("urls", "url"):
-        value = said.get(key)
+        value = attributes.get(key)
         if isinstance(value, str):
             found += value.split()
         elif isinstance(value, list):

@@ -28,7 +28,7 @@ from pyglue.nix.evaluation import option_names
 from pyglue.nix.failure import RESTRICTED, Limits, program
 from pyglue.nix.fence import ENVIRONMENT, Fence, Seen
 from pyglue.nix.hoststore import HostStore, is_derivation
-from pyglue.nix.log import EvalError, Problem, Roots, read_said
+from pyglue.nix.log import EvalError, Problem, Roots, read_printed
 from pyglue.process import Completed, Rlimits, run
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Evaluated:
     depends_on: tuple[str, ...]
     cache: Path
     store: HostStore
-    said: tuple[str, ...] = ()
+    printed: tuple[str, ...] = ()
     """Warnings and traces of agent.nix, and those of the NixOS options that it sets."""
 
     async def into_store(self) -> None:
@@ -140,14 +140,14 @@ class SystemEvaluator:
                 raise self._limits.explain(done, _roots(seen))
             drv, options, depends_on = _read_result(done.stdout, self._limits)
             cache = seen.output or temporary
-            said = read_said(done.stderr, _roots(seen))
+            printed = read_printed(done.stderr, _roots(seen))
             yield Evaluated(
                 drv=drv,
                 nixos_options=options,
                 depends_on=depends_on,
                 cache=cache,
                 store=self._store,
-                said=said,
+                printed=printed,
             )
 
     async def _run(

@@ -41,9 +41,9 @@ def filtered(argv: Sequence[str], stream: BinaryIO) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise could_not_start(argv[0], error) from error
     assert process.stdin is not None and process.stderr is not None  # noqa: S101
-    said: list[bytes] = []
+    output: list[bytes] = []
     errors = process.stderr
-    reader = threading.Thread(target=lambda: said.append(errors.read(_SAID_MAX)))
+    reader = threading.Thread(target=lambda: output.append(errors.read(_SAID_MAX)))
     reader.start()
     broken: BrokenPipeError | None = None
     try:
@@ -59,7 +59,7 @@ def filtered(argv: Sequence[str], stream: BinaryIO) -> Iterator[IO[bytes]]:
         reader.join()
         errors.close()
     if code > 0:
-        text = b"".join(said).decode("utf-8", "replace").strip().partition("\n")[0]
+        text = b"".join(output).decode("utf-8", "replace").strip().partition("\n")[0]
         raise HiveError(
             ErrorCode.UNAVAILABLE, f"{argv[0]} failed: {text or 'no reason given'}."
         )

@@ -101,8 +101,8 @@ def _try(run_as: RunAs | None) -> str | None:
         return error.message
     if done.code == 0:
         return None
-    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    last = said[-1] if said else f"exit code {done.code}"
+    lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    last = lines[-1] if lines else f"exit code {done.code}"
     if "nknown option" in last:
         return f"bubblewrap is too old ({last}); update it to 0.10 or later."
     return f"bubblewrap does not work here: {_why() or last}."

@@ -75,8 +75,8 @@ def close(tx: Tx, number: int, answer: str | None, by: str, ended: QuestionEnd) 
         QuestionModel.id == number
     ).execute(tx.db)
     expired = ended is QuestionEnd.EXPIRED
-    said = QuestionAnswered(question=number, expired=expired, ended=ended)
-    tx.emit(by, said)
+    event = QuestionAnswered(question=number, expired=expired, ended=ended)
+    tx.emit(by, event)
 
 
 def open_with(reader: Reader | Tx, name: str) -> tuple[QuestionView, ...]:

@@ -232,8 +232,8 @@ def _error(code: ErrorCode, what: str, fault: Fault, reason: str) -> JsonError:
     advice = " Shorten it." if fault is Fault.SIZE else ""
     code = ErrorCode.TOO_LARGE if fault is Fault.LENGTH else code
     shape = decoder_errors.read(reason) if fault is Fault.SHAPE else None
-    said = reason if shape is None else str(shape)
-    sentence = f"Invalid {what}: {visible(said)}.{advice}"
+    message = reason if shape is None else str(shape)
+    sentence = f"Invalid {what}: {visible(message)}.{advice}"
     if fault is Fault.LENGTH:
         sentence = f"{visible(reason)}."
     return JsonError(code, sentence, fault=fault, reason=reason)

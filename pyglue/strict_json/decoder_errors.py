@@ -45,11 +45,11 @@ class Wrong(NamedTuple):
         return f"{self.where or 'it'} {self.what}"
 
 
-def read(said: str) -> Wrong | None:
+def read(message: str) -> Wrong | None:
     """Return what the decoder says in its own words; None if that is not known."""
-    place = _PLACE.search(said)
+    place = _PLACE.search(message)
     path = "" if place is None else place["path"].lstrip(".")
-    text = said if place is None else said[: place.start()]
+    text = message if place is None else message[: place.start()]
     for pattern, what in ((_MISSING, "is missing"), (_UNKNOWN, UNKNOWN)):
         found = pattern.fullmatch(text)
         if found is not None:

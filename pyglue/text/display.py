@@ -54,7 +54,7 @@ def quoted(text: str, *, limit: int = 400) -> str:
     return f"“{visible(text, limit=limit)}”"
 
 
-def said(text: str, *, limit: int = 400) -> str:
+def in_quotes(text: str, *, limit: int = 400) -> str:
     """Return a quotation of someone's text: one line, always in quotes."""
     return f"“{visible(text, limit=limit)}”"
 

@@ -188,9 +188,9 @@ async def _pack(repository: Path, commit: str, main: str | None) -> bytes:
             "files out of an agent's repository.",
         ) from error
     if done.code != 0:
-        said = done.stderr.decode(errors="replace").strip()[-500:]
+        errors = done.stderr.decode(errors="replace").strip()[-500:]
         raise HiveError(
-            ErrorCode.INVALID_PACK, f"git could not pack the commit: {said}"
+            ErrorCode.INVALID_PACK, f"git could not pack the commit: {errors}"
         )
     return done.stdout
 

@@ -16,7 +16,7 @@ from pyglue.api.events import (
     TurnEvent,
     TurnStarted,
 )
-from pyglue.api.turn_events import SAID, ToolUse, TurnEventKind
+from pyglue.api.turn_events import LIVE_EVENTS, ToolUse, TurnEventKind
 
 TEMPLATES = Path(__file__).parents[3] / "web" / "templates"
 
@@ -60,7 +60,7 @@ def test_a_field_of_a_newer_hived_is_ignored() -> None:
 
 def test_each_kind_has_one_struct() -> None:
     assert all(kind == struct.KIND for kind, struct in KINDS.items())
-    assert set(SAID) == set(TurnEventKind)
+    assert set(LIVE_EVENTS) == set(TurnEventKind)
 
 
 def test_data_passes_through_every_end_as_the_very_same_bytes() -> None:

@@ -72,8 +72,8 @@ def drafts(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
     rows: list[Sequence[str]] = [("NAME", "BY", "SINCE", "APPROVAL", "")]
     for one in result.drafts:
         waits = "-" if one.pending_approval is None else str(one.pending_approval)
-        said = visible(one.description, limit=60)
-        rows.append((one.name, one.by, _day(one.created_at), waits, said))
+        summary = visible(one.description, limit=60)
+        rows.append((one.name, one.by, _day(one.created_at), waits, summary))
     return Answer(result, table(rows) if result.drafts else "There are no drafts.")
 
 
@@ -103,8 +103,8 @@ def kept(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
     rows: list[Sequence[str]] = [("NAME", "DESTROYED", "BY", "SIZE", "QUEUED", "")]
     for one in result.kept:
         size, messages = _size(one.bytes), str(one.messages)
-        said = visible(one.description, limit=60)
-        rows.append((one.name, _day(one.destroyed_at), one.by, size, messages, said))
+        summary = visible(one.description, limit=60)
+        rows.append((one.name, _day(one.destroyed_at), one.by, size, messages, summary))
     return Answer(result, table(rows) if result.kept else "There is no kept state.")
 
 
@@ -188,10 +188,12 @@ def operations(client: SyncClient, _arguments: argparse.Namespace) -> Answer:
         ("ID", "AGENT", "KIND", "STATE", "STEP", "BY", "SINCE", "")
     ]
     for one in result.operations:
-        said = visible(" ".join((one.error or one.note).split()), limit=60)
+        summary = visible(" ".join((one.error or one.note).split()), limit=60)
         who, since = visible(one.requested_by), _day(one.created_at)
         kind, state = one.kind.value, one.state.value
-        rows.append((str(one.id), one.agent, kind, state, one.step, who, since, said))
+        rows.append(
+            (str(one.id), one.agent, kind, state, one.step, who, since, summary)
+        )
     return Answer(
         result, table(rows) if result.operations else "There are no operations."
     )

@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         problems = error.details.get("problems", [])
         texts = [problem["message"] for problem in problems] or [error.message]
         return _refuse([f"agent.nix: {text}" for text in texts])
-    notes = (*proposal_checks.notes(manifest), *found.said)
+    notes = (*proposal_checks.notes(manifest), *found.printed)
     sys.stderr.writelines(f"note: {text}\n" for text in notes)
     _print(found, whole=arguments.json)
     return 0

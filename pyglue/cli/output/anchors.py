@@ -86,9 +86,10 @@ def of_journal() -> Anchors:
     except HiveError as error:
         return Anchors(missing=f"{journal} was not read. {error.message}")
     if done.code != 0:
-        said = done.stderr.decode("utf-8", "replace").strip()
+        errors = done.stderr.decode("utf-8", "replace").strip()
         reason = (
-            visible(said, limit=200) or f"journalctl failed with exit code {done.code}"
+            visible(errors, limit=200)
+            or f"journalctl failed with exit code {done.code}"
         )
         return Anchors(missing=f"{journal} was not read: {reason}")
     found = _newest(_OWN_LINE, done.stdout.decode("utf-8", "replace"))

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from pyglue.api.turn_events import (
+    AnyLiveEvent,
     Compacted,
     Denied,
     Retry,
@@ -20,7 +21,6 @@ from pyglue.api.turn_events import (
     ToolResult,
     ToolUse,
     TurnResult,
-    TurnSaid,
 )
 from pyglue.harness.claude.stream_json import (
     AssistantMessage,
@@ -45,7 +45,7 @@ _ITEMS: Final = 64
 _DEPTH: Final = 6
 _DELAY_MAX_MS: Final = 86_400_000
 
-Emit = Callable[[TurnSaid], None]
+Emit = Callable[[AnyLiveEvent], None]
 
 
 @dataclass(kw_only=True)

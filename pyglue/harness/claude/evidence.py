@@ -9,7 +9,7 @@ question costs a little.
 import logging
 from typing import Final
 
-from pyglue.api.turn_events import TurnSaid
+from pyglue.api.turn_events import AnyLiveEvent
 from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude.events import Tally
 from pyglue.harness.claude.options import CliOptions
@@ -38,5 +38,5 @@ async def ask_without_messages(
     return ended.outcome in _ANSWERED, ended
 
 
-def _unheard(said: TurnSaid) -> None:
+def _unheard(event: AnyLiveEvent) -> None:
     """Drop an event: this is not a turn of the agent."""

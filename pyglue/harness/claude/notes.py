@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from pyglue import paths
-from pyglue.api.turn_events import TurnSaid
+from pyglue.api.turn_events import AnyLiveEvent
 from pyglue.api.turns import TurnOutcome
 from pyglue.files.replace import replace_file
 from pyglue.harness.claude.events import Tally
@@ -118,5 +118,5 @@ class Notes:
         return new, ""
 
 
-def _unheard(said: TurnSaid) -> None:
+def _unheard(event: AnyLiveEvent) -> None:
     """Drop an event: this is not a turn of the agent."""

@@ -47,9 +47,9 @@ async def check(
     missing = _missing_programs(options, manifest)
     if missing:
         return _failed(" ".join(missing))
-    said = Stderr()
+    stderr = Stderr()
     try:
-        launch = replace(options.preflight(), stderr=said.take)
+        launch = replace(options.preflight(), stderr=stderr.take)
     except OSError as error:
         why = error.strerror or error
         return _failed(f"Cannot write the CLI's files in /session: {why}.")
@@ -62,10 +62,10 @@ async def check(
             status = await cli.servers()
     except TimeoutError:
         return _failed(
-            f"Claude Code was not ready after {timeout_s:g} seconds.{said.of_cli()}"
+            f"Claude Code was not ready after {timeout_s:g} seconds.{stderr.of_cli()}"
         )
     except CliError as error:
-        return _failed(f"Claude Code did not start: {error}.{said.of_cli()}")
+        return _failed(f"Claude Code did not start: {error}.{stderr.of_cli()}")
     finally:
         if cli is not None:
             await cli.close()
@@ -73,7 +73,7 @@ async def check(
     reported = {str(server["name"]): dict(server) for server in status}
     problems = [
         *_tool_problems(manifest, init),
-        *_server_problems(manifest, reported, said),
+        *_server_problems(manifest, reported, stderr),
     ]
     servers = tuple(_status(name, server) for name, server in reported.items())
     return Checked(version, servers, "\n".join(problems)[:PROBLEM_MAX] or None)
@@ -110,7 +110,7 @@ def _tool_problems(manifest: Manifest, init: dict[str, Any]) -> list[str]:
 
 
 def _server_problems(
-    manifest: Manifest, reported: dict[str, dict[str, Any]], said: Stderr
+    manifest: Manifest, reported: dict[str, dict[str, Any]], stderr: Stderr
 ) -> list[str]:
     problems = []
     if reported.get(HIVE, {}).get("status") != "connected":
@@ -118,7 +118,7 @@ def _server_problems(
     for name, server in manifest.mcp_servers.items():
         found = reported.get(name, {})
         if found.get("status") != "connected":
-            problems.append(_not_connected(name, server, found, said.of(name)))
+            problems.append(_not_connected(name, server, found, stderr.of(name)))
         else:
             problems.extend(_missing_tools(name, server, found))
     return problems

@@ -67,8 +67,8 @@ class Serving:
         match asked.subtype:
             case "mcp_message" if asked.server_name in self.launch.tools_of_ours:
                 server = self.launch.tools_of_ours[asked.server_name]
-                said = await server.answer(bytes(asked.message))
-                return {"mcp_response": NO_ANSWER if said is None else raw(said)}
+                answer = await server.answer(bytes(asked.message))
+                return {"mcp_response": NO_ANSWER if answer is None else raw(answer)}
             case "hook_callback" if asked.callback_id == BOUNDARY:
                 await self._steer(asked.input)
                 return {}

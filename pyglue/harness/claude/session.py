@@ -125,8 +125,8 @@ class Session:
             ended = as_compacted(ended)
         cost = ended.session_cost_usd - (before.cost_usd if before else 0.0)
         if tally.session_id is not None:  # otherwise the next turn tries the same again
-            said = prompt + self.joined.again()
-            self.store.remember(tally.session_id, tally, ended, said)
+            sent = prompt + self.joined.again()
+            self.store.remember(tally.session_id, tally, ended, sent)
         self.warm.spent(max(cost, 0.0))
         if ended.verdict.suspect in (Suspect.REQUEST, Suspect.CRASH):
             ended, more = await self._whose_fault(work, ended, before)
@@ -217,11 +217,11 @@ class Session:
         """
         kept = self.store.kept
         if kept is not None and kept.id is not None:
-            compacted, said = await self._compacted(
+            compacted, problem = await self._compacted(
                 kept, kept.id, work.model, work.cancellation
             )
-            if said is not None:
-                return Tally(emit=self.store.emit), not_compacted(compacted, said)
+            if problem is not None:
+                return Tally(emit=self.store.emit), not_compacted(compacted, problem)
         self.say(AgentState.THINKING)
         missed = self.joined.missed()
         tally, ended = await self._run(replace(work, prompt=work.prompt + missed))
@@ -242,11 +242,11 @@ class Session:
         kept = self.store.kept
         if kept is None or kept.id is None:
             return "There is no conversation to compact yet."
-        ended, said = await self._compacted(kept, kept.id, model, cancellation)
-        if said is None:
+        ended, problem = await self._compacted(kept, kept.id, model, cancellation)
+        if problem is None:
             return "The conversation was compacted."
         _log.warning("could not compact the session: %s", ended.reason)
-        return f"The conversation could not be compacted: {ended.reason or said}"
+        return f"The conversation could not be compacted: {ended.reason or problem}"
 
     async def _compacted(
         self, kept: Kept, session: str, model: str, cancellation: Cancellation

@@ -50,10 +50,10 @@ class Stderr:
 
     def of(self, server: str) -> str:
         """Return a server's output, only the end if it is long, as visible text."""
-        said = "\n".join(self._servers.get(server, ())).rstrip()
-        cut = said.encode(errors="replace")[-BYTES_MAX:].decode(errors="ignore")
+        text = "\n".join(self._servers.get(server, ())).rstrip()
+        cut = text.encode(errors="replace")[-BYTES_MAX:].decode(errors="ignore")
         lines = [visible(line, limit=_LINE_MAX) for line in cut.splitlines()]
-        if len(cut) < len(said):
+        if len(cut) < len(text):
             lines[:1] = ["…"]  # the first line may be a part of one
         return "\n".join(lines)
 

@@ -90,8 +90,8 @@ async def run_turn(
     With ``warm`` it may be a CLI that is already running, and it may be kept. ``news``
     is delivered to the model while it works; unread messages do not count as delivered.
     """
-    said: deque[str] = deque(maxlen=_TAIL)
-    launch = replace(launch, stderr=said.append)
+    stderr: deque[str] = deque(maxlen=_TAIL)
+    launch = replace(launch, stderr=stderr.append)
     failure: Verdict | None = None
     cli: Cli | None = None
     ended: Ended | None = None
@@ -109,9 +109,9 @@ async def run_turn(
             reason="The CLI did not stop after an interrupt.",
         )
     except CliError as error:
-        failure = _failure(error, tally, said)
+        failure = _failure(error, tally, stderr)
     else:
-        ended = _ended(tally, failure, cancellation, said)
+        ended = _ended(tally, failure, cancellation, stderr)
     finally:
         if cli is not None:
             cli.serving.news = None
@@ -122,7 +122,7 @@ async def run_turn(
             await warm.give(cli, ended_well=well)
         elif cli is not None:
             await cli.close()
-    return ended or _ended(tally, failure, cancellation, said)
+    return ended or _ended(tally, failure, cancellation, stderr)
 
 
 async def _hear(cli: Cli, tally: Tally) -> Verdict | None:
@@ -177,18 +177,21 @@ async def _interrupt(
 
 
 def _ended(
-    tally: Tally, failure: Verdict | None, cancellation: Cancellation, said: deque[str]
+    tally: Tally,
+    failure: Verdict | None,
+    cancellation: Cancellation,
+    stderr: deque[str],
 ) -> Ended:
     if cancellation.reason is not None:
         verdict = Verdict(outcome=TurnOutcome.CANCELLED, reason=cancellation.reason)
     elif failure is not None:
         verdict = failure
     elif tally.result is None:
-        why = f"The CLI exited without a result.{_tail(said)}"
+        why = f"The CLI exited without a result.{_tail(stderr)}"
         verdict = Verdict(outcome=TurnOutcome.FAILED, reason=why, suspect=Suspect.CRASH)
     else:
         verdict = judge(tally.result, tally.error)
-    told = " ".join([*said, verdict.reason or ""])
+    told = " ".join([*stderr, verdict.reason or ""])
     unknown = any(mark in told for mark in _BAD_SESSION)
     if tally.result is None:
         return Ended(verdict=verdict, is_unknown_session=unknown)
@@ -206,17 +209,17 @@ def _ended(
     )
 
 
-def _failure(error: Exception, tally: Tally, said: deque[str]) -> Verdict:
+def _failure(error: Exception, tally: Tally, stderr: deque[str]) -> Verdict:
     """A CLI that exited before it read the messages did not exit because of them."""
     return Verdict(
         outcome=TurnOutcome.FAILED,
-        reason=f"The CLI failed: {error}.{_tail(said)}",
+        reason=f"The CLI failed: {error}.{_tail(stderr)}",
         suspect=Suspect.CRASH if tally.init else Suspect.NOBODY,
     )
 
 
-def _tail(said: deque[str]) -> str:
-    return f" Its output: {' / '.join(said)}" if said else ""
+def _tail(stderr: deque[str]) -> str:
+    return f" Its output: {' / '.join(stderr)}" if stderr else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,14 +237,14 @@ def no_space(reason: str) -> Verdict:
     return Verdict(outcome=TurnOutcome.FAILED, reason=reason, is_disk_full=True)
 
 
-def not_compacted(ended: Ended, said: str) -> Ended:
+def not_compacted(ended: Ended, reason: str) -> Ended:
     """Return the end of a turn whose conversation could not be shortened for it.
 
     The CLI reports no error if the model provider fails during that.
     """
     if ended.outcome is not TurnOutcome.OK:
         return ended
-    why = f"The conversation is too long, and could not be compacted: {said}"
+    why = f"The conversation is too long, and could not be compacted: {reason}"
     return Ended(
         verdict=Verdict(outcome=TurnOutcome.FAILED, reason=why, suspect=Suspect.REQUEST)
     )

@@ -68,17 +68,17 @@ class Writing:
     def take(self, line: bytes) -> None:
         """Read a partial message; ignore one that cannot be read."""
         try:
-            said = _read(line)
+            message = _read(line)
         except JsonError:
             return
-        if said.parent_tool_use_id is not None:  # a subagent's
+        if message.parent_tool_use_id is not None:  # a subagent's
             return
-        match said.event.type:
+        match message.event.type:
             case "content_block_start":
                 self.end()
-                self._kind = _KINDS.get(said.event.content_block.type)
+                self._kind = _KINDS.get(message.event.content_block.type)
             case "content_block_delta" if self._kind is not None and self._left:
-                delta = said.event.delta
+                delta = message.event.delta
                 text = delta.text if self._kind is Kind.TEXT else delta.thinking
                 self._add(text[: self._left])
             case "content_block_stop" | "message_stop":

@@ -27,7 +27,7 @@ from pyglue.api.common import (
 )
 from pyglue.api.live_text import LiveTextParams
 from pyglue.api.messages import RecvParams, RecvResult
-from pyglue.api.turn_events import TurnSaid
+from pyglue.api.turn_events import AnyLiveEvent
 from pyglue.api.turns import (
     StateParams,
     SteerParams,
@@ -186,17 +186,17 @@ class Link:
         if self._connection is not None and not known:
             self._connection.notify(WARMTH, self._warmth)
 
-    def live_text(self, said: LiveTextParams) -> None:
+    def live_text(self, live: LiveTextParams) -> None:
         """Send what the model is writing in the running turn."""
         if self._connection is not None and self._turn is not None:
-            params = msgspec.structs.replace(said, turn=self._turn)
+            params = msgspec.structs.replace(live, turn=self._turn)
             self._connection.notify(LIVE_TEXT, params)
 
-    def emit(self, said: TurnSaid) -> None:
+    def emit(self, live: AnyLiveEvent) -> None:
         """Send a live event; without a connection it is lost."""
         if self._connection is not None:
-            data = msgspec.Raw(msgspec.json.encode(said))
-            event = TurnEventParams(turn=self._turn, kind=said.KIND, data=data)
+            data = msgspec.Raw(msgspec.json.encode(live))
+            event = TurnEventParams(turn=self._turn, kind=live.KIND, data=data)
             self._connection.notify(TURN_EVENT, event)
 
 

@@ -111,7 +111,7 @@ class Modes:
         for place, wanted in self.all(names).items():
             with suppress(HiveError), opened(self._top(wanted), place) as folder:
                 if folder is not None and not wanted.holds(folder.status):
-                    found[place] = _said(folder.status)
+                    found[place] = _describe(folder.status)
         return found
 
     def repair(self, names: Iterable[str]) -> None:
@@ -153,6 +153,6 @@ class Modes:
         return Mode(0o710, (0, group), runtime=runtime)
 
 
-def _said(found: os.stat_result) -> str:
+def _describe(found: os.stat_result) -> str:
     mode = stat.S_IMODE(found.st_mode)
     return f"mode {mode:04o}, user {found.st_uid}, group {found.st_gid}"

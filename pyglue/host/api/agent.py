@@ -81,7 +81,7 @@ def _add_turns(
     handlers.on(STEER, lambda it: s.broker.mailbox.steer(receiver, it.turn))
     note(STATE, current(lambda it: s.transitions.state_reported(agent, it)))
     note(WARMTH, current(lambda it: s.warmth.reported(agent, it.bytes)))
-    note(LIVE_TEXT, current(lambda it: s.live_texts.said(agent, it)))
+    note(LIVE_TEXT, current(lambda it: s.live_texts.deliver(agent, it)))
     note(TURN_EVENT, lambda it: s.turn_events.reported(receiver, it))
     handlers.on_done(TERMINAL_OUTPUT, lambda it: terminals.output(it, harness))
     note(TERMINAL_EXIT, lambda it: terminals.exited(it, harness))

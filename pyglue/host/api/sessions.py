@@ -183,8 +183,8 @@ class Sessions:
             lambda tx: logins.insert(tx, LoginKind.SESSION, digest, expires_at)
         )
         self._live[digest] = Span(created_at=created_at, expires_at=expires_at)
-        said = {"trusted_days": self.config.web.trusted_days} if params.trusted else {}
-        self.audit.record(name_of(digest), "login", None, said)
+        data = {"trusted_days": self.config.web.trusted_days} if params.trusted else {}
+        self.audit.record(name_of(digest), "login", None, data)
         return LoginResult(session=token, expires_at=expires_at)
 
     async def metrics_token(

@@ -44,22 +44,22 @@ class ImportHandler:
     async def run(self, operation: Operation, step: str) -> str | None:
         """Do one step."""
         name = operation.agent
-        said = await self.store.read(
+        payload = await self.store.read(
             lambda reader: operation_rows.arguments(reader, operation.id)
         )
-        staged = self.imports.staged(said["key"])
+        staged = self.imports.staged(payload["key"])
         match step:
             case "place":
                 async with self.proposals.lock(name):
                     await asyncio.to_thread(self._place, name, staged)
                 return "keep"
             case "keep":
-                await self._keep(operation, said["commit"])
+                await self._keep(operation, payload["commit"])
                 return "propose"
             case "propose":
                 number = await self._propose(operation)
                 note = f"Approval {number} is pending"
-                values = {**said, "note": note, "approval": number}
+                values = {**payload, "note": note, "approval": number}
                 await self.store.write(
                     lambda tx: operation_rows.set_arguments(tx, operation.id, values)
                 )

@@ -96,13 +96,13 @@ class Admitting:
         if inside is None or not plan:
             return
         try:
-            said = self._run(inside.init, plan)
+            problem = self._run(inside.init, plan)
         finally:
             inside.close()
-        if said:
+        if problem:
             raise HiveError(
                 ErrorCode.DEPLOY_FAILED,
-                f"The agent's workspaces could not be mounted: {said}. Their file "
+                f"The agent's workspaces could not be mounted: {problem}. Their file "
                 "system must support mounts with mapped owners (Linux 5.12: ext4, "
                 "xfs, btrfs).",
             )
@@ -114,17 +114,17 @@ class Admitting:
         if inside is None or not plan:
             return
         try:
-            said = self._run(inside.init, plan)
+            problem = self._run(inside.init, plan)
         except HiveError as error:
-            said = error.message
+            problem = error.message
         finally:
             inside.close()
         self.problem = (
-            f"The manager cannot write to some agents' directories: {said}"
-            if said
+            f"The manager cannot write to some agents' directories: {problem}"
+            if problem
             else None
         )
-        if said:
+        if problem:
             _log.error("%s", self.problem)
 
     @staticmethod
@@ -138,8 +138,8 @@ class Admitting:
         )
         if done.code == 0:
             return ""
-        said = done.stderr.decode("utf-8", "replace").strip()
-        return visible(said, limit=500) or f"exit code {done.code}"
+        problem = done.stderr.decode("utf-8", "replace").strip()
+        return visible(problem, limit=500) or f"exit code {done.code}"
 
     def _plan(self, name: str) -> list[Admitted]:
         """Return the mounts of an agent's directories, with their owners."""

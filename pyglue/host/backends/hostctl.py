@@ -121,17 +121,18 @@ class HostCtl:
     async def _must(self, *argv: str, timeout: float = _QUICK_S) -> None:
         done = await self._try(*argv, timeout=timeout)
         if done.code != 0:
-            said = visible(done.stderr[-1500:].decode("utf-8", "replace").strip())
+            errors = visible(done.stderr[-1500:].decode("utf-8", "replace").strip())
             raise HiveError(
                 ErrorCode.DEPLOY_FAILED,
-                f"{' '.join(argv[:2])} failed with {describe_exit(done.code)}: {said}",
+                f"{' '.join(argv[:2])} failed with {describe_exit(done.code)}: "
+                f"{errors}",
             )
 
     async def _try(self, *argv: str, timeout: float = _QUICK_S) -> Completed:
         command = [find_program(argv[0]), *argv[1:]]
         done = await run(command, env=self._environment, timeout=timeout)
         for pause in self._pauses if argv[0] == "systemctl" else ():
-            if done.code == 0 or not any(said in done.stderr for said in _DISCONNECTED):
+            if done.code == 0 or not any(one in done.stderr for one in _DISCONNECTED):
                 break
             await asyncio.sleep(pause)
             done = await run(command, env=self._environment, timeout=timeout)

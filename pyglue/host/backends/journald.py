@@ -43,11 +43,11 @@ class Journald(JournalSource):
     async def read(self, lines: int, cursor: str | None) -> JournalPage:
         """Return lines; see ``JournalSource``."""
         found = Lines(lines)
-        said: list[str] = []
+        last_line: list[str] = []
 
         def take(line: str) -> None:
             if (entry := _entry(line, self._clean)) is None:
-                said[:] = [line]
+                last_line[:] = [line]
             elif cursor is None or not found.full:
                 entry.put_into(found)
 
@@ -62,7 +62,7 @@ class Journald(JournalSource):
         finally:
             child.kill()
         if code != 0:
-            raise self._failed(said)
+            raise self._failed(last_line)
         page = found.page if cursor is None else found.first_page
         return await asyncio.to_thread(page, cursor)
 
@@ -83,7 +83,7 @@ class Journald(JournalSource):
                     cursor = page.cursor
                     yield page
                 elif end.done():
-                    raise self._failed(news.said)
+                    raise self._failed(news.last_line)
                 else:
                     await news.wake.wait()
                     news.wake.clear()
@@ -104,8 +104,8 @@ class Journald(JournalSource):
             line_max=_ENTRY_MAX,
         )
 
-    def _failed(self, said: list[str]) -> HiveError:
-        reason = visible(said[-1]) if said else "it ended"
+    def _failed(self, last_line: list[str]) -> HiveError:
+        reason = visible(last_line[-1]) if last_line else "it ended"
         if any(one.startswith("--machine=") for one in self._selection):
             return HiveError(
                 ErrorCode.AGENT_NOT_RUNNING,
@@ -134,7 +134,7 @@ class _News:
     def __init__(self, clean: Clean) -> None:
         self._clean = clean
         self.wake = asyncio.Event()
-        self.said: list[str] = []
+        self.last_line: list[str] = []
         self.gap = False
         self._lines = Lines(LINES_MAX)
         self._count = 0
@@ -142,7 +142,7 @@ class _News:
     def hear(self, line: str) -> None:
         """Add a line of journalctl's output."""
         if (entry := _entry(line, self._clean)) is None:
-            self.said[:] = [line]
+            self.last_line[:] = [line]
             return
         entry.put_into(self._lines)
         self._count += len(entry.texts)

@@ -133,14 +133,14 @@ class NixosContainerBackend(Backend):
             )
         file = LogFile(self._layout.logs / "builds" / f"{spec.name}.log")
 
-        def said(line: str) -> None:
+        def write_line(line: str) -> None:
             file.write(line.encode("utf-8", "replace") + b"\n")
             if log is not None:
                 log(line)
 
         try:
             return await self._builder.realise(
-                spec.system, root=self._files.root(spec), log=said
+                spec.system, root=self._files.root(spec), log=write_line
             )
         finally:
             file.close()

@@ -220,9 +220,9 @@ async def _call(bus: MessageBus, message: Message) -> Message:
             f"{error or f'no answer within {_CALL_S:g} s'}.",
         ) from error
     if reply is None or reply.message_type is MessageType.ERROR:
-        said = reply.body[0] if reply is not None and reply.body else "no answer"
+        reason = reply.body[0] if reply is not None and reply.body else "no answer"
         raise HiveError(
-            ErrorCode.UNAVAILABLE, f"systemd answered {message.member}: {said}"
+            ErrorCode.UNAVAILABLE, f"systemd answered {message.member}: {reason}"
         )
     return reply
 

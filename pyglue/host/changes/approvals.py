@@ -132,10 +132,10 @@ class Approvals:
                 "Nothing was requested: write a text, or a comment on a line.",
             )
         row, made = await self.review.quote(params.id, params.comments)
-        said = comments.message(row, params.text, made)
+        message = comments.message(row, params.text, made)
         reason = params.text.strip() or comments.counted(made)
         state = ApprovalState.CHANGES_REQUESTED
-        await self._close(row.id, state, by, reason, comments=made, said=said)
+        await self._close(row.id, state, by, reason, comments=made, message=message)
 
     async def withdraw(self, params: WithdrawParams, by: str) -> None:
         """Withdraw a proposal on behalf of its proposer.
@@ -194,9 +194,9 @@ class Approvals:
         reason: str,
         *,
         comments: tuple[QuotedComment, ...] = (),
-        said: str | None = None,
+        message: str | None = None,
     ) -> None:
-        """Close a proposal. ``said`` is the message with the reason and comments."""
+        """Close a proposal. ``message`` is the message with the reason and comments."""
 
         def close(tx: Tx) -> tuple[ApprovalRow, bool]:
             row = _pending(tx, number)
@@ -206,12 +206,12 @@ class Approvals:
 
         row, only_proposed = await self.store.write(close)
         self._audited(row, by, state.value, comments=len(comments))
-        self._untagged.append((row, state, said or reason))
+        self._untagged.append((row, state, message or reason))
         await self._tag()
         ran = await asyncio.to_thread(self.kept_files.has_run, row.agent)
         if only_proposed and not ran:
             await asyncio.to_thread(self.kept_files.forget_proposed, row.agent)
-        await self._tell(row, by, state, reason, said)
+        await self._tell(row, by, state, reason, message)
 
     async def _tag(self) -> None:
         """Tag closed proposals. A full disk delays tags; the store is up to date."""
@@ -235,20 +235,20 @@ class Approvals:
         by: str,
         state: ApprovalState,
         reason: str,
-        said: str | None = None,
+        message: str | None = None,
     ) -> None:
-        """Inform the manager; ``said``, if given, is sent whoever the proposer is."""
+        """Inform the manager; send ``message``, if any, whoever the proposer is."""
         is_news = await self.notifications.give(
             NotificationKind.APPROVAL_RESOLVED,
             row.agent,
             f"Approval {row.id} for {row.agent} is {state.value}. Reason: {reason}",
             by=by,
             key=f"approval:{row.id}:{state.value}",
-            to_manager=said is None and row.proposed_by == MANAGER and by != MANAGER,
+            to_manager=message is None and row.proposed_by == MANAGER and by != MANAGER,
             audit=False,
         )
-        if is_news and said is not None:
-            await self.notifications.to_manager(row.agent, said)
+        if is_news and message is not None:
+            await self.notifications.to_manager(row.agent, message)
 
     def _repo(self, agent: str) -> AppliedRepo:
         return AppliedRepo(self.config.layout.applied(agent))
@@ -267,14 +267,14 @@ def _check_accepted(row: ApprovalRow, accepted: Sequence[int]) -> None:
     wanted = critical(row.policy)
     if sorted(accepted) == list(wanted):
         return
-    told, said = (
+    must, did = (
         listed([str(number) for number in some]) if some else "none"
         for some in (wanted, accepted)
     )
     raise HiveError(
         ErrorCode.BAD_REQUEST,
-        f"Nothing was approved. The critical changes of approval {row.id}: {told}. You "
-        f"accepted: {said}. Review each, and accept exactly these.",
+        f"Nothing was approved. The critical changes of approval {row.id}: {must}. You "
+        f"accepted: {did}. Review each, and accept exactly these.",
         details={"critical": list(wanted)},
     )
 

@@ -18,7 +18,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.lines import lines_of
 from pyglue.git.repos import AppliedRepo
 from pyglue.store.approvals import ApprovalRow
-from pyglue.text.display import quoted, said, visible
+from pyglue.text.display import in_quotes, quoted, visible
 
 _LINE_MAX: Final = 400
 """Maximum characters of a quoted line; comparisons of lines also stop there."""
@@ -125,7 +125,7 @@ def _place(one: QuotedComment) -> str:
 
 def _bad(comment: LineComment, why: str) -> HiveError:
     lines = str(comment.line) if comment.to is None else f"{comment.line}-{comment.to}"
-    place = said(f"{comment.file}:{lines}", limit=_PATH_MAX)
+    place = in_quotes(f"{comment.file}:{lines}", limit=_PATH_MAX)
     return HiveError(
         ErrorCode.BAD_REQUEST, f"Invalid position of a comment {place}: {why}."
     )

@@ -32,14 +32,14 @@ class Evaluated:
     """The result for a commit: ``rooted`` is its system, None where agents have none.
 
     ``evaluated_at`` is the path of the files during the evaluation, empty if there was
-    none. ``said`` contains the warnings and traces that it printed.
+    none. ``printed`` contains the warnings and traces that it printed.
     """
 
     manifest: Mapping[str, Any]
     nixos_options: tuple[str, ...]
     rooted: RootedSystem | None
     evaluated_at: str = ""
-    said: tuple[str, ...] = ()
+    printed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +70,13 @@ class Evaluation:
         options = found.nixos_options
         if rooted is not None and rooted.nixos_options is not None:
             options = rooted.nixos_options  # the system's evaluation is decisive
-        printed = found.said if rooted is None else (*found.said, *rooted.said)
+        printed = found.printed if rooted is None else (*found.printed, *rooted.printed)
         return Evaluated(
             manifest=manifest,
             nixos_options=options,
             rooted=rooted,
             evaluated_at=found.evaluated_at,
-            said=printed,
+            printed=printed,
         )
 
     async def checked(self, repo: AppliedRepo, commit: str, name: str) -> Evaluated:

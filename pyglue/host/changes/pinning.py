@@ -31,7 +31,7 @@ from pyglue.store import approvals as rows
 from pyglue.store import operations as operation_rows
 from pyglue.store.approvals import NewApproval
 from pyglue.store.database import Store, Tx
-from pyglue.text.display import said
+from pyglue.text.display import in_quotes
 
 OPERATIONS = {
     ApprovalKind.SPAWN: OperationKind.SPAWN,
@@ -209,8 +209,9 @@ def _notes(found: Evaluated) -> tuple[str, ...]:
     return (
         *proposal_checks.notes(found.manifest),
         *(
-            f"Printed by Nix, in the words of agent.nix or of a NixOS module: {said(x)}"
-            for x in dict.fromkeys(found.said)
+            "Printed by Nix, in the words of agent.nix or of a NixOS module: "
+            f"{in_quotes(x)}"
+            for x in dict.fromkeys(found.printed)
         ),
     )
 

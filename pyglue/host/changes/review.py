@@ -105,7 +105,7 @@ class Review:
         )
 
     async def quote(
-        self, number: int, said: Sequence[LineComment]
+        self, number: int, made: Sequence[LineComment]
     ) -> tuple[ApprovalRow, tuple[QuotedComment, ...]]:
         """Return a proposal, and the comments with the lines that they are about.
 
@@ -118,7 +118,7 @@ class Review:
         def quoted() -> tuple[QuotedComment, ...]:
             return tuple(
                 comments.quote(repo, bases.of(one.base, row.commit), one)
-                for one in said
+                for one in made
             )
 
         return row, await asyncio.to_thread(quoted)

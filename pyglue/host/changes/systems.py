@@ -52,7 +52,7 @@ class RootedSystem:
     before: SystemRow | None
     nixos_options: tuple[str, ...] | None = None
     depends_on: tuple[str, ...] | None = None
-    said: tuple[str, ...] = ()
+    printed: tuple[str, ...] = ()
     """Warnings and traces that the evaluation printed."""
 
     @property
@@ -154,7 +154,7 @@ class Systems:
             before=before,
             nixos_options=evaluated.nixos_options,
             depends_on=evaluated.depends_on,
-            said=evaluated.said,
+            printed=evaluated.printed,
         )
 
     async def again(self, approval: int, deployed: int | None) -> RootedSystem | None:

@@ -17,10 +17,10 @@ def read_template(templates: Path, description: str) -> dict[str, bytes]:
         for path in sorted(directory.rglob("*"))
         if path.is_file()
     }
-    said = f"description = {nix_string(one_line(description))};".encode()
+    line = f"description = {nix_string(one_line(description))};".encode()
     definition = files.get("agent.nix")
     if definition is not None:
-        files["agent.nix"] = definition.replace(_NONE, said, 1)
+        files["agent.nix"] = definition.replace(_NONE, line, 1)
     return files
 
 

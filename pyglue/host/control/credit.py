@@ -24,7 +24,7 @@ from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.messages.questions import Questions
 from pyglue.names import SYSTEM
-from pyglue.text.display import said, visible
+from pyglue.text.display import in_quotes, visible
 
 CREDIT: Final = "credit"
 """The subject of a question about credit, in the hive's control row."""
@@ -73,7 +73,7 @@ class Credit:
         whose = f" of the account {account}" if self.config.others else ""
         number = await self.questions.ask_operator(
             f"{agent.name} reports that the provider's credit{whose} is used up. "
-            f"{seen}Its words: {said(why, limit=_REASON_MAX)}\nAgents keep their "
+            f"{seen}Its words: {in_quotes(why, limit=_REASON_MAX)}\nAgents keep their "
             "messages and retry automatically about every ten minutes. Add credit, "
             "then retry at once.",
             (TRY, _LEAVE),

@@ -13,7 +13,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.control.controls import Controls
 from pyglue.host.core.agent import Agent
 from pyglue.host.core.audit import Audit
-from pyglue.host.core.blocked import model_refused, said_of
+from pyglue.host.core.blocked import model_refused, sentence_of
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.transitions import Transitions
 from pyglue.host.policy.operator_limits import model_is_allowed
@@ -90,7 +90,7 @@ class ModelChoices:
             )
         refused = model_refused(agent, self.limits, self.models)
         if refused is not None:
-            raise HiveError(ErrorCode.MODEL_NOT_ALLOWED, said_of(refused))
+            raise HiveError(ErrorCode.MODEL_NOT_ALLOWED, sentence_of(refused))
         return agent.model
 
     def status(self, agent: Agent) -> ModelStatus:

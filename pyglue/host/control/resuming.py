@@ -14,7 +14,7 @@ from pyglue.host.control.budgets import Budgets
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.disk_space import Space
 from pyglue.host.control.footprint import Footprints
-from pyglue.host.core.blocked import code_of, said_of
+from pyglue.host.core.blocked import code_of, sentence_of
 from pyglue.host.core.registry import Registry
 
 _REMAINS: Final = frozenset(
@@ -60,4 +60,4 @@ class Resuming:
         if found is None or found.reason not in _REMAINS:
             return
         what = "is no longer paused, but" if was_paused else "cannot resume:"
-        raise HiveError(code_of(found), f"{name} {what} {said_of(found)}")
+        raise HiveError(code_of(found), f"{name} {what} {sentence_of(found)}")

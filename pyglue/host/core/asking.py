@@ -9,7 +9,7 @@ from typing import TypeVar
 from pyglue.api.common import Method, Params, Result
 from pyglue.errors import ErrorCode, HiveError, PeerError
 from pyglue.jsonrpc import Connection
-from pyglue.text.display import said
+from pyglue.text.display import in_quotes
 
 P = TypeVar("P", bound=Params)
 R = TypeVar("R", bound=Result)
@@ -33,5 +33,5 @@ async def ask(
     except PeerError as error:
         raise HiveError(
             ErrorCode.UNAVAILABLE,
-            f"The harness of {name} refuses {method.name}: {said(error.message)}",
+            f"The harness of {name} refuses {method.name}: {in_quotes(error.message)}",
         ) from None

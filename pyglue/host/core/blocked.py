@@ -183,6 +183,6 @@ def code_of(found: Blocked) -> ErrorCode:
     return _CODES.get(found.reason, ErrorCode.UNAVAILABLE)
 
 
-def said_of(found: Blocked) -> str:
+def sentence_of(found: Blocked) -> str:
     """Return the sentence that says what blocks the agent, and the remedy."""
     return f"{found.text} {found.remedy}"

@@ -14,7 +14,7 @@ from pyglue.host.control.background_tasks import BackgroundTasks
 from pyglue.host.control.controls import Controls
 from pyglue.host.control.disk_space import Space
 from pyglue.host.core.agent import Agent
-from pyglue.host.core.blocked import said_of
+from pyglue.host.core.blocked import sentence_of
 from pyglue.host.core.registry import Registry
 from pyglue.host.core.secret_uses import SecretUses
 from pyglue.host.doctor.repair import Repair
@@ -183,7 +183,7 @@ def agent_check(agent: Agent, blocked: Blocked | None, late: str | None) -> Chec
         down = f"{agent.name} should be running but is {agent.state.value}."
         return _problem(name, down)
     if blocked is not None:
-        return _warning(name, said_of(blocked))
+        return _warning(name, sentence_of(blocked))
     if late is not None:
         return _warning(name, late)
     return _ok(name, f"{agent.name} is {agent.state.value}.")

@@ -9,7 +9,7 @@ from pyglue.store import messages as rows
 from pyglue.store.database import Tx
 from pyglue.store.leases import DeadLetter, Failure
 from pyglue.store.messages import NewMessage
-from pyglue.text.display import cited, said
+from pyglue.text.display import cited, in_quotes
 
 
 def give_up(tx: Tx, recipient: str, failures_max: int) -> None:
@@ -41,4 +41,4 @@ def _failure(failure: Failure) -> str:
     at = datetime.fromtimestamp(failure.at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     turn = "" if failure.turn is None else f", turn {failure.turn}"
     others = "" if failure.counted else " (not counted: it may have another cause)"
-    return f"- {at}{turn}{others}: {said(failure.reason)}"
+    return f"- {at}{turn}{others}: {in_quotes(failure.reason)}"

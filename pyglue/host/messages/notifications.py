@@ -30,7 +30,7 @@ from pyglue.host.messages.broker import Broker
 from pyglue.names import MANAGER, SYSTEM
 from pyglue.store import events as rows
 from pyglue.store.database import Store
-from pyglue.text.display import said, visible
+from pyglue.text.display import in_quotes, visible
 
 _WHILE_S: Final = 600.0
 _FEW: Final = 10
@@ -146,8 +146,9 @@ class Notifications:
         agent = event.agent or ""
         name = visible(down.name, limit=100)
         text = (
-            f"{agent} reports that its MCP server {said(name)} did not start for a "
-            f"turn, which continued without its tools: {said(down.status, limit=100)}"
+            f"{agent} reports that its MCP server {in_quotes(name)} did not start for "
+            "a turn, which continued without its tools: "
+            f"{in_quotes(down.status, limit=100)}"
         )
         key = f"server:{agent}:{name}:{int(event.at // 86400)}"
         self._soon(NotificationKind.SERVER_DOWN, agent, text, key)

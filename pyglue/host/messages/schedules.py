@@ -57,14 +57,14 @@ def views(
         with contextlib.suppress(HiveError):  # perhaps from an older version
             calendar = calendar_times.parse(one.at, zone)
             times = calendar.upcoming(since, _SHOWN)
-            said = tuple(map(calendar.say, times))
+            shown = tuple(map(calendar.say, times))
             found.append(
                 ScheduleView(
                     name=name,
                     at=one.at,
                     message=one.message,
                     next_at=times,
-                    times=said,
+                    times=shown,
                 )
             )
     return tuple(found)

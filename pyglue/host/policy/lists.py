@@ -44,14 +44,14 @@ def _add_items(one: Difference, before: list[str], after: list[str]) -> PolicyCh
     if words.every in removed and after:
         sentence = f"{_may(one)} only {_items(one, after)} (was: {_items(one, before)})"
         return one.change(Effect.NARROWS, f"{sentence}.")
-    said = []
+    sentences = []
     if added:
-        said.append(f"{_may(one)} {_items(one, added)}.")
+        sentences.append(f"{_may(one)} {_items(one, added)}.")
     if removed and words.every not in after:
-        said.append(f"{_may(one, longer=False)} {_items(one, removed)}.")
+        sentences.append(f"{_may(one, longer=False)} {_items(one, removed)}.")
     if not after and words.none is not None:
-        said.append(f"{_may(one)} {words.none}.")
-    return one.change(Effect.WIDENS if added else Effect.NARROWS, " ".join(said))
+        sentences.append(f"{_may(one)} {words.none}.")
+    return one.change(Effect.WIDENS if added else Effect.NARROWS, " ".join(sentences))
 
 
 def _may(one: Difference, *, longer: bool = True) -> str:

@@ -197,8 +197,8 @@ def _decided(row: Proposal, line: _Line, state: ApprovalState) -> None:
 
 
 def _mark(line: _Line, text: str | None = None) -> Mark:
-    said = "" if text is None else line.data.get(text)
-    return Mark(line.at, line.who, said if isinstance(said, str) else "")
+    value = "" if text is None else line.data.get(text)
+    return Mark(line.at, line.who, value if isinstance(value, str) else "")
 
 
 def _is_sha(value: object) -> bool:

@@ -98,8 +98,8 @@ def _tagged(
         if kind in kinds:
             found.state = state
             if state is not ApprovalState.DEPLOYED:
-                said = repo.read_tag_message(kind, number) or b""
-                found.reason = said.decode("utf-8", "replace")
+                message = repo.read_tag_message(kind, number) or b""
+                found.reason = message.decode("utf-8", "replace")
             return found
     if TagKind.APPROVED in kinds:
         moved = moved and bool(one.parents)

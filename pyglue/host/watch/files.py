@@ -109,7 +109,7 @@ class Files:
 
 def _look(above: Folder, last: Sequence[str]) -> FilesResult:
     if not last:
-        return _listed(above, _told("", above.status))
+        return _listed(above, _file_entry("", above.status))
     here = _entry(above, last[0])
     if here is None:
         raise FileNotFoundError
@@ -144,10 +144,10 @@ def _read(above: Folder, last: Sequence[str], offset: int) -> FileChunk:
 
 def _entry(folder: Folder, name: str) -> FileEntry | None:
     status = folder.look(name)
-    return None if status is None else _told(name, status)
+    return None if status is None else _file_entry(name, status)
 
 
-def _told(name: str, status: os.stat_result) -> FileEntry:
+def _file_entry(name: str, status: os.stat_result) -> FileEntry:
     kinds = (kind for is_kind, kind in _KINDS if is_kind(status.st_mode))
     return FileEntry(
         name=file_names.encoded(name),

@@ -84,7 +84,7 @@ class LiveTexts:
         watched = bool(self._of(agent.name))
         connection.notify(WATCHED, WatchedParams(watched=watched))
 
-    def said(self, agent: Agent, params: LiveTextParams) -> None:
+    def deliver(self, agent: Agent, params: LiveTextParams) -> None:
         """Handle the text that the model of the running turn has written so far."""
         if params.turn is None or params.turn != agent.turn:
             return

@@ -84,7 +84,7 @@ class Notifier:
     _queue: deque[_Pending] = field(
         default_factory=lambda: deque(maxlen=_QUEUE_MAX), init=False
     )
-    _said: dict[str, float] = field(default_factory=dict, init=False)
+    _sent_at: dict[str, float] = field(default_factory=dict, init=False)
     _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     @property
@@ -105,10 +105,12 @@ class Notifier:
 
     def _put(self, note: Note) -> None:
         now = time.time()
-        self._said = {t: at for t, at in self._said.items() if abs(now - at) < _SAME_S}
-        if note.title in self._said:
+        self._sent_at = {
+            t: at for t, at in self._sent_at.items() if abs(now - at) < _SAME_S
+        }
+        if note.title in self._sent_at:
             return
-        self._said[note.title] = now
+        self._sent_at[note.title] = now
         due_at = quiet_until(self.config.notify.quiet_hours, now, self.zone) or now
         self._queue.append(_Pending(note=note, at=now, due_at=due_at))
         self._changed.set()
@@ -236,8 +238,8 @@ class Notifier:
             if found.outcome is PushOutcome.FAILED
         }
         one.browsers = tuple(failed)
-        said = dict.fromkeys(found.problem or "" for found in failed.values())
-        return list(said), max((one.again_s for one in failed.values()), default=0.0)
+        reasons = dict.fromkeys(found.problem or "" for found in failed.values())
+        return list(reasons), max((one.again_s for one in failed.values()), default=0.0)
 
     async def _push_one(self, note: Note, number: int) -> SentPush:
         browsers = self.known_browsers()

@@ -25,7 +25,7 @@ from pyglue.host.messages.broker import Broker
 from pyglue.host.messages.notifications import Notifications
 from pyglue.names import MANAGER, OPERATOR
 from pyglue.store.database import Store
-from pyglue.text.display import said
+from pyglue.text.display import in_quotes
 from pyglue.tools import HIVE
 from pyglue.tools.words import CALL_ID_MAX, EVENT_MAX, doing, server_of, words
 
@@ -209,7 +209,7 @@ def _late(name: str, call: Call) -> str:
     minutes = max(1, int((time.monotonic() - call.at) / 60))
     text = (
         f"{name} reports a tool call without a result for {minutes} min: "
-        f"{said(call.text, limit=2 * _WORDS)}. If it hangs, cancel the turn: hive "
+        f"{in_quotes(call.text, limit=2 * _WORDS)}. If it hangs, cancel the turn: hive "
         f"cancel {name} (--messages later or drop keeps it from being tried again)."
     )
     if call.server in (None, HIVE):

@@ -43,7 +43,7 @@ from pyglue.host.core.registry import Registry
 from pyglue.jsonrpc import Connection
 from pyglue.names import SYSTEM
 from pyglue.redaction.redactor import Redactor, Stream
-from pyglue.text.display import said
+from pyglue.text.display import in_quotes
 
 _KEPT: Final = 256 * 1024
 _UNSEEN_MAX: Final = 8 * CHUNK
@@ -210,7 +210,7 @@ class Terminals:
         """The shell has exited."""
         terminal = self._open.get(params.terminal)
         if terminal is not None and terminal.harness is harness:
-            self._ended(terminal, said(params.reason))
+            self._ended(terminal, in_quotes(params.reason))
 
     def _flush(self, terminal: _Terminal) -> None:
         if self._is_open(terminal):

@@ -116,10 +116,10 @@ def converted(
         ) from error
 
 
-def _sentence(said: str, values: Mapping[str, Any]) -> str:
-    wrong = decoder_errors.read(said)
+def _sentence(message: str, values: Mapping[str, Any]) -> str:
+    wrong = decoder_errors.read(message)
     if wrong is None:
-        return f"Invalid request: {said}."
+        return f"Invalid request: {message}."
     if wrong.what == decoder_errors.UNKNOWN:
         return f"Unknown field {wrong.where[:_SHOWN]!r}."
     value = values.get(wrong.where.partition("[")[0])

@@ -14,8 +14,8 @@ from pyglue.web.live import sse
 from pyglue.web.live.followed import Followed
 
 
-def _event(said: LiveTextParams) -> str | None:
-    return sse.event(msgspec.json.encode(said).decode()) if said.text else None
+def _event(live: LiveTextParams) -> str | None:
+    return sse.event(msgspec.json.encode(live).decode()) if live.text else None
 
 
 FOLLOWED: Final = Followed(

@@ -17,14 +17,14 @@ def step_of(event: Event) -> str | None:
     """Return the step that begins or ends with ``event``; None if there is none."""
     if event.kind != TurnEvent.KIND or len(bytes(event.data)) > EVENT_MAX:
         return None
-    said = data_as(TurnEvent, event.data)
-    if said is None:
+    turn_event = data_as(TurnEvent, event.data)
+    if turn_event is None:
         return None
-    if said.kind == TurnEventKind.TOOL_USE:
-        call = data_as(ToolCall, said.data)
+    if turn_event.kind == TurnEventKind.TOOL_USE:
+        call = data_as(ToolCall, turn_event.data)
         return None if call is None else _step(event, call.id, doing(call))
-    if said.kind == TurnEventKind.TOOL_RESULT:
-        done = data_as(ToolDone, said.data)
+    if turn_event.kind == TurnEventKind.TOOL_RESULT:
+        done = data_as(ToolDone, turn_event.data)
         return None if done is None else _step(event, done.id, "")
     return None
 

@@ -166,10 +166,10 @@ def _listen(ws: Server, client: SyncClient, terminal: str) -> None:
 
 def _obey(client: SyncClient, terminal: str, text: str | bytes) -> None:
     try:
-        said = strict_json.read(text, Typed | Resized | Shown)
-        match said:
+        message = strict_json.read(text, Typed | Resized | Shown)
+        match message:
             case Typed():
-                data = said.data.encode("utf-8", "replace")
+                data = message.data.encode("utf-8", "replace")
                 for at in range(0, len(data), CHUNK):
                     typed = TerminalInputParams(
                         terminal=terminal, data=data[at : at + CHUNK]
@@ -177,11 +177,11 @@ def _obey(client: SyncClient, terminal: str, text: str | bytes) -> None:
                     client.notify(TERMINAL_INPUT, typed)
             case Resized():
                 size = TerminalResizeParams(
-                    terminal=terminal, columns=said.columns, rows=said.rows
+                    terminal=terminal, columns=message.columns, rows=message.rows
                 )
                 client.notify(TERMINAL_RESIZE, size)
             case Shown():
-                shown = TerminalAckParams(terminal=terminal, offset=said.offset)
+                shown = TerminalAckParams(terminal=terminal, offset=message.offset)
                 client.notify(TERMINAL_ACK, shown)
     except (JsonError, ValueError) as error:
         raise HiveError(
@@ -190,7 +190,7 @@ def _obey(client: SyncClient, terminal: str, text: str | bytes) -> None:
 
 
 def _tell(ws: Server, kind: str, code: str, text: str) -> None:
-    said = {"type": kind, "code": code, "text": text}
+    message = {"type": kind, "code": code, "text": text}
     with contextlib.suppress(ConnectionClosed, OSError):
-        ws.send(msgspec.json.encode(said).decode())
+        ws.send(msgspec.json.encode(message).decode())
         ws.close(1000, "The terminal has ended.")

@@ -148,5 +148,5 @@ def resumable(agent: AgentView) -> bool:
 
 
 def _text(agent: AgentView) -> str:
-    said = (agent.name, agent.state.replace("_", " "), agent.model, agent.description)
-    return "\n".join((*said, agent.detail or "", agent.problem or "")).casefold()
+    words = (agent.name, agent.state.replace("_", " "), agent.model, agent.description)
+    return "\n".join((*words, agent.detail or "", agent.problem or "")).casefold()

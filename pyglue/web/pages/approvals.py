@@ -196,8 +196,8 @@ def request_changes(number: int) -> BaseResponse:
     text = field("text", limit=8192).strip()
     asked = RequestChangesParams(id=number, text=text, comments=comments.sent())
     hive().call(REQUEST_CHANGES, asked)
-    said = "Changes requested. The manager got your comments in one message."
-    return done(said, f"/approvals/{number}")
+    result = "Changes requested. The manager got your comments in one message."
+    return done(result, f"/approvals/{number}")
 
 
 def _detail(number: int) -> ApprovalDetail:

@@ -128,7 +128,7 @@ def act() -> Response:
             return _asking(asked, word, chosen)
     refused = {name: why for name in chosen if (why := _refusal(action, name))}
     did = [name for name in chosen if name not in refused]
-    return done(_told(action, did, refused), "/#agents", failed=bool(refused))
+    return done(_result(action, did, refused), "/#agents", failed=bool(refused))
 
 
 def _ask(action: Action, chosen: tuple[str, ...]) -> Ask | None:
@@ -152,8 +152,8 @@ def _ask(action: Action, chosen: tuple[str, ...]) -> Ask | None:
 def _asking(asked: Ask, word: str, chosen: tuple[str, ...]) -> Response:
     """Answer with the confirmation: as data for the page's script, else as a page."""
     if wants_json():
-        told = msgspec.json.encode({"ask": asked})
-        return Response(told, content_type="application/json")
+        data = msgspec.json.encode({"ask": asked})
+        return Response(data, content_type="application/json")
     page = render_template(
         "ask.html",
         status=status(),
@@ -176,7 +176,7 @@ def _refusal(action: Action, name: str) -> str | None:
     return None
 
 
-def _told(action: Action, did: list[str], refused: dict[str, str]) -> str:
+def _result(action: Action, did: list[str], refused: dict[str, str]) -> str:
     """Return the result: ``8 paused, 2 refused:``, and a line for each."""
     if not refused:
         return f"{len(did)} {action.did}: {', '.join(did)}"

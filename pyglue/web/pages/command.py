@@ -67,13 +67,15 @@ class Command:
 def _model(agent: str, word: str) -> str:
     if not word:
         now = hive().call(AGENT, AgentParams(agent=agent)).agent.model_status
-        return _told(now)
+        return _model_sentence(now)
     if word == "default":
-        return _told(hive().call(RESET_MODEL, AgentParams(agent=agent)))
-    return _told(hive().call(SET_MODEL, SetModelParams(agent=agent, model=word)))
+        return _model_sentence(hive().call(RESET_MODEL, AgentParams(agent=agent)))
+    return _model_sentence(
+        hive().call(SET_MODEL, SetModelParams(agent=agent, model=word))
+    )
 
 
-def _told(now: ModelStatus | None) -> str:
+def _model_sentence(now: ModelStatus | None) -> str:
     if now is None:
         return "No model yet: the agent has not been deployed."
     parts = [f"Active: {now.active}."]

@@ -13,7 +13,7 @@ import pytest
 
 from checks.kits.harness.answers import NOT_THE_MAILS, RECOVERS
 from checks.kits.web.data import message
-from pyglue.api.turn_events import TurnSaid
+from pyglue.api.turn_events import AnyLiveEvent
 from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude import evidence, session
 from pyglue.harness.claude.events import Tally
@@ -93,7 +93,7 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
     return played
 
 
-def made(room: Path, said: list[TurnSaid], joined: Joined | None = None) -> Session:
+def made(room: Path, said: list[AnyLiveEvent], joined: Joined | None = None) -> Session:
     options: Any = Options()
     space: Any = Roomy()
     store = SessionStore(directory=room, emit=said.append)
@@ -113,7 +113,7 @@ def made(room: Path, said: list[TurnSaid], joined: Joined | None = None) -> Sess
 async def test_a_compaction_that_any_would_meet_counts_against_no_message(
     tmp_path: Path, cli: Cli, row: dict[str, Any]
 ) -> None:
-    said: list[TurnSaid] = []
+    said: list[AnyLiveEvent] = []
     talk = made(tmp_path, said)
     never = Cancellation()
     await talk.turn("remember this", model="haiku", cancellation=never)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from checks.kits.api.events import data, raw
 from pyglue.api.messages import Message, MessageKind, Priority
-from pyglue.api.turn_events import TurnEventKind, TurnSaid
+from pyglue.api.turn_events import AnyLiveEvent, TurnEventKind
 from pyglue.api.turns import TurnEventParams
 from pyglue.harness.claude.events import TEXT_LIMIT, Tally, clip, count, sentence, small
 from pyglue.harness.claude.prompt import render
@@ -106,7 +106,7 @@ class Heard:
         self.events: list[tuple[TurnEventKind, dict[str, Any]]] = []
         self.tally = Tally(emit=self.hear)
 
-    def hear(self, said: TurnSaid) -> None:
+    def hear(self, said: AnyLiveEvent) -> None:
         params = TurnEventParams(turn=1, kind=said.KIND, data=raw(said))
         line = msgspec.json.encode(params)
         assert len(line) < AGENT_RPC.line / 2

@@ -81,7 +81,7 @@ class Site:
 
     def says(self, text: str, turn: int | None = TURN) -> None:
         said = LiveTextParams(turn=turn, text=text)
-        self.kit.live_texts.said(self.alice, said)
+        self.kit.live_texts.deliver(self.alice, said)
 
 
 @pytest.fixture

@@ -144,7 +144,7 @@ async def test_the_same_is_sent_once_in_a_while(tmp_path: Path) -> None:
         ours.heard(event(state("failed")))
         ours.heard(event(state("failed"), agent="bob"))
     assert ours.pending == 2
-    ours._said = dict.fromkeys(ours._said, time.time() - module._SAME_S)
+    ours._sent_at = dict.fromkeys(ours._sent_at, time.time() - module._SAME_S)
     ours.heard(event(state("failed")))
     assert ours.pending == 3
 

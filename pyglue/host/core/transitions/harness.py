@@ -14,7 +14,7 @@ from pyglue.manifest.record import PinnedRecord
 from pyglue.store import agents as rows
 from pyglue.store import leases
 from pyglue.store.database import Tx
-from pyglue.text.display import said
+from pyglue.text.display import in_quotes
 
 _REPORTED: Final = frozenset(
     {
@@ -100,7 +100,7 @@ class HarnessTransitions(TurnTransitions):
         state, detail = report.state, report.detail
         if state not in _REPORTED or agent.harness is None:
             return
-        shown = None if detail is None else said(detail)
+        shown = None if detail is None else in_quotes(detail)
         if state is AgentState.PAUSED:
             shown = self.registry.paused(agent)
             if shown is None:
