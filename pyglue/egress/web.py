@@ -105,11 +105,11 @@ class Web:
         Unsolicited bytes from the host mean that it is about to close.
         """
         asked = asyncio.create_task(self.agent.read(_CHUNK))
-        told = asyncio.create_task(self.out.read(1))
-        tasks = (asked, told)
+        hung_up = asyncio.create_task(self.out.read(1))
+        tasks = (asked, hung_up)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            return b"" if told.done() else await asked
+            return b"" if hung_up.done() else await asked
         finally:
             for task in tasks:
                 task.cancel()

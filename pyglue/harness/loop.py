@@ -143,11 +143,11 @@ class Loop:
         self.control.look()
         seen = tuple(message.id for message in messages)
         try:
-            metrics, told = await self._turn(connection, render(messages), seen)
+            metrics, end = await self._turn(connection, render(messages), seen)
         except HiveError as error:
             await self._refused(connection, error)
             return
-        await self.rest.after(metrics, told)
+        await self.rest.after(metrics, end)
         if self.control.hold is None:
             await self._tidy()
 
@@ -182,12 +182,12 @@ class Loop:
             self._running = None
             outcome = metrics.ended.outcome.value
             _log.info("turn %d ended: %s", started.turn, outcome)
-            told = await self._end(connection, started.turn, metrics)
-            if told.keep_warm:
+            end = await self._end(connection, started.turn, metrics)
+            if end.keep_warm:
                 self.link.warm(self.session.warm_bytes, known=True)
             else:
                 await self.session.warm.cool()
-            return metrics, told
+            return metrics, end
         finally:
             self._running = None
             self.link.end_turn()
@@ -281,5 +281,5 @@ class Loop:
 
 
 def _retry_after(error: HiveError) -> float:
-    told = error.details.get("retry_after_s")
-    return float(told) if isinstance(told, int | float) else 0.0
+    wait = error.details.get("retry_after_s")
+    return float(wait) if isinstance(wait, int | float) else 0.0

@@ -77,7 +77,7 @@ class Rest:
         """Wait for ``seconds``, at most until hived wants something."""
         await wall_clock.elapse(seconds, self.control.changed)
 
-    async def after(self, metrics: TurnMetrics, told: TurnEndResult) -> None:
+    async def after(self, metrics: TurnMetrics, end: TurnEndResult) -> None:
         """Return at once after a turn that went well, else after a growing pause.
 
         Also pauses after a cancelled turn: often the agent is stopped next.
@@ -94,7 +94,7 @@ class Rest:
                 return
         state, why, wait = state_after(ended.verdict), ended.reason, 0.0
         if ended.outcome is TurnOutcome.RATE_LIMITED:
-            wait = told.retry_after_s or metrics.retry_after_s
+            wait = end.retry_after_s or metrics.retry_after_s
         if state is AgentState.NO_CREDIT:
             why = f"The provider's credit is used up. The provider says: {why}"
         await self.pause(state, why, wait)

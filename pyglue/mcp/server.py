@@ -216,12 +216,12 @@ class McpServer:
         while True:
             await asyncio.sleep(self._every_s)
             seconds = round(loop.time() - begun, 1)
-            told = {
+            params = {
                 "progressToken": token,
                 "progress": seconds,
                 "message": f"Still waiting after {seconds:g} s.",
             }
-            self._write(wire.notification("notifications/progress", told))
+            self._write(wire.notification("notifications/progress", params))
 
 
 def _unheard(_line: bytes) -> None:

@@ -90,8 +90,8 @@ def result(request: Id, value: object) -> bytes:
 
 def error(refused: RefusedError) -> bytes:
     """Return the line that refuses a request, or a line that is not one."""
-    told = {"code": refused.code, "message": refused.message}
-    return _line(id=refused.id, error=told)
+    error = {"code": refused.code, "message": refused.message}
+    return _line(id=refused.id, error=error)
 
 
 def notification(method: str, params: dict[str, Any]) -> bytes:

@@ -139,9 +139,11 @@ def _shortened(checked: Checked, error: HiveError) -> Checked | None:
     """Return the request with as many tokens as a limit allows; None if too few."""
     if error.code is not ErrorCode.OVER_BUDGET:
         return None
-    told = error.details
-    if "limit_tokens" in told:
-        left = int(told["limit_tokens"]) - int(told.get("spent_tokens", 0))
+    details = error.details
+    if "limit_tokens" in details:
+        left = int(details["limit_tokens"]) - int(details.get("spent_tokens", 0))
         return checked.within_tokens(left - checked.bound.prompt)
-    limit, spent = (float(told.get(name, 0.0)) for name in ("limit_usd", "spent_usd"))
+    limit, spent = (
+        float(details.get(name, 0.0)) for name in ("limit_usd", "spent_usd")
+    )
     return checked.within(limit - spent - _ROUNDING_USD)

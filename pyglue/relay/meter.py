@@ -98,8 +98,8 @@ class Meter:
     def is_complete(self) -> bool:
         """Whether the final numbers have arrived and are plausible."""
         latest = self._latest
-        told = latest.input_tokens is not None and latest.output_tokens is not None
-        return self._is_final and told and not self._is_odd
+        complete = latest.input_tokens is not None and latest.output_tokens is not None
+        return self._is_final and complete and not self._is_odd
 
     def tokens(self) -> Tokens:
         """Return the usage as reported, else as reserved."""

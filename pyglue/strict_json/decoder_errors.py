@@ -54,10 +54,10 @@ def read(message: str) -> Wrong | None:
         found = pattern.fullmatch(text)
         if found is not None:
             return Wrong(f"{path}.{found['name']}" if path else found["name"], what)
-    told = _what(text)
-    if told is None and path:
-        told = f"is invalid ({text[:1].lower()}{text[1:]})"
-    return None if told is None else Wrong(path, told)
+    problem = _what(text)
+    if problem is None and path:
+        problem = f"is invalid ({text[:1].lower()}{text[1:]})"
+    return None if problem is None else Wrong(path, problem)
 
 
 def _what(text: str) -> str | None:

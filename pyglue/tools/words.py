@@ -73,5 +73,5 @@ def server_of(tool: str) -> tuple[str | None, str]:
 def _detail(given: Any) -> str:  # noqa: ANN401
     if not isinstance(given, dict):
         return ""
-    told = (given[key] for key in _TELLING if isinstance(given.get(key), str))
-    return next(told, "").strip().partition("\n")[0]
+    texts = (given[key] for key in _TELLING if isinstance(given.get(key), str))
+    return next(texts, "").strip().partition("\n")[0]

@@ -112,21 +112,21 @@ class _Telling:
 
 
 async def _play(state: Path, telling: _Telling) -> str | None:
-    told = story.load()
+    plot = story.load()
     hive = LocalHive(
         options=LocalOptions(
             state=state,
             port=_free_port(),
             api_key=None,
             script=story.PATH,
-            agents=told.agents,
+            agents=plot.agents,
         ),
         say=lambda _text: None,
     )
     try:
         await hive.start()
         telling.step("start", "hived, hive-relay, hive-web and the model are running")
-        await asyncio.to_thread(_act, hive, told, telling.step)
+        await asyncio.to_thread(_act, hive, plot, telling.step)
     except HiveError as error:
         return error.message
     finally:
@@ -134,15 +134,15 @@ async def _play(state: Path, telling: _Telling) -> str | None:
     return None
 
 
-def _act(hive: LocalHive, told: Story, step: Callable[[str, str], None]) -> None:
+def _act(hive: LocalHive, plot: Story, step: Callable[[str, str], None]) -> None:
     client = SyncClient(hive.config.layout.operator_socket, client="hive", timeout=180)
     try:
-        follow.agents_known(client, told.agents)
-        follow.agents_idle(client, told.agents)
-        step("agents", f"{', '.join(told.agents)} are running and waiting for messages")
-        client.call(OPERATOR_SEND, OperatorSendParams(to=told.asked, body=told.request))
-        step("request", f"operator → {told.asked}: {told.request}")
-        detail = _proposal(client, told)
+        follow.agents_known(client, plot.agents)
+        follow.agents_idle(client, plot.agents)
+        step("agents", f"{', '.join(plot.agents)} are running and waiting for messages")
+        client.call(OPERATOR_SEND, OperatorSendParams(to=plot.asked, body=plot.request))
+        step("request", f"operator → {plot.asked}: {plot.request}")
+        detail = _proposal(client, plot)
         seen = detail.approval
         step(
             "proposal",
@@ -152,21 +152,21 @@ def _act(hive: LocalHive, told: Story, step: Callable[[str, str], None]) -> None
             step("policy", f"{change.effect.value}: {change.sentence}")
         _approve(client, detail)
         step(
-            "deployed", f"{told.agent} runs under manifest {seen.manifest_sha256[:12]}"
+            "deployed", f"{plot.agent} runs under manifest {seen.manifest_sha256[:12]}"
         )
         client.call(
-            OPERATOR_SEND, OperatorSendParams(to=told.agent, body=told.question)
+            OPERATOR_SEND, OperatorSendParams(to=plot.agent, body=plot.question)
         )
-        step("question", f"operator → {told.agent}: {told.question}")
-        answer = _answer(client, told, seen.manifest_sha256)
-        step("answer", f"{told.agent} → operator: {answer.body}")
+        step("question", f"operator → {plot.agent}: {plot.question}")
+        answer = _answer(client, plot, seen.manifest_sha256)
+        step("answer", f"{plot.agent} → operator: {answer.body}")
     finally:
         client.close()
 
 
-def _proposal(client: SyncClient, told: Story) -> ApprovalDetail:
+def _proposal(client: SyncClient, plot: Story) -> ApprovalDetail:
     def look() -> ApprovalDetail | None:
-        wanted = ApprovalsParams(state=ApprovalState.PENDING, agent=told.agent)
+        wanted = ApprovalsParams(state=ApprovalState.PENDING, agent=plot.agent)
         found = client.call(APPROVALS, wanted).approvals
         if not found:
             return None
@@ -198,16 +198,16 @@ def _approve(client: SyncClient, detail: ApprovalDetail) -> None:
         )
 
 
-def _answer(client: SyncClient, told: Story, manifest: str) -> Message:
+def _answer(client: SyncClient, plot: Story, manifest: str) -> Message:
     every = InboxParams(show=InboxFilter.ALL)
 
     def look() -> Message | None:
         for message in client.call(INBOX, every).messages:
-            if message.sender == told.agent and manifest in message.body:
+            if message.sender == plot.agent and manifest in message.body:
                 return message
         return None
 
-    return follow.until(client, look, what=f"an answer of {told.agent}")
+    return follow.until(client, look, what=f"an answer of {plot.agent}")
 
 
 def _free_port() -> int:

@@ -180,6 +180,6 @@ class Parts:
     def _tail(self, name: str) -> str:
         child = self._children.get(name)
         lines = [] if child is None else [line for line in child.lines if line.strip()]
-        told = [line for line in lines if not line.startswith(ANCHOR_LINE)]
-        last = told[-1] if told else "none"
+        shown = [line for line in lines if not line.startswith(ANCHOR_LINE)]
+        last = shown[-1] if shown else "none"
         return f"Last line: {last} (full log: {self._log(name)})"

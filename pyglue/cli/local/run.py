@@ -81,7 +81,7 @@ def options(
         )
     credential, key = _credential()
     upstream = os.environ.get("ANTHROPIC_BASE_URL") if key is not None else None
-    told = story.load()
+    plot = story.load()
     found = local_settings.read(settings)
     url = upstream or ANTHROPIC
     own = None if key is None else LocalCredential(credential, key, url)
@@ -95,7 +95,7 @@ def options(
         upstream=url if default is None else default.upstream,
         accounts=accounts,
         script=story.PATH,
-        agents=told.agents if default is None else ("manager",),
+        agents=plot.agents if default is None else ("manager",),
         notify_urls=_text_of(notify_url_file),
         web_push=WebPushConfig(enable=web_push),
         settings=found,
@@ -191,14 +191,14 @@ def _introduce(hive: LocalHive, begun: float) -> None:
 
 def _open_story(client: SyncClient) -> None:
     """Send the scenario's first message, once per state directory."""
-    told = story.load()
+    plot = story.load()
     sent = client.call(MESSAGES, MessagesParams(limit=500)).messages
-    if any(message.body == told.request for message in sent):
+    if any(message.body == plot.request for message in sent):
         return
     say("The scripted scenario begins when the manager is up: watch the approvals.")
     try:
-        follow.agents_known(client, told.agents)
+        follow.agents_known(client, plot.agents)
     except HiveError as error:
         say(f"Cannot start the scenario. {error.message}")
         return
-    client.call(OPERATOR_SEND, OperatorSendParams(to=told.asked, body=told.request))
+    client.call(OPERATOR_SEND, OperatorSendParams(to=plot.asked, body=plot.request))

@@ -172,8 +172,12 @@ class Session:
         if kept is None or kept.id is None:
             return "There is no conversation yet; the next turn begins one."
         transcript = self.store.transcript(kept.id)
-        told = preface(why, transcript=transcript, notes=self.notes, recent=kept.recent)
-        self.store.keep(Kept(None, has_worked=False, recent=kept.recent, preface=told))
+        summary = preface(
+            why, transcript=transcript, notes=self.notes, recent=kept.recent
+        )
+        self.store.keep(
+            Kept(None, has_worked=False, recent=kept.recent, preface=summary)
+        )
         text = f"{why} The next turn begins a new session; the old transcript is "
         text += f"kept at {transcript}."
         _log.warning("%s", text)

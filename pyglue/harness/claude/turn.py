@@ -191,8 +191,8 @@ def _ended(
         verdict = Verdict(outcome=TurnOutcome.FAILED, reason=why, suspect=Suspect.CRASH)
     else:
         verdict = judge(tally.result, tally.error)
-    told = " ".join([*stderr, verdict.reason or ""])
-    unknown = any(mark in told for mark in _BAD_SESSION)
+    text = " ".join([*stderr, verdict.reason or ""])
+    unknown = any(mark in text for mark in _BAD_SESSION)
     if tally.result is None:
         return Ended(verdict=verdict, is_unknown_session=unknown)
     result = tally.result

@@ -136,8 +136,8 @@ class Forwarder:
 
 
 async def _refuse(writer: asyncio.StreamWriter, error: HeadError) -> None:
-    told = {"type": error.kind, "message": error.message}
-    body = json.dumps({"type": "error", "error": told}).encode()
+    detail = {"type": error.kind, "message": error.message}
+    body = json.dumps({"type": "error", "error": detail}).encode()
     head = (
         f"HTTP/1.1 {error.status} Refused\r\ncontent-type: application/json\r\n"
         f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"

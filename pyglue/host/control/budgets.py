@@ -76,15 +76,15 @@ class Budgets:
         if limits.tokens is not None:
             used = usage.tokens(tx, agent.name, day)
             if used >= limits.tokens:
-                told = Used(tokens=used)
-                raise _over(agent, Limit.TOKENS, day + usage.DAY_S, limits, told)
+                used_up = Used(tokens=used)
+                raise _over(agent, Limit.TOKENS, day + usage.DAY_S, limits, used_up)
         if limits.cost_usd is None:
             return None
         spent = usage.spent(tx, agent.name, day)
         left = limits.cost_usd - spent
         if left <= 0:
-            told = Used(cost_usd=spent)
-            raise _over(agent, Limit.COST, day + usage.DAY_S, limits, told)
+            used_up = Used(cost_usd=spent)
+            raise _over(agent, Limit.COST, day + usage.DAY_S, limits, used_up)
         return left
 
     async def used_up(self, agent: Agent) -> Limit | None:

@@ -70,15 +70,17 @@ class Exposure:
         yield unix_socket(
             "relay descriptors", layout.relay_fds_socket, "hived", hived, relay
         )
-        told = "Serves hive-egress; other users are not in its group."
-        yield unix_socket("egress", layout.egress_socket, "hived", hived, told)
+        purpose = "Serves hive-egress; other users are not in its group."
+        yield unix_socket("egress", layout.egress_socket, "hived", hived, purpose)
         yield unix_socket(
-            "egress descriptors", layout.egress_fds_socket, "hived", hived, told
+            "egress descriptors", layout.egress_fds_socket, "hived", hived, purpose
         )
         if self.config.notify.is_on:
             user = user_name(self._uid("notify"))
-            told = "Accepts notifications from hived and sends them."
-            yield unix_socket("notify", layout.notify_socket, "hive-notify", user, told)
+            purpose = "Accepts notifications from hived and sends them."
+            yield unix_socket(
+                "notify", layout.notify_socket, "hive-notify", user, purpose
+            )
         for agent in agents:
             place = layout.run(agent.name)
             own = f"The sandbox of {agent.name} contains no other agent's sockets."

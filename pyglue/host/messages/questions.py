@@ -249,12 +249,12 @@ class Questions:
             check_open(rows.get(tx, question.id))
             rows.close(tx, question.id, None, SYSTEM, QuestionEnd.EXPIRED)
 
-        told = answer_message(question, SYSTEM, "Expired without an answer.")
-        await self._end(question, close, told)
+        notice = answer_message(question, SYSTEM, "Expired without an answer.")
+        await self._end(question, close, notice)
         self.audited(question, SYSTEM, QuestionEnd.EXPIRED)
 
     async def _end(
-        self, question: QuestionView, close: Callable[[Tx], None], told: NewMessage
+        self, question: QuestionView, close: Callable[[Tx], None], notice: NewMessage
     ) -> None:
         """Close a question and notify the asker, in one transaction.
 
@@ -263,7 +263,7 @@ class Questions:
 
         def both(tx: Tx) -> NewMessage:
             close(tx)
-            return told
+            return notice
 
         asker = question.asker
         if asker == SYSTEM or self.registry.find(asker) is None:

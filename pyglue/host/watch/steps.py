@@ -62,7 +62,7 @@ class _Turn:
     open: dict[str, Call] = field(default_factory=dict)
     shown: Call | None = None
     """The call that was announced to pages."""
-    told: Call | None = None
+    reported: Call | None = None
     """The call that the operator was notified of."""
     timer: asyncio.TimerHandle | None = None
 
@@ -166,7 +166,7 @@ class Steps:
             return
         due = [
             *([] if turn.shown is call else [self.long_s]),
-            *([] if turn.told is call else [self.late_s]),
+            *([] if turn.reported is call else [self.late_s]),
         ]
         if not due:
             return
@@ -181,8 +181,8 @@ class Steps:
             if age >= self.long_s and turn.shown is not call:
                 turn.shown = call
                 self._announce(agent)
-            if age >= self.late_s and turn.told is not call:
-                turn.told = turn.shown = call
+            if age >= self.late_s and turn.reported is not call:
+                turn.reported = turn.shown = call
                 self._announce(agent)
                 self._notify(agent, call)
         self._arm(agent, turn)

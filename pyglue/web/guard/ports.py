@@ -85,7 +85,7 @@ class AgentPorts:
 
     async def _serve(self, connection: Connection) -> None:
         known = 0
-        told: dict[str, str] = {}
+        reported: dict[str, str] = {}
         while True:
             wait = self._again_s if self._conflicts else _WAIT_S
             params = AgentPortsParams(
@@ -94,9 +94,9 @@ class AgentPorts:
                     PortConflict(agent=agent, reason=reason)
                     for agent, reason in self._conflicts.items()
                 ),
-                wait_seconds=wait if told == self._conflicts else 0.0,
+                wait_seconds=wait if reported == self._conflicts else 0.0,
             )
-            told = dict(self._conflicts)
+            reported = dict(self._conflicts)
             answer = await connection.call(AGENT_PORTS, params, timeout=_WAIT_S + 30)
             known = answer.version
             await self._bind(answer.ports)

@@ -173,9 +173,9 @@ def done(
     if _OWN_PAGES.fullmatch(back):
         where = f"{back}#{anchor}" if anchor.isalnum() else back
     if wants_json():
-        told = {"text": text, "location": where, "operation": operation}
-        told |= {"failed": True} if failed else {}
-        return Response(msgspec.json.encode(told), content_type="application/json")
+        result = {"text": text, "location": where, "operation": operation}
+        result |= {"failed": True} if failed else {}
+        return Response(msgspec.json.encode(result), content_type="application/json")
     response = redirect(where, 303)
     number = f" (operation {operation})" if operation is not None else ""
     cookies.set_flash(response, text + number)  # type: ignore[arg-type]
