@@ -233,7 +233,8 @@ def pytest_collection() -> Generator[None, object, object]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put what takes longest first; the tests of a file stay in their order."""
-    if any(_CHECKS not in item.path.parents for item in items):
+    files = {item.path for item in items}  # the tests of a file have one path object
+    if any(_CHECKS not in file.parents for file in files):
         return  # a suite beside ours, as the tests of this file have them
     units = ordered((item.nodeid for item in items), recorded())
     place = {unit: number for number, unit in enumerate(units)}

@@ -7,17 +7,18 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from mcp import ClientSession, StdioServerParameters
-from mcp.client.stdio import stdio_client
 
 from checks.kits.harness.bench import FakeHive
 from pyglue.api.common import Role
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.mcp.main import tools_of
 from pyglue.tools import manager_tools
+
+if TYPE_CHECKING:
+    from mcp import ClientSession
 
 AGENTS = Path("/agents")
 
@@ -30,7 +31,11 @@ async def hive(tmp_path: Path) -> AsyncIterator[FakeHive]:
 
 # --- hive-mcp -----------------------------------------------------------------------
 @contextlib.asynccontextmanager
-async def _client(hive: FakeHive, *more: str) -> AsyncIterator[ClientSession]:
+async def _client(hive: FakeHive, *more: str) -> AsyncIterator["ClientSession"]:
+    # Every worker collects this file, and one uses the SDK, which takes 0.4 s.
+    from mcp import ClientSession, StdioServerParameters
+    from mcp.client.stdio import stdio_client
+
     arguments = ["-m", "pyglue.mcp.main", "--socket", str(hive.path), *more]
     server = StdioServerParameters(command=sys.executable, args=arguments)
     async with (
@@ -64,7 +69,7 @@ async def test_hive_mcp_offers_the_tools_of_its_socket(hive: FakeHive) -> None:
 async def test_mail_of_hive_mcp_is_lent_until_it_is_acknowledged(
     hive: FakeHive,
 ) -> None:
-    async def recv(client: ClientSession, *had: int) -> list[tuple[str, bool]]:
+    async def recv(client: "ClientSession", *had: int) -> list[tuple[str, bool]]:
         arguments = {"max": 9} | ({"had": had} if had else {})
         got = json.loads(_text(await client.call_tool("recv", arguments)))
         return [(m["body"], m["redelivered"]) for m in got["messages"]]
