@@ -165,6 +165,10 @@ class AppliedRepo:
             raise HiveError(ErrorCode.NOT_FOUND, f"There is no tag {name}.")
         return found[1]
 
+    def has_tag(self, kind: TagKind, number: int) -> bool:
+        """Return whether the tag exists."""
+        return self._find_tag(tag_name(kind, number)) is not None
+
     def tags(self) -> tuple[Tag, ...]:
         """Return all of the host's tags, by kind and ID."""
         found = []
@@ -173,10 +177,11 @@ class AppliedRepo:
                 parsed = parse_name(ref.name.removeprefix(REF_PREFIX))
                 if not ref.name.startswith(REF_PREFIX) or parsed is None:
                     continue
-                annotated = repo.odb.read_header(ref.target)[0] == ObjectType.TAG
-                commit = ref.peel(pygit2.Commit).id
+                tagged = repo[ref.target]  # once: four tags share a commit
+                commit = str(tagged.peel(pygit2.Commit).id)
+                annotated = isinstance(tagged, pygit2.Tag)
                 kind, number = parsed
-                tag = Tag(kind=kind, id=number, commit=str(commit), annotated=annotated)
+                tag = Tag(kind=kind, id=number, commit=commit, annotated=annotated)
                 found.append(tag)
         return tuple(sorted(found, key=lambda tag: (tag.kind, tag.id)))
 

@@ -66,7 +66,6 @@ class DeployTags:
         repo = self.repo(approval)
         if not repo.path.is_dir():  # purged or discarded meanwhile
             return
-        tags = repo.tags()
-        if not any(t.kind is TagKind.FAILED and t.id == approval.id for t in tags):
+        if not repo.has_tag(TagKind.FAILED, approval.id):
             message = reason.encode("utf-8", "replace")
             repo.tag(TagKind.FAILED, approval.id, approval.commit, message)

@@ -78,6 +78,8 @@ class RowRepair:
             StoreError: the store is not writable, so nothing can be compared.
         """
         first = await self._seen()
+        if not self._contradicts(first):
+            return []
         now = await self._seen()
         groups: dict[tuple[str, Left], list[Orphan]] = defaultdict(list)
         for orphan in sorted(first.orphans & now.orphans):
@@ -124,6 +126,10 @@ class RowRepair:
             )
 
         return await self.store.write(look)
+
+    def _contradicts(self, seen: _Seen) -> bool:
+        differs = any(self._differs(agent, seen) for agent in self.registry.all())
+        return bool(seen.orphans or seen.ended or seen.idle or differs)
 
     # --- findings ---------------------------------------------------------------------
 
