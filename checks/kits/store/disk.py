@@ -3,10 +3,21 @@
 import contextlib
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 MIB = 1024 * 1024
+_EATER = """
+import sys, time
+while True:
+    try:
+        with open(sys.argv[1], "ab", buffering=0) as into:
+            while True:
+                into.write(bytes(1 << 20))
+    except OSError:
+        time.sleep(0.002)  # else it would eat a processor, too
+"""
 
 
 @contextlib.contextmanager
@@ -46,13 +57,7 @@ def free(at: Path) -> int:
 def filling(file: Path) -> Iterator[None]:
     """Fill the disk, and take again at once whatever becomes free."""
     fill(file)
-    eater = subprocess.Popen(
-        [
-            *("sh", "-c"),
-            'while :; do head -c 1048576 /dev/zero >> "$0" 2>/dev/null; done',
-            str(file),
-        ]
-    )
+    eater = subprocess.Popen([sys.executable, "-I", "-S", "-c", _EATER, str(file)])
     try:
         yield
     finally:
