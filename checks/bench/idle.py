@@ -16,6 +16,7 @@ from checks.kits.host.hive import Hive, running_hive
 from checks.kits.process.processes import family
 from pyglue.api.manager import REQUEST_SPAWN, SpawnParams
 from pyglue.api.operations import OperationState
+from pyglue.cli.local.launcher import PARTS
 from pyglue.config import Timeouts
 
 NAME: Final = "idle_cpu"
@@ -35,7 +36,7 @@ async def bench() -> tuple[Figure, Figure]:
     """Start the hive, let it settle, and read its processes' books twice."""
     with room() as directory:
         async with running_hive(
-            directory, agents=("manager",), timeouts=_TIMEOUTS
+            directory, agents=("manager",), timeouts=_TIMEOUTS, beside=PARTS
         ) as hive:
             await _populate(hive)
             await asyncio.sleep(_SETTLE_S)

@@ -36,6 +36,7 @@ from checks.kits.web.hive import FakeHive
 from checks.kits.web.visitor import log_in
 from pyglue.api.common import NoParams
 from pyglue.api.operator import LOGIN_CODE
+from pyglue.cli.local.launcher import PARTS
 
 T = TypeVar("T")
 
@@ -133,7 +134,10 @@ def hosting(room: Path, *, peers: bool = False) -> Iterator[Hosted]:
     def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, loop).result(120)
 
-    whole: AbstractAsyncContextManager[Hive] = running_hive(room, peers=peers)
+    beside = ("web",) if peers else PARTS
+    whole: AbstractAsyncContextManager[Hive] = running_hive(
+        room, peers=peers, beside=beside
+    )
     try:
         yield Hosted(run(whole.__aenter__()), loop)
     finally:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from checks.kits.archive.small import made
+from checks.kits.cli import run
 from checks.kits.cli.run import HIVE, Said, python
 from checks.kits.host.hive import (
+    API_KEY,
     Hive,
     PeerHive,
     let_pass,
@@ -53,10 +55,9 @@ def answer(text: str) -> str:
     return script(send, {"text": "done"})
 
 
-async def hive_cli(hive: Hive, *arguments: str | Path) -> Said:
+def hive_cli(hive: Hive, *arguments: str | Path) -> Said:
     """Run a command on this hive."""
-    socket = hive.local.config.layout.operator_socket
-    return await python(HIVE, *arguments, "--socket", socket)
+    return run.hive(*arguments, "--socket", hive.local.config.layout.operator_socket)
 
 
 def write_as_agent(hive: Hive, path: str, text: str) -> Path:
@@ -74,7 +75,7 @@ def write_as_agent(hive: Hive, path: str, text: str) -> Path:
 async def exported(hive: Hive, room: Path) -> Path:
     """Return alice as an archive."""
     file = room / "alice.tar.gz"
-    said = await hive_cli(hive, "export", "alice", "-o", file)
+    said = hive_cli(hive, "export", "alice", "-o", file)
     assert said.code == 0, said.err
     return file
 
@@ -104,13 +105,13 @@ async def test_an_agent_goes_out_and_comes_in_under_another_name(
     write_as_agent(hive, "notes/known.txt", "what alice knows")
     link = hive.local.config.layout.agent_state("alice") / "secret"
     link.symlink_to("/etc/shadow")
-    said = await hive_cli(hive, "export", "alice", "-o", tmp_path / "a.tar.gz")
+    said = hive_cli(hive, "export", "alice", "-o", tmp_path / "a.tar.gz")
     assert said.code == 0, said.err
     assert "state/secret: it is a link" in said.out
     file = tmp_path / "a.tar.gz"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
-    said = await hive_cli(hive, "import", file, "--as", "alice2")
+    said = hive_cli(hive, "import", file, "--as", "alice2")
     assert said.code == 0, said.err
     assert "is pending" in said.out
     layout = hive.local.config.layout
@@ -199,7 +200,7 @@ async def test_a_bad_archive_leaves_nothing(
 
 async def test_a_name_that_is_taken_is_refused(hive: Hive, tmp_path: Path) -> None:
     file = await exported(hive, tmp_path)
-    said = await hive_cli(hive, "import", file)
+    said = hive_cli(hive, "import", file)
     assert "There is already an agent 'alice'" in said.refusal()
     assert left(hive) == []
 
@@ -207,11 +208,11 @@ async def test_a_name_that_is_taken_is_refused(hive: Hive, tmp_path: Path) -> No
 async def test_only_agents_go_out_and_only_to_those_who_ask_on_the_host(
     hive: Hive, tmp_path: Path
 ) -> None:
-    said = await hive_cli(hive, "export", "nobody", "-o", tmp_path / "x")
+    said = hive_cli(hive, "export", "nobody", "-o", tmp_path / "x")
     assert "There is no agent 'nobody'" in said.refusal()
-    said = await hive_cli(hive, "export", "alice", "-o", tmp_path / "no" / "x")
+    said = hive_cli(hive, "export", "alice", "-o", tmp_path / "no" / "x")
     assert "Cannot write " in said.refusal()
-    said = await hive_cli(hive, "import", tmp_path / "none")
+    said = hive_cli(hive, "import", tmp_path / "none")
     assert "Cannot read " in said.refusal()
     assert not any(tmp_path.iterdir())
     agent = await hive.as_agent("alice")
@@ -299,6 +300,18 @@ async def test_what_a_kill_left_of_an_import_is_swept(hive: Hive) -> None:
 # --- the whole hive -------------------------------------------------------------------
 
 
+def elsewhere(state: Path) -> PeerHive:
+    """Return a hive on another state directory, which has a manager at least."""
+    options = LocalOptions(
+        state=state,
+        port=free_port(),
+        api_key=API_KEY,
+        script=story.PATH,
+        agents=("manager",),
+    )
+    return PeerHive(options, lambda _text: None, beside=())
+
+
 async def test_a_hive_is_backed_up_at_work_and_lives_on_elsewhere(
     hive: Hive, tmp_path: Path
 ) -> None:
@@ -313,7 +326,8 @@ async def test_a_hive_is_backed_up_at_work_and_lives_on_elsewhere(
 
     flowing = asyncio.create_task(flow())
     file = tmp_path / "hive.tar.gz"
-    said = await hive_cli(hive, "backup", "-o", file)
+    socket = hive.local.config.layout.operator_socket
+    said = await python(HIVE, "backup", "-o", file, "--socket", socket)
     stop.set()
     assert await flowing > 0
     assert said.code == 0, said.err
@@ -330,14 +344,7 @@ async def test_a_hive_is_backed_up_at_work_and_lives_on_elsewhere(
     said = await python(HIVE, "restore-backup", file, "--into", into)
     assert "is not empty" in said.refusal()
 
-    options = LocalOptions(
-        state=into,
-        port=free_port(),
-        api_key=None,
-        script=story.PATH,
-        agents=("manager",),
-    )
-    local = PeerHive(options, lambda _text: None)
+    local = elsewhere(into)
     async with opened(local, ("manager", "alice")) as restored:
         operator = restored.operator
         after = await restored.agent("alice")
@@ -365,7 +372,7 @@ async def test_a_backup_that_was_touched_is_not_restored(
     hive: Hive, tmp_path: Path
 ) -> None:
     file = tmp_path / "hive.tar.gz"
-    assert (await hive_cli(hive, "backup", "-o", file)).code == 0
+    assert hive_cli(hive, "backup", "-o", file).code == 0
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 0xFF  # one bit may be deflate's padding, which says nothing
     file.write_bytes(bytes(data))

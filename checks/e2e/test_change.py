@@ -30,6 +30,7 @@ from pyglue.api.doctor import CheckState
 from pyglue.api.inbox import MessagesParams
 from pyglue.api.manager import WITHDRAW, ProposalResult, SpawnParams, WithdrawParams
 from pyglue.api.operations import Operation, OperationState
+from pyglue.cli.local.launcher import PARTS
 from pyglue.config import Timeouts
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.repos import AppliedRepo
@@ -40,7 +41,12 @@ pytestmark = [
     pytest.mark.needs("nix", "git", "bwrap"),
 ]
 
-hive = shared_hive(timeouts=Timeouts(health_s=120.0, drain_s=5.0), checked=True)
+hive = shared_hive(
+    timeouts=Timeouts(health_s=120.0, drain_s=5.0),
+    real=("alice",),
+    checked=True,
+    beside=PARTS,
+)
 
 
 def whoami() -> str:

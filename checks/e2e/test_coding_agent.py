@@ -43,7 +43,7 @@ class Add(unittest.TestCase):
         self.assertEqual(add(2, 3), 5)
 """
 
-hive = shared_hive()
+hive = shared_hive(real=("alice",))
 
 
 def git(place: Path, *arguments: str) -> str:

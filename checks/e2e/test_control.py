@@ -1,15 +1,14 @@
 """The operator's control of a whole hive: emergency stop, models, budgets, crashes."""
 
-import asyncio
-import sys
-
 import pytest
 
+from checks.kits.cli import run
 from checks.kits.host.hive import Hive, script
 from checks.kits.host.shared_hive import shared_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalParams, Effect
 from pyglue.api.common import AgentState, NoParams
+from pyglue.api.manager import SpawnParams
 from pyglue.api.overview import AgentView
 from pyglue.api.questions import AnswerParams, QuestionEnd, QuestionView
 from pyglue.cli.local.settings import LocalAccounts, LocalCredential, LocalSettings
@@ -28,22 +27,18 @@ NOBODY = LocalCredential(Credential.GATEWAY, "key", "http://127.0.0.1:9")
 """An account whose gateway does not listen."""
 
 hive = shared_hive(
+    real=("alice", "bob"),
     timeouts=Timeouts(health_s=90.0, drain_s=2.0),
     settings=LocalSettings(models={"glm": GLM}),
     accounts=LocalAccounts(all={"team": NOBODY}),
 )
 
 
-async def command(hive: Hive, *words: str) -> tuple[int, str]:
+def command(hive: Hive, *words: str) -> tuple[int, str]:
     """Run ``hive`` as the operator types it."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pyglue.cli.hive", *words),
-        *("--socket", str(hive.local.config.layout.operator_socket)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    return process.returncode or 0, said.decode()
+    socket = hive.local.config.layout.operator_socket
+    said = run.hive(*words, "--socket", socket)
+    return said.code, said.out + said.err
 
 
 async def state(hive: Hive, wanted: AgentState) -> AgentView:
@@ -62,7 +57,7 @@ def answer(text: str, **first: object) -> str:
 async def test_the_emergency_stop_holds_over_a_crash(hive: Hive) -> None:
     await hive.send("alice", answer("after the stop", sleep=1.5))
     await state(hive, AgentState.THINKING)
-    code, said = await command(hive, "pause", "--all", "--reason", "fire")
+    code, said = command(hive, "pause", "--all", "--reason", "fire")
     assert (code, said.split(".")[0]) == (0, "The hive is paused")
     view = await state(hive, AgentState.PAUSED)
     assert "paused the hive: fire" in (view.detail or "")
@@ -73,27 +68,27 @@ async def test_the_emergency_stop_holds_over_a_crash(hive: Hive) -> None:
     pause = (await hive.operator.call(api.STATUS, NoParams())).pause
     assert pause is not None
     assert (pause.by.split(" ")[0], pause.reason) == ("cli", "fire")
-    code, said = await command(hive, "status")
+    code, said = command(hive, "status")
     assert "paused     by cli uid" in said
     assert said.count("fire") == 1
-    code, said = await command(hive, "resume", "alice")
+    code, said = command(hive, "resume", "alice")
     assert code == 1
     assert "whole hive is paused" in said
-    code, said = await command(hive, "compact", "alice")
+    code, said = command(hive, "compact", "alice")
     assert (code, "is paused" in said) == (1, True)
-    assert (await command(hive, "resume", "--all"))[0] == 0
+    assert command(hive, "resume", "--all")[0] == 0
     await hive.answer("alice", "after the stop")
 
 
 async def test_one_agent_is_paused_and_the_others_work(hive: Hive) -> None:
     await hive.idle("alice", "manager")
-    assert (await command(hive, "pause", "alice"))[0] == 0
+    assert command(hive, "pause", "alice")[0] == 0
     assert (await state(hive, AgentState.PAUSED)).paused
     await hive.send("alice", answer("resumed"))
     await hive.send("manager", answer("not paused"))
     await hive.answer("manager", "not paused")
     assert (await hive.agent("alice")).inbox == 1
-    assert (await command(hive, "resume", "alice"))[0] == 0
+    assert command(hive, "resume", "alice")[0] == 0
     await hive.answer("alice", "resumed")
 
 
@@ -102,22 +97,22 @@ async def test_a_reply_marks_what_it_answers_done(hive: Hive) -> None:
     number = (await hive.answer("alice", "a report")).id
 
     async def shown(mark: str) -> bool:
-        code, said = await command(hive, "inbox", "--show", mark)
+        code, said = command(hive, "inbox", "--show", mark)
         assert code == 0
         return f"[{number}] alice" in said
 
     assert await shown("unread") and not await shown("done")
     words = ("alice", answer("welcome"), "--reply-to", str(number))
-    assert (await command(hive, "send", *words))[0] == 0
+    assert command(hive, "send", *words)[0] == 0
     assert await shown("done") and not await shown("open")
-    assert (await command(hive, "inbox", "unread", str(number)))[0] == 0
+    assert command(hive, "inbox", "unread", str(number))[0] == 0
     assert await shown("unread")
     await hive.answer("alice", "welcome")
 
 
 async def test_another_model_until_it_is_reset(hive: Hive) -> None:
     await hive.idle("alice")
-    code, said = await command(hive, "model", "alice", "sonnet")
+    code, said = command(hive, "model", "alice", "sonnet")
     assert (code, "next turn" in said) == (0, True)
     view = await hive.agent("alice")
     assert view.model_status is not None
@@ -130,10 +125,10 @@ async def test_another_model_until_it_is_reset(hive: Hive) -> None:
     view = await hive.agent("alice")
     assert view.model_status is not None
     assert (view.model_status.active, view.model_status.override) == ("sonnet",) * 2
-    assert (await command(hive, "model", "alice", "--reset"))[0] == 0
+    assert command(hive, "model", "alice", "--reset")[0] == 0
     await hive.send("alice", answer("now I am {{model}}"))
     await hive.answer("alice", "now I am claude-haiku")
-    code, said = await command(hive, "model", "alice", "gpt")
+    code, said = command(hive, "model", "alice", "gpt")
     assert (code, "There is no model 'gpt'" in said) == (1, True)
 
 
@@ -158,24 +153,24 @@ async def test_a_model_of_the_hive_s_own_is_used_and_priced(hive: Hive) -> None:
         return min(view.cost_hour_usd, sum(view.cost_hours)) > 0.5 or None
 
     await hive.until(lately, "its cost of the last hours", every=0.2)
-    code, said = await command(hive, "model", "alice", "haiku")
+    code, said = command(hive, "model", "alice", "haiku")
     assert (code, "next turn" in said) == (0, True)
-    assert (await command(hive, "model", "alice", "--reset"))[0] == 0
+    assert command(hive, "model", "alice", "--reset")[0] == 0
 
 
 async def test_another_account_pays_until_it_is_reset(hive: Hive) -> None:
     await hive.idle("alice")
-    code, said = await command(hive, "account", "alice", "team")
+    code, said = command(hive, "account", "alice", "team")
     assert (code, "from its next request on" in said) == (0, True)
-    code, said = await command(hive, "accounts")
+    code, said = command(hive, "accounts")
     assert code == 0
     team = next(line for line in said.splitlines() if line.startswith("team"))
     assert "a gateway's token at http://127.0.0.1:9" in team and "alice" in team
     await hive.send("alice", answer("paid by default"))
     await state(hive, AgentState.RETRYING)  # nobody answers there
-    assert (await command(hive, "account", "alice", "--reset"))[0] == 0
+    assert command(hive, "account", "alice", "--reset")[0] == 0
     await hive.answer("alice", "paid by default")
-    code, said = await command(hive, "account", "alice", "other")
+    code, said = command(hive, "account", "alice", "other")
     assert (code, "There is no account 'other'" in said) == (1, True)
 
 
@@ -215,7 +210,9 @@ async def test_used_up_credit_is_asked_about_until_the_model_answers(
     """The last one: alice's mail waits for credit to the end."""
     nix = "{ hyperhive.limits.turnsPerHour = 1000; }"
     assert (await hive.approve(await hive.propose("alice", nix))).error is None
-    await hive.idle("alice", "manager")
+    other = await hive.operator.call(api.SPAWN, SpawnParams(name="bob"))
+    assert (await hive.approve(other)).error is None
+    await hive.idle("alice", "bob")
     broke = {"status": 400, "message": "Your credit balance is too low"}
     await hive.send("alice", script(broke))
     view = await state(hive, AgentState.NO_CREDIT)
@@ -232,6 +229,6 @@ async def test_used_up_credit_is_asked_about_until_the_model_answers(
     question = await hive.until(lambda: asked(None), "the question")
     assert question.question.startswith("alice reports")
     await hive.kill_hived()
-    await hive.send("manager", answer("there is credit again"))
-    await hive.answer("manager", "there is credit again")
+    await hive.send("bob", answer("there is credit again"))
+    await hive.answer("bob", "there is credit again")
     await hive.until(lambda: asked(QuestionEnd.CANCELLED), "the question withdrawn")

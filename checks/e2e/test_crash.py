@@ -28,7 +28,7 @@ NIX = '{ hyperhive.description = "killed at %s"; }'
 TIMEOUTS = Timeouts(health_s=120.0, drain_s=2.0)
 
 
-hive = shared_hive(timeouts=TIMEOUTS)
+hive = shared_hive(timeouts=TIMEOUTS, real=("alice",))
 
 
 async def test_kill_in_a_turn_loses_no_message(hive: Hive) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from checks.kits.cli import run
 from checks.kits.cli.run import HIVE, python, typed
 from checks.kits.host.hive import Hive, let_pass
 from checks.kits.host.shared_hive import shared_hive
@@ -44,7 +45,7 @@ async def test_what_is_no_socket(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     long = tmp_path / ("x" * 120) / "no.sock"
     for path in (tmp_path, tmp_path / "file", tmp_path / "file" / "below", long):
-        said = await python(HIVE, "status", "--socket", path)
+        said = run.hive("status", "--socket", path)
         assert "Is the hive running?" in said.refusal()
 
 
@@ -291,7 +292,7 @@ async def test_a_command_that_hived_refuses(
 
 async def test_approving_something_else_than_was_proposed(hive: Hive) -> None:
     state = ("--state", hive.state, "--json")
-    proposed = json.loads((await python(HIVE, "spawn", "bob", *state)).out)
+    proposed = json.loads(run.hive("spawn", "bob", *state).out)
     number, commit = str(proposed["approval"]), proposed["commit"]
     for seen in (
         ("--commit", commit, "--manifest", HASH),
@@ -299,7 +300,7 @@ async def test_approving_something_else_than_was_proposed(hive: Hive) -> None:
         ("--commit", commit[:12], "--manifest", proposed["manifest_sha256"]),
         ("--commit", "", "--manifest", ""),
     ):
-        said = await python(HIVE, "approve", number, *seen, *state)
+        said = run.hive("approve", number, *seen, *state)
         assert said.error()["code"] in ("stale", "bad_request")
     (left,) = await hive.approvals("bob")
     assert left.state is ApprovalState.PENDING

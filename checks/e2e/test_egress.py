@@ -18,6 +18,7 @@ from checks.kits.host.hive import running_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalParams, Effect
 from pyglue.api.operations import OperationState
+from pyglue.cli.local.launcher import PARTS
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -39,7 +40,9 @@ async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Setting]
     room = tmp_path_factory.mktemp("egress")
     pair = make_certificate(room, "forge.test", "other.test", "a.pages.test")
     with forging(room, pair) as forge:
-        async with running_hive(room, names=NAMES) as hive:
+        async with running_hive(
+            room, names=NAMES, real=("alice",), beside=PARTS
+        ) as hive:
             nix = NIX % forge.server_address[1]
             proposal = await hive.propose("alice", nix)
             shown = await hive.operator.call(

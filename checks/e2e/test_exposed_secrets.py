@@ -16,6 +16,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
+from checks.kits.cli import run as cli
 from checks.kits.cli.run import HIVE, Said, python
 from checks.kits.harness.process import ECHO_SERVER
 from checks.kits.host.hive import Hive, harnesses, running_hive, script
@@ -77,7 +78,9 @@ def digest(value: str) -> str:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
     """Alice's hive; she was deployed before her secrets were set."""
-    async with running_hive(tmp_path_factory.mktemp("exposure")) as hive:
+    async with running_hive(
+        tmp_path_factory.mktemp("exposure"), real=("alice",)
+    ) as hive:
         server = hive.local.config.layout.agent_state("alice") / "own.py"
         server.write_text(SERVER)
         server.chmod(0o644)
@@ -195,9 +198,9 @@ async def test_nothing_that_the_hive_shows_has_it(hive: Hive) -> None:
     assert not any(v in word for pid in pids for word in command(pid) for v in VALUES)
 
 
-async def hive_cli(hive: Hive, *argv: str | Path) -> Said:
+def hive_cli(hive: Hive, *argv: str | Path) -> Said:
     socket = hive.local.config.layout.operator_socket
-    return await python(HIVE, *argv, "--socket", socket)
+    return cli.hive(*argv, "--socket", socket)
 
 
 async def test_a_backup_does_not_have_it(hive: Hive, tmp_path: Path) -> None:
@@ -206,7 +209,7 @@ async def test_a_backup_does_not_have_it(hive: Hive, tmp_path: Path) -> None:
         (("backup", "-o"), "backup.tar.gz"),
         (("export", "alice", "-o"), "alice.tar.gz"),
     ):
-        said = await hive_cli(hive, *argv, tmp_path / name)
+        said = hive_cli(hive, *argv, tmp_path / name)
         assert said.code == 0, said.err
         starred = 0
         with tarfile.open(tmp_path / name) as archive:
@@ -223,15 +226,15 @@ async def test_a_backup_with_secrets_is_encrypted_or_refused(
     hive: Hive, tmp_path: Path
 ) -> None:
     file = tmp_path / "b.age"
-    said = await hive_cli(hive, "backup", "-o", file, "--with-secrets")
+    said = hive_cli(hive, "backup", "-o", file, "--with-secrets")
     assert "must be encrypted" in said.refusal()
-    said = await hive_cli(hive, "backup", "-o", file, "--recipient", "age1" + "q" * 58)
+    said = hive_cli(hive, "backup", "-o", file, "--recipient", "age1" + "q" * 58)
     assert "add --with-secrets" in said.refusal()
     for recipient in ("-o/tmp/x", "ssh-ed25519 AAAA"):
         with pytest.raises(HiveError, match="recipient"):
             await hive.operator.call(api.BACKUP, BackupParams(recipient=recipient))
     wrong = ("--with-secrets", "--recipient", "age1" + "q" * 58)
-    said = await hive_cli(hive, "backup", "-o", file, *wrong)
+    said = hive_cli(hive, "backup", "-o", file, *wrong)
     assert "age failed: age: error: " in said.refusal()
     assert not file.exists()
     assert list(hive.local.config.layout.quarantine.iterdir()) == []
@@ -244,7 +247,7 @@ async def test_a_backup_with_secrets_is_restored(hive: Hive, tmp_path: Path) -> 
     recipient = re.search(rb"age1[0-9a-z]+", made.stderr + made.stdout)
     assert recipient is not None, made
     to = ("--with-secrets", "--recipient", recipient[0].decode())
-    said = await hive_cli(hive, "backup", "-o", file, *to)
+    said = hive_cli(hive, "backup", "-o", file, *to)
     assert said.code == 0, said.err
     assert "is encrypted. Decrypt it with age" in said.out
     data = file.read_bytes()

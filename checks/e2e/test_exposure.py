@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.cli.run import HIVE, python
+from checks.kits.cli import run
 from checks.kits.host.hive import Hive
 from checks.kits.host.shared_hive import shared_hive
 from pyglue.api import operator as api
@@ -106,10 +106,10 @@ async def test_no_listener_of_a_hive_that_is_well_has_a_problem(hive: Hive) -> N
 
 async def test_the_command_prints_a_table_or_json(hive: Hive) -> None:
     socket = hive.local.config.layout.operator_socket
-    shown = await python(HIVE, "doctor", "--exposure", "--socket", socket)
+    shown = run.hive("doctor", "--exposure", "--socket", socket)
     assert shown.code == 0, shown.out
     assert re.search(r"^operator +\S+/operator\.sock +hived", shown.out, re.MULTILINE)
-    raw = await python(HIVE, "doctor", "--exposure", "--json", "--socket", socket)
+    raw = run.hive("doctor", "--exposure", "--json", "--socket", socket)
     assert any(one["name"] == "dashboard" for one in json.loads(raw.out)["listeners"])
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.cli.run import HIVE, Said, python
+from checks.kits.cli import run
+from checks.kits.cli.run import HIVE, Said
 from checks.kits.host.hive import Hive, running_hive, script
 from checks.kits.store.disk import fill, filling, small_disk
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState, NoParams
-from pyglue.cli.local.launcher import PARTS
 from pyglue.config import DiskConfig
 
 pytestmark = pytest.mark.needs("root", "nix", "git", "bwrap")
@@ -35,8 +35,8 @@ async def hive(tmp_path: Path) -> AsyncIterator[Hive]:
             yield running
 
 
-async def cli(hive: Hive, *words: str) -> Said:
-    return await python(HIVE, *words, env={"HIVE_STATE": str(hive.state)})
+def cli(hive: Hive, *words: str) -> Said:
+    return run.hive(*words, "--state", hive.state)
 
 
 async def state(hive: Hive, name: str, wanted: AgentState) -> None:
@@ -69,17 +69,17 @@ async def test_the_operator_is_never_locked_out(hive: Hive) -> None:
             ("stop", "alice"),
             ("destroy", "alice", "--yes"),
         ):
-            said = await cli(hive, *words)
+            said = cli(hive, *words)
             assert said.code == 0, (words, said)
-        doctor = await cli(hive, "doctor")
+        doctor = await run.python(HIVE, "doctor", env={"HIVE_STATE": str(hive.state)})
         assert "The disk is full" in doctor.out
 
-    said = await cli(hive, "resume", "--all")
+    said = cli(hive, "resume", "--all")
     assert said.code == 0, said
     await state(hive, "manager", AgentState.IDLE)
-    verified = await cli(hive, "audit", "verify")
+    verified = cli(hive, "audit", "verify")
     assert verified.code == 0, verified
-    whats = (await cli(hive, "audit", "export")).out
+    whats = cli(hive, "audit", "export").out
     for what in ("pause_all", "resume_all", "cancel", "denied", "stop", "disk_full"):
         assert what in whats, whats
 
@@ -87,9 +87,9 @@ async def test_the_operator_is_never_locked_out(hive: Hive) -> None:
 async def test_a_purge_makes_room(hive: Hive) -> None:
     full = hive.state / "agents/alice/state/full"
     with filling(hive.state / "eaten"):
-        assert (await cli(hive, "stop", "alice")).code == 0
-        assert (await cli(hive, "destroy", "alice", "--yes")).code == 0
-        said = await cli(hive, "purge", "alice", "--yes")
+        assert cli(hive, "stop", "alice").code == 0
+        assert cli(hive, "destroy", "alice", "--yes").code == 0
+        said = cli(hive, "purge", "alice", "--yes")
         assert said.code == 0, said
     assert not full.exists()
 
@@ -97,12 +97,10 @@ async def test_a_purge_makes_room(hive: Hive) -> None:
 async def test_a_hive_starts_on_a_full_disk(tmp_path: Path) -> None:
     disk = DiskConfig(ballast_mib=8, reserve_mib=32)
     with small_disk(tmp_path / "state", 320) as state_dir:
-        async with running_hive(tmp_path, disk=disk, peers=True, beside=PARTS):
+        async with running_hive(tmp_path, disk=disk, peers=True):
             pass
         fill(state_dir / "full")
-        async with running_hive(
-            tmp_path, disk=disk, wait=False, peers=True, beside=PARTS
-        ) as hive:
+        async with running_hive(tmp_path, disk=disk, wait=False, peers=True) as hive:
             status = await hive.operator.call(api.STATUS, NoParams())
             assert any("The disk is full" in text for text in status.warnings)
             (state_dir / "full").unlink()

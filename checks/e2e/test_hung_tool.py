@@ -5,7 +5,7 @@ import json
 import pytest
 
 from checks.kits.api.events import data
-from checks.kits.cli.run import HIVE, python
+from checks.kits.cli import run
 from checks.kits.host.hive import Hive, script
 from checks.kits.host.shared_hive import shared_hive
 from pyglue.api import operator as api
@@ -49,13 +49,15 @@ def nix(**options: object) -> str:
     )
 
 
-hive = shared_hive(timeouts=Timeouts(health_s=90.0, drain_s=2.0, late_step_s=_LATE_S))
+hive = shared_hive(
+    timeouts=Timeouts(health_s=90.0, drain_s=2.0, late_step_s=_LATE_S), real=("alice",)
+)
 
 
-async def command(hive: Hive, *words: str) -> str:
+def command(hive: Hive, *words: str) -> str:
     """Run ``hive`` as the operator types it; return what it printed."""
     socket = hive.local.config.layout.operator_socket
-    said = await python(HIVE, *words, "--socket", socket)
+    said = run.hive(*words, "--socket", socket)
     return said.out + said.err
 
 
@@ -86,12 +88,12 @@ async def test_it_is_seen_told_and_cancelled_without_coming_back(hive: Hive) -> 
     assert text.startswith("alice reports a tool call without a result")
     assert "toolTimeout" in text
     for words in (("agents",), ("status",)):
-        assert "MCP tool fetch.get, " in await command(hive, *words)
+        assert "MCP tool fetch.get, " in command(hive, *words)
     checks = (await hive.operator.call(api.DOCTOR, NoParams())).checks
     (found,) = [check for check in checks if check.name == "agent alice"]
     assert found.state is CheckState.WARNING
     assert "“MCP tool fetch.get”" in found.message
-    said = await command(hive, "cancel", "alice", "--messages", "drop")
+    said = command(hive, "cancel", "alice", "--messages", "drop")
     assert "its messages are dropped" in said
     await hive.idle("alice")
     after = await hive.agent("alice")

@@ -33,6 +33,7 @@ from pyglue.api.common import (
 from pyglue.api.manager import LIST_AGENTS, AgentParams
 from pyglue.api.operations import OperationState
 from pyglue.api.overview import AgentView
+from pyglue.cli.local.launcher import PARTS
 from pyglue.config import Timeouts
 from pyglue.demo.scripted_model import ScriptedModel
 from pyglue.errors import ErrorCode, HiveError
@@ -81,7 +82,13 @@ async def hive(
 ) -> AsyncIterator[Hive]:
     room = tmp_path_factory.mktemp("hive")
     timeouts = Timeouts(health_s=120.0, drain_s=5.0)
-    async with running_hive(room, timeouts=timeouts, upstream=model.address) as running:
+    async with running_hive(
+        room,
+        timeouts=timeouts,
+        upstream=model.address,
+        real=("alice",),
+        beside=PARTS,
+    ) as running:
         yield running
 
 

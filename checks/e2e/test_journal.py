@@ -14,7 +14,8 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from checks.kits.cli.run import HIVE, python
+from checks.kits.cli import run
+from checks.kits.cli.run import HIVE
 from checks.kits.host.hive import Hive
 from checks.kits.host.shared_hive import shared_hive
 from checks.kits.patience import PATIENCE_S
@@ -75,7 +76,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         return fp
 
 
-hive = shared_hive(agents=("manager",), peers=True)
+hive = shared_hive(agents=("manager",), peers=True, beside=("web",))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -111,7 +112,7 @@ async def test_every_way_shows_the_same_lines(hive: Hive, site: Site) -> None:
     )
     assert plain == (200, "text/plain; charset=utf-8", f"{SHOWN}\nlast\n")
 
-    said = await python(HIVE, "logs", "manager", "-n", "2", *_at(hive))
+    said = run.hive("logs", "manager", "-n", "2", *_at(hive))
     assert (said.code, said.out) == (0, f"{SHOWN}\nlast\n")
 
     manager = await hive.as_agent("manager")
@@ -169,13 +170,13 @@ async def test_without_a_session_there_is_no_log(site: Site) -> None:
 async def test_the_command_refuses(
     hive: Hive, arguments: tuple[str, ...], said: str
 ) -> None:
-    told = await python(HIVE, "logs", *_at(hive), *arguments)
+    told = run.hive("logs", *_at(hive), *arguments)
     assert said in told.refusal()
 
 
 @pytest.mark.parametrize("lines", ["0", "5001", "many"])
 async def test_a_wrong_number_is_wrong_usage(hive: Hive, lines: str) -> None:
-    told = await python(HIVE, "logs", *_at(hive), "manager", "-n", lines)
+    told = run.hive("logs", *_at(hive), "manager", "-n", lines)
     assert "--lines" in told.refusal(code=2)
 
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 from msgspec.structs import replace
 
 from checks.e2e.kit.names import EDGES, NAMES
-from checks.kits.cli.run import HIVE, python
+from checks.kits.cli import run as cli
 from checks.kits.host.hive import Hive, script
 from checks.kits.host.shared_hive import shared_hive
 from pyglue.api import agent as agent_api
@@ -55,7 +55,9 @@ BROKEN = (
     '{ hyperhive.mcpServers.broken = { command = "/does/not/exist"; args = [ ]; }; }'
 )
 
-hive = shared_hive(timeouts=Timeouts(health_s=60.0, drain_s=2.0), peers=True)
+hive = shared_hive(
+    timeouts=Timeouts(health_s=60.0, drain_s=2.0), peers=True, beside=("web",)
+)
 
 
 def name(agent: str) -> AgentParams:
@@ -346,28 +348,28 @@ async def test_what_is_queued_behind_a_destroy_is_told_so(hive: Hive) -> None:
 
 # --- commands ---------------------------------------------------------------------
 async def test_commands_say_what_goes_and_ask(hive: Hive) -> None:
-    async def run(*words: str) -> tuple[int, str]:
-        said = await python(HIVE, *words, "--state", hive.state)
+    def run(*words: str) -> tuple[int, str]:
+        said = cli.hive(*words, "--state", hive.state)
         assert "Traceback" not in said.err
         return said.code, said.out + said.err
 
-    assert (await run("draft", "cora"))[0] == 0
-    assert "cora" in (await run("drafts"))[1]
-    code, text = await run("discard", "cora")
+    assert run("draft", "cora")[0] == 0
+    assert "cora" in run("drafts")[1]
+    code, text = run("discard", "cora")
     assert (code, "with its repository and state" in text) == (1, True)
-    assert (await run("discard", "cora", "--yes"))[0] == 0
+    assert run("discard", "cora", "--yes")[0] == 0
     await spawned(hive, "cleo")
-    code, text = await run("destroy", "cleo")
+    code, text = run("destroy", "cleo")
     assert (code, "Use --yes" in text) == (1, True)
     assert (await hive.agent("cleo")).state is AgentState.IDLE
-    assert (await run("rebuild", "cleo"))[0] == 0
-    assert (await run("destroy", "cleo", "--yes"))[0] == 0
-    assert "cleo" in (await run("kept"))[1]
-    assert "hive approval" in (await run("restore", "cleo"))[1]
-    assert "restore" in (await run("approvals"))[1]
-    code, text = await run("purge", "cleo")
+    assert run("rebuild", "cleo")[0] == 0
+    assert run("destroy", "cleo", "--yes")[0] == 0
+    assert "cleo" in run("kept")[1]
+    assert "hive approval" in run("restore", "cleo")[1]
+    assert "restore" in run("approvals")[1]
+    code, text = run("purge", "cleo")
     assert (code, "agents/cleo/state" in text) == (1, True)
-    assert (await run("purge", "cleo", "--yes"))[0] == 0
+    assert run("purge", "cleo", "--yes")[0] == 0
 
 
 # --- the manager ------------------------------------------------------------------

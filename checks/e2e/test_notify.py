@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from checks.kits.cli.run import HIVE, python
+from checks.kits.cli import run
 from checks.kits.egress.bench import make_certificate
 from checks.kits.host.hive import running_hive
 from checks.kits.host.push import Device, claims, push_service
@@ -125,14 +125,14 @@ async def test_a_question_reaches_a_browser_that_is_closed(
 
             socket = ("--socket", hive.local.config.layout.operator_socket)
             words = ("notifications", "list", *socket)
-            listed_as = (await python(HIVE, *words)).out
+            listed_as = run.hive(*words).out
             assert "browsers     1" in listed_as and "Firefox on Linux" in listed_as
             assert "localhost" in listed_as and "/send/1" not in listed_as
-            wrong = await python(HIVE, "notifications", "remove", *socket)
+            wrong = run.hive("notifications", "remove", *socket)
             assert "hive notifications remove ID" in wrong.refusal()
 
             service.status = 410
-            tested = await python(HIVE, "notifications", "test", *socket)
+            tested = run.hive("notifications", "test", *socket)
             assert tested.out == "A test notification is being sent.\n"
 
             async def removed() -> bool | None:

@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from checks.kits.host.hive import Hive, let_pass, running_hive
+from pyglue.cli.local.launcher import PARTS
 from pyglue.config import HiveConfig, Ids
 from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
@@ -87,7 +88,9 @@ async def tried(paths: list[str], as_: RunAs) -> list[str]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
     room = tmp_path_factory.mktemp("hive")
-    async with running_hive(room, agents=("manager", "alice", "bob")) as running:
+    async with running_hive(
+        room, agents=("manager", "alice", "bob"), real=("alice",), beside=PARTS
+    ) as running:
         operation = await running.approve(await running.propose("alice", NIX))
         assert operation.error is None
         yield running

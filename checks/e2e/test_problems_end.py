@@ -9,8 +9,9 @@ from typing import Final
 
 import pytest
 
-from checks.kits.cli.run import HIVE, python
+from checks.kits.cli.run import hive as typed
 from checks.kits.host.hive import Hive, running_hive, script
+from checks.kits.host.shared_hive import shared_hive
 from checks.kits.store.disk import filling, small_disk
 from checks.kits.web.visitor import ask, log_in
 from pyglue.api import operator as api
@@ -21,7 +22,10 @@ from pyglue.api.queue import QueueChangeParams
 from pyglue.cli.local import launcher
 from pyglue.config import DiskConfig
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.needs("nix", "git", "bwrap")]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.needs("nix", "git", "bwrap"),
+]
 
 PARTS: Final = ("banner", "needs", "agents", "agent/alice")
 """The parts of pages that are of the present; the last ends with a history."""
@@ -30,6 +34,9 @@ TOLD: Final = re.compile(r'<li data-item data-testid="unread".*?</li>', re.DOTAL
 SHOWN: Final = re.compile(r'data-testid="(blocked|stuck|warnings)"|<dt>(Problem)</dt>')
 """What these have of something that is wrong."""
 WELL: Final = ("idle", "thinking")
+
+hive = shared_hive(real=("alice",), checked=True, beside=launcher.PARTS)
+"""For the tests in which the CLI's words are what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Surfaces:
 
     async def look(self) -> Seen:
         """Look at all three."""
-        return await self._typed(await self._page())
+        return self._typed(await self._page())
 
     async def say(self, words: str) -> None:
         """Wait until all three have the words."""
@@ -86,7 +93,7 @@ class Surfaces:
 
         async def look() -> bool | None:
             text = await self._page()
-            return (page(text) and all_three(await self._typed(text))) or None
+            return (page(text) and all_three(self._typed(text))) or None
 
         await self.hive.until(look, f"{what} on all three", every=0.5)
 
@@ -102,13 +109,10 @@ class Surfaces:
             pages.append(TOLD.sub("", now))
         return "".join(pages)
 
-    async def _typed(self, page: str) -> Seen:
+    def _typed(self, page: str) -> Seen:
         socket = self.hive.local.config.layout.operator_socket
-        agents, doctor = await asyncio.gather(
-            python(HIVE, "agents", "--socket", socket),
-            python(HIVE, "doctor", "--socket", socket),
-        )
-        return Seen(page, agents.out, doctor.out)
+        agents = typed("agents", "--socket", socket)
+        return Seen(page, agents.out, typed("doctor", "--socket", socket).out)
 
 
 @pytest.mark.needs("root")
@@ -116,7 +120,7 @@ async def test_a_full_disk_is_over_when_it_is_free(tmp_path: Path) -> None:
     disk = DiskConfig(ballast_mib=8, reserve_mib=32)
     with small_disk(tmp_path / "state", 320):
         async with running_hive(
-            tmp_path, disk=disk, peers=True, beside=launcher.PARTS
+            tmp_path, disk=disk, peers=True, beside=("web",)
         ) as hive:
             surfaces = Surfaces(hive)
             before = await surfaces.look()
@@ -129,7 +133,7 @@ async def test_a_full_disk_is_over_when_it_is_free(tmp_path: Path) -> None:
 
 async def test_what_a_revert_mends_is_over(tmp_path: Path) -> None:
     """Of a deploy that is undone by itself, and of one that its operator takes back."""
-    async with running_hive(tmp_path, peers=True, beside=launcher.PARTS) as hive:
+    async with running_hive(tmp_path, peers=True, beside=("web",)) as hive:
         surfaces = Surfaces(hive)
         before = await surfaces.look()
         first = (await hive.approvals("alice"))[0].id
@@ -163,46 +167,45 @@ async def test_what_a_revert_mends_is_over(tmp_path: Path) -> None:
         await surfaces.are_quiet(words="is not installed", as_before=before)
 
 
-async def test_an_old_manifest_that_runs_on_has_no_problem(tmp_path: Path) -> None:
+async def test_a_failed_turn_is_over_with_a_good_one(hive: Hive) -> None:
+    surfaces = Surfaces(hive)
+    before = await surfaces.look()
+    down = {"status": 400, "message": "The moon is down"}
+    message = await hive.send("alice", script(down))
+    await surfaces.say("The moon is down")
+    given_up = QueueChangeParams(agent="alice", message=message, cancel_turn=True)
+    await hive.operator.call(api.QUEUE_DROP, given_up)
+    await hive.send("alice", answer("it is up"))
+    await hive.operator.call(api.RESUME, AgentParams(agent="alice"))
+    await hive.answer("alice", "it is up")
+    await surfaces.are_quiet(words="The moon is down", as_before=before)
+
+
+async def test_an_old_manifest_that_runs_on_has_no_problem(hive: Hive) -> None:
     """The server of the undone deploy is said of its approval, and of no agent."""
-    async with running_hive(tmp_path, checked=True) as hive:
-        surfaces = Surfaces(hive)
-        before = await surfaces.look()
-        broken = await hive.approve(await hive.propose("alice", served("/bin/false")))
-        assert broken.state is OperationState.FAILED
-        assert "did not connect" in (broken.error or "")
-        await hive.idle("alice")
+    surfaces = Surfaces(hive)
+    before = await surfaces.look()
+    broken = await hive.approve(await hive.propose("alice", served("/bin/false")))
+    assert broken.state is OperationState.FAILED
+    assert "did not connect" in (broken.error or "")
+    await hive.idle("alice")
 
-        async def only_the_approval() -> bool | None:
-            seen = await surfaces.look()
-            marks, states, problems = seen.wrong
-            new = marks - before.wrong[0]
-            as_before = (states, problems) == before.wrong[1:]
-            return (new == {"stuck"} and as_before) or None
+    async def only_the_approval() -> bool | None:
+        seen = await surfaces.look()
+        marks, states, problems = seen.wrong
+        new = marks - before.wrong[0]
+        as_before = (states, problems) == before.wrong[1:]
+        return (new == {"stuck"} and as_before) or None
 
-        await hive.until(only_the_approval, "only the approval in trouble", every=0.5)
-        for text in ("at once", "also for a hived that knows it from its store"):
-            await hive.send("alice", answer(text))
-            await hive.answer("alice", text)
-            await hive.idle("alice")
-            await hive.until(only_the_approval, "the same after a turn", every=0.5)
-            assert (await hive.agent("alice")).problem is None
+    await hive.until(only_the_approval, "only the approval in trouble", every=0.5)
+    for text in ("at once", "also for a hived that knows it from its store"):
+        if text != "at once":
             await hive.kill_hived()
-
-
-async def test_a_failed_turn_is_over_with_a_good_one(tmp_path: Path) -> None:
-    async with running_hive(tmp_path) as hive:
-        surfaces = Surfaces(hive)
-        before = await surfaces.look()
-        down = {"status": 400, "message": "The moon is down"}
-        message = await hive.send("alice", script(down))
-        await surfaces.say("The moon is down")
-        given_up = QueueChangeParams(agent="alice", message=message, cancel_turn=True)
-        await hive.operator.call(api.QUEUE_DROP, given_up)
-        await hive.send("alice", answer("it is up"))
-        await hive.operator.call(api.RESUME, AgentParams(agent="alice"))
-        await hive.answer("alice", "it is up")
-        await surfaces.are_quiet(words="The moon is down", as_before=before)
+        await hive.send("alice", answer(text))
+        await hive.answer("alice", text)
+        await hive.idle("alice")
+        await hive.until(only_the_approval, "the same after a turn", every=0.5)
+        assert (await hive.agent("alice")).problem is None
 
 
 def answer_steps(text: str) -> list[dict[str, object]]:

@@ -133,7 +133,7 @@ async def has_as_before(
 
 
 async def test_a_store_that_is_gone_is_rebuilt(tmp_path: Path) -> None:
-    async with running_hive(tmp_path, peers=True, beside=PARTS) as hive:
+    async with running_hive(tmp_path, peers=True) as hive:
         await live(hive)
         state = hive.state
         before, rows = await agents(hive), await approvals(hive)
@@ -148,7 +148,7 @@ async def test_a_store_that_is_gone_is_rebuilt(tmp_path: Path) -> None:
     files = kept_files(state)
 
     with pytest.raises(HiveError) as refused:
-        async with running_hive(tmp_path, peers=True, beside=PARTS):
+        async with running_hive(tmp_path, peers=True):
             pass
     message = refused.value.message
     assert f"The store {state}/hive.db is missing" in message
@@ -191,7 +191,7 @@ async def test_a_store_that_is_gone_is_rebuilt(tmp_path: Path) -> None:
 
 async def test_an_older_store_keeps_what_it_has(tmp_path: Path) -> None:
     older = tmp_path / "older.db"
-    async with running_hive(tmp_path, peers=True, beside=PARTS) as hive:
+    async with running_hive(tmp_path, peers=True) as hive:
         state = hive.state
         number = await hive.send(MANAGER, "remember this")
         with (
@@ -207,7 +207,7 @@ async def test_an_older_store_keeps_what_it_has(tmp_path: Path) -> None:
     older.rename(state / "hive.db")
 
     with pytest.raises(HiveError, match="is older than the files beside it"):
-        async with running_hive(tmp_path, peers=True, beside=PARTS):
+        async with running_hive(tmp_path, peers=True):
             pass
     done = await doctor(tmp_path, "--repair", "--from-git", "--yes")
     assert done.code == 0, done.err

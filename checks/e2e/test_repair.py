@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.cli.run import HIVE, Said, python
+from checks.kits.cli import run
+from checks.kits.cli.run import Said
 from checks.kits.host.hive import Hive
 from checks.kits.host.shared_hive import shared_hive
 from pyglue.api import operator as api
@@ -88,20 +89,20 @@ async def repaired(hive: Hive, says: str, would: str) -> RepairResult:
     return result
 
 
-async def command(hive: Hive, *words: str) -> Said:
+def command(hive: Hive, *words: str) -> Said:
     socket = hive.local.config.layout.operator_socket
-    return await python(HIVE, "doctor", *words, "--socket", socket)
+    return run.hive("doctor", *words, "--socket", socket)
 
 
 async def test_a_hive_that_is_well_needs_no_repair(hive: Hive) -> None:
     assert await broken(hive) == []
-    said = await command(hive, "--repair")
+    said = command(hive, "--repair")
     assert (said.code, said.out) == (0, "There is nothing to repair.\n")
 
 
 async def test_a_tag_without_an_approval(hive: Hive) -> None:
     git(hive, "alice", "tag", "proposal/999", "main")
-    said = await command(hive)
+    said = command(hive)
     assert "hive doctor --repair would delete the tag proposal/999." in said.out
     assert said.code == 1
     await repaired(hive, "alice has a tag proposal/999", "delete the tag")
@@ -371,7 +372,7 @@ async def test_what_cannot_be_mended_is_said(hive: Hive) -> None:
     path = hive.local.config.layout.applied("alice")
     aside = path.with_name("aside")
     path.rename(aside)
-    said = await command(hive, "--repair")
+    said = command(hive, "--repair")
     assert said.code == 1
     assert "alice has no repository" in said.out
     assert "Restore the repository from a backup" in said.out

@@ -19,7 +19,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from checks.kits.cli.run import HIVE, python
+from checks.kits.cli import run
 from checks.kits.egress.bench import make_certificate
 from checks.kits.git.forge import Setting, forging
 from checks.kits.host.hive import harnesses, running_hive
@@ -61,7 +61,13 @@ async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Setting]
     pair = make_certificate(room, "forge.test", "other.test")
     with forging(room, pair) as forge:
         forge.wanted = f"Basic {BASIC}"
-        async with running_hive(room, names=NAMES, authorities=pair[0]) as hive:
+        async with running_hive(
+            room,
+            names=NAMES,
+            authorities=pair[0],
+            real=("alice",),
+            beside=("relay", "egress"),
+        ) as hive:
             port = forge.server_address[1]
             proposal = await hive.propose("alice", NIX % {"port": port})
             asked = ApprovalParams(id=proposal.approval)
@@ -232,7 +238,7 @@ async def test_it_is_only_where_the_operator_put_it(at: Setting) -> None:
     assert all(not any(f in bytes(one.data) for f in FORMS) for one in hive.events)
     target = hive.state.parent / "backup.tar.gz"
     socket = hive.local.config.layout.operator_socket
-    said = await python(HIVE, "backup", "-o", target, "--socket", socket)
+    said = run.hive("backup", "-o", target, "--socket", socket)
     assert said.code == 0, said.err
     with tarfile.open(target) as archive:
         names = archive.getnames()

@@ -61,7 +61,7 @@ def report(found: str) -> dict[str, object]:
 
 
 async def test_an_agent_writes_tests_and_commits_code(tmp_path: Path) -> None:
-    async with running_hive(tmp_path) as hive:
+    async with running_hive(tmp_path, real=("alice",)) as hive:
         proposal = await hive.propose("alice", ANY % "null")
         shown = await hive.operator.call(
             api.APPROVAL, ApprovalParams(id=proposal.approval)

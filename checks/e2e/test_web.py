@@ -16,7 +16,9 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.needs("nix", "git", "bwrap")]
 
 
 async def test_a_local_hive_keeps_its_name_and_ends_its_logins(tmp_path: Path) -> None:
-    async with running_hive(tmp_path, agents=(), wait=False) as hive:
+    async with running_hive(
+        tmp_path, agents=(), peers=True, beside=("web", "relay"), wait=False
+    ) as hive:
         site, cookie = hive.url, await log_in(hive)
         status, _, _ = await asyncio.to_thread(ask, f"{site}/", Cookie=cookie)
         assert status == 200
@@ -29,7 +31,9 @@ async def test_a_local_hive_keeps_its_name_and_ends_its_logins(tmp_path: Path) -
         assert name not in "".join(seen)
         _nothing_tells(hive, name)
         await _metrics(hive, cookie)
-    async with running_hive(tmp_path, agents=(), wait=False) as hive:
+    async with running_hive(
+        tmp_path, agents=(), peers=True, beside=("web", "relay"), wait=False
+    ) as hive:
         again = hive.url
         assert again.rpartition(":")[0] == site.rpartition(":")[0], "bookmarks live"
         port = urllib.parse.urlsplit(again).port

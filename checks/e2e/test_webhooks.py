@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.needs("nix", "git"),
     pytest.mark.asyncio(loop_scope="module"),
 ]
-hive = shared_hive(peers=True)
+hive = shared_hive(peers=True, beside=("web",))
 NIX: Final = """
 { ... }:
 {

@@ -24,6 +24,7 @@ from checks.kits.host.hive import Hive, running_hive
 from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
+from pyglue.cli.local.launcher import PARTS
 from pyglue.config import Timeouts
 from pyglue.demo.scripted_model import ScriptedModel
 
@@ -126,7 +127,9 @@ class Lab:
             model = ScriptedModel(keep=False)
             await model.start()
             self._stack.push_async_callback(model.stop)
-            started = running_hive(room, timeouts=timeouts, upstream=model.address)
+            started = running_hive(
+                room, timeouts=timeouts, upstream=model.address, beside=PARTS
+            )
             self._hive = await self._stack.enter_async_context(started)
             parts = ("hived", "hive-relay", "hive-web")
             self._pids = {name: self._hive.local.pid(name) for name in parts}

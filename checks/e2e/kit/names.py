@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from checks.kits.cli.run import HIVE, python
+from checks.kits.cli import run
 from checks.kits.host.hive import Hive
 from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
@@ -37,9 +37,7 @@ async def by_tool(hive: Hive, text: str) -> str:
 
 
 async def by_command(hive: Hive, text: str) -> str:
-    state = ("--state", str(hive.state))
-    said = await python(HIVE, "spawn", *state, "--", text)
-    return said.refusal()
+    return run.hive("spawn", "--state", hive.state, "--", text).refusal()
 
 
 class Form:

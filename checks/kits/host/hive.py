@@ -1,8 +1,9 @@
 """A whole local hive in a temporary directory, driven as an operator would.
 
-Real processes: hived, hive-relay, hive-web, the scripted model, agents in bubblewrap
-with the real CLI. ``Hive.propose`` commits in an agent's repository and submits over
-the manager's socket with the manager's own tool; ``Hive.until`` waits by events.
+Real processes: hived, what a test uses beside it, the scripted model, agents in
+bubblewrap with the real CLI or, where that is not under test, peers. ``Hive.propose``
+commits in an agent's repository and submits over the manager's socket with the
+manager's own tool; ``Hive.until`` waits by events.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from checks.kits.host.hived import UNCHECKED
+from checks.kits.host.hived import ALL, REAL, UNCHECKED
 from checks.kits.net.ports import free_port
 from checks.kits.patience import PATIENCE_S
 from checks.kits.process.processes import command, family
@@ -34,7 +35,7 @@ from pyglue.api.messages import Message, ShownMessage
 from pyglue.api.operations import Operation, OperationParams
 from pyglue.api.overview import AgentView
 from pyglue.cli.local.configure import LocalOptions
-from pyglue.cli.local.launcher import PARTS, LocalHive
+from pyglue.cli.local.launcher import LocalHive
 from pyglue.cli.local.settings import LocalAccounts, LocalSettings
 from pyglue.config import (
     DiskConfig,
@@ -74,10 +75,14 @@ class PeerHive(LocalHive):
     hived = ("checks.kits.host.hived", {"PYTHONPATH": str(CHECKOUT)})
 
 
-class UncheckedHive(LocalHive):
-    """A local hive whose harnesses do not check the CLI when they start."""
-
-    hived = (PeerHive.hived[0], {**PeerHive.hived[1], UNCHECKED: "1"})
+def _kind(real: tuple[str, ...], *, checked: bool) -> type[LocalHive]:
+    """Return a local hive in which the agents ``real`` have the real harness."""
+    if checked and real == (ALL,):
+        return LocalHive
+    unchecked = {} if checked else {UNCHECKED: "1"}
+    module, env = PeerHive.hived
+    hived = (module, {**env, **unchecked, REAL: " ".join(real)})
+    return type("MixedHive", (LocalHive,), {"hived": hived})
 
 
 @dataclass(repr=False)
@@ -362,8 +367,9 @@ async def running_hive(
     wait: bool = True,
     upstream: str | None = None,
     peers: bool = False,
+    real: tuple[str, ...] = (ALL,),
     checked: bool = False,
-    beside: tuple[str, ...] = (),
+    beside: tuple[str, ...] | None = None,
     notify_urls: str | None = None,
     web_push: WebPushConfig | None = None,
     settings: LocalSettings | None = None,
@@ -377,13 +383,12 @@ async def running_hive(
     is a file of the certificates that it trusts, instead of the system's.
     ``upstream`` is a model that the test serves itself, asked with the key ``API_KEY``.
     With ``peers`` its agents are ``harness.peer`` in their sandboxes, not the harness
-    with the CLI: for tests of what hived does with agents, whatever these are. A
-    harness checks the CLI at its start only if it is to be ``checked``. ``beside`` are
-    the parts beside hived: all of them, for peers usually the dashboard alone.
+    with the CLI: for tests of what hived does with agents, whatever these are; so are
+    all but those named by ``real``. A harness checks the CLI at its start only if it is
+    to be ``checked``. ``beside`` are the parts beside hived: as default the relay.
     """
     let_pass(room)
-    kind = PeerHive if peers else LocalHive if checked else UncheckedHive
-    local = kind(
+    local = _kind(() if peers else real, checked=checked)(
         LocalOptions(
             state=room / "state",
             port=free_port(),
@@ -403,7 +408,7 @@ async def running_hive(
             egress=_egress(names or {}, authorities),
         ),
         lambda _text: None,
-        beside=beside or (("web",) if peers else PARTS),
+        beside=(() if peers else ("relay",)) if beside is None else beside,
     )
     own_ports(room / "state", agents)
     async with opened(local, agents, wait=wait) as hive:
