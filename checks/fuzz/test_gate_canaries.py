@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
@@ -23,7 +24,6 @@ STATUS: Final = "git status"
 COMMIT: Final = "git commit -qam later"
 
 _SEED: Final = """
-cd /tmp/work
 printf '#!/bin/sh\\ntouch /tmp/work/FIRED\\nexit 0\\n' > evil; chmod +x evil
 printf 'touch /tmp/work/FIRED\\n' > evil.sh
 printf 'open("/tmp/work/FIRED", "w")\\n' > evil.py
@@ -31,13 +31,22 @@ printf '[core]\\n\\tfsmonitor = /tmp/work/evil\\n' > evilconfig
 printf 'int main(void){return 0;}\\n' > x.c; printf 'a\\nb\\n' > f
 printf 'all:\\n\\t@echo one\\n' > Makefile
 printf '{"name":"x","version":"1.0.0","scripts":{"x":"echo x"}}' > package.json
-export HOME=/tmp/work GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@t
-export GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@t GIT_PAGER=cat
 git init -q . && git add f && git commit -qm x; echo c >> f
 mkdir -p .git/hooks hooks && cp evil hooks/pre-commit
 tar -cf t.tar f; tar -cf hooks.tar hooks
 python3 -m zipfile -c hooks.zip hooks
 """
+_BEGIN: Final = "cp -a /tmp/seed/. /tmp/work; cd /tmp/work"
+_ENVIRONMENT: Final = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/tmp/work",
+    "GIT_PAGER": "cat",
+    **{
+        f"GIT_{who}_{what}": "t@t"
+        for who in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    },
+}
 
 
 class Case(NamedTuple):
@@ -65,7 +74,10 @@ _CASES: Final = [
     Case("perl *", "perl -e 'system \"./evil\"'"),
     Case("python3 *", "python3 evil.py"),
     Case("python3 -m *", "python3 -m evil"),
-    Case("python3 -m pytest *", "python3 -m pytest -p evil"),
+    Case(
+        *("python3 -m pytest *", "python3 -m pytest -p evil"),
+        "export PYTEST_DISABLE_PLUGIN_AUTOLOAD=1",
+    ),
     Case("node *", 'node -e \'require("fs").writeFileSync("FIRED","")\''),
     Case("git *", "git -c core.fsmonitor=/tmp/work/evil status"),
     Case("git *", "git grep -O./evil a"),
@@ -154,15 +166,25 @@ def _is_here(case: Case) -> bool:
 _HERE: Final = [case for case in _CASES if _is_here(case)]
 
 
+@pytest.fixture(scope="module")
+def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give what each command finds in its directory."""
+    room = tmp_path_factory.mktemp("seed")
+    env = {**_ENVIRONMENT, "HOME": str(room)}
+    subprocess.run([_BASH, "-ec", _SEED], check=True, env=env, cwd=room)
+    return room
+
+
 @pytest.mark.parametrize("case", _HERE, ids=[case.hostile for case in _HERE])
-def test_what_fires_is_refused(case: Case) -> None:
-    script = "\n".join([_SEED, case.ready, "rm -f FIRED", case.hostile, case.later])
+def test_what_fires_is_refused(case: Case, seed: Path) -> None:
+    script = "\n".join([_BEGIN, case.ready, "rm -f FIRED", case.hostile, case.later])
     done = subprocess.run(
         [
             *("bwrap", "--unshare-all", "--die-with-parent", "--new-session"),
             *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
             *("--tmpfs", "/tmp", "--dir", "/tmp/work", "--clearenv"),
-            *("--setenv", "PATH", os.environ["PATH"]),
+            *("--ro-bind", str(seed), "/tmp/seed"),
+            *(x for pair in _ENVIRONMENT.items() for x in ("--setenv", *pair)),
             *("--", _BASH, "-c", f"{{ {script}\n}} >&2; test -e FIRED"),
         ],
         check=False,
