@@ -32,7 +32,7 @@ _STUB: Final = f"""#!{_BASH}
 printf '%s\\0' "${{0##*/}}" "$@" > /tmp/log/$$.$RANDOM$RANDOM
 """
 _SEED: Final = """
-git init -q -b main --template= . && mkdir .git/hooks .git/info && echo one > f && echo two > g && git add f g &&
+git init -q -b main . && echo one > f && echo two > g && git add f g &&
 git -c user.name=t -c user.email=t@t commit -q -m x && tar -cf t.tar f g && mkdir d &&
 touch .mark && touch -r .mark .hid f.c g.c -- -f
 """

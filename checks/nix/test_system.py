@@ -224,7 +224,7 @@ async def test_an_evaluation_that_takes_too_long_is_ended(
     kit: SystemKit, tmp_path: Path
 ) -> None:
     slow = "builtins.match ''(x+x+)+y'' (lib.concatStrings (lib.genList (_: ''x'') 60))"
-    evaluator = kit.evaluator(evaluate_s=2.0)
+    evaluator = kit.evaluator(evaluate_s=1.0)
     error = await refused(kit, agent(tmp_path / "a", said(slow)), evaluator)
     assert error.code == ErrorCode.EVAL_LIMIT
 

@@ -7,6 +7,7 @@ into this machine's own, and paths are those of ``/nix/store`` all the same.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,6 +76,11 @@ class SystemKit:
         made.check()
         return made
 
+    @cached_property
+    def _plain(self) -> SystemEvaluator:
+        """An evaluator without changes; its check takes as long as an evaluation."""
+        return self.evaluator()
+
     async def evaluate(
         self,
         directory: Path,
@@ -84,7 +90,7 @@ class SystemKit:
         manager: bool = False,
     ) -> str:
         """Evaluate an agent's system into the store and return its derivation."""
-        made = evaluator or self.evaluator()
+        made = evaluator or self._plain
         async with made.evaluated(
             directory, manifest, name="alice", manager=manager
         ) as evaluated:

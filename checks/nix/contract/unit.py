@@ -123,10 +123,13 @@ _FILES: Final = {
 
 def runs(scripts: Scripts) -> dict[str, Any]:
     """Return what each script runs for each conf file."""
-    return {
-        name: {field: _run(getattr(scripts, field), field, conf) for field in _FILES}
-        for name, conf in CONFS.items()
-    }
+    return {name: run(scripts, name) for name in CONFS}
+
+
+def run(scripts: Scripts, name: str) -> dict[str, Any]:
+    """Return what each script runs for one conf file."""
+    conf = CONFS[name]
+    return {field: _run(getattr(scripts, field), field, conf) for field in _FILES}
 
 
 def _run(text: str, field: str, conf: Mapping[str, str]) -> Any:
