@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +129,7 @@ async def laid(tmp_path: Path, **manifest: Any) -> AsyncIterator[Bed]:
     for name in ("reached", "open"):
         os.mkfifo(home.root / name)
     env = {"REACHED": str(home.root / "reached"), "OPEN": str(home.root / "open")}
-    gate_server = server("python3", str(gate), tools=("*",)) | {"env": env}
+    gate_server = server(sys.executable, str(gate), tools=("*",)) | {"env": env}
     home.load(mcpServers={"gate": gate_server}, **manifest)
     model = ScriptedModel()
     await model.start()

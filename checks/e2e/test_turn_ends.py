@@ -1,7 +1,9 @@
 """Every way in which a turn of the real CLI can end: outcome, state, and next step.
 
 The rows are those of the CLI's own case table. Each runs the whole harness against the
-scripted model, and looks at what is done with the mail afterwards.
+scripted model, and looks at what is done with the mail afterwards. One harness works
+for all but the rows that need a conversation, or a harness, of their own: a turn there
+begins in the CLI that the one before has left, if one has.
 """
 
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from checks.e2e.kit.warm import Bed, shared_bed
 from checks.kits.harness.bench import FakeHive, script
 from checks.kits.harness.process import Home, harness_here
 from pyglue.api.agent import CONTROL, ControlParams
@@ -17,6 +20,9 @@ from pyglue.api.turn_events import TurnEventKind
 from pyglue.api.turns import TurnOutcome
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.harness.claude import options as options_module
+
+in_module = pytest.mark.asyncio(loop_scope="module")
+at_work = shared_bed()
 
 Step = dict[str, Any]
 
@@ -102,8 +108,37 @@ ROWS = (
 )
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-async def test_a_turn_ends(
+FIRST = ("401", "429", "500", "too-long-at-once", "max-turns")
+"""The rows whose turn is the first of a conversation, in a new CLI."""
+
+
+async def ends_so(hive: FakeHive, row: Row) -> None:
+    hive.budget_usd = row.budget_usd
+    hive.body_when_back = script(FINE)
+    await hive.mail(script(*row.steps))
+    await hive.until(lambda: hive.ends)
+    first = hive.ends[0]
+    assert first.outcome is row.outcome, first
+    assert row.reason in (first.reason or "")
+    if first.outcome is FAILED:
+        assert first.blames_messages is row.blames
+    assert first.budget_used is (row.name == "max-budget")
+    if row.retried:
+        hive.budget_usd = None
+        await hive.until(lambda: len(hive.ends) >= 2 and hive.ends[-1].outcome is OK)
+        assert hive.said(row.state)
+        waits = [s for s in hive.states if "Next try in" in (s.detail or "")]
+        assert waits
+        assert waits[0].state is row.state
+        assert row.reason in (waits[0].detail or "")
+    await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
+    assert hive.waiting == []
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.name in FIRST], ids=lambda row: row.name
+)
+async def test_a_first_turn_ends(
     home: Home, hive: FakeHive, row: Row, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if row.max_steps is not None:
@@ -113,115 +148,95 @@ async def test_a_turn_ends(
             {"max_steps": row.max_steps},
         )
     home.load()
-    hive.budget_usd = row.budget_usd
-    hive.body_when_back = script(FINE)
     async with harness_here(home):
-        await hive.mail(script(*row.steps))
-        await hive.until(lambda: hive.ends)
-        first = hive.ends[0]
-        assert first.outcome is row.outcome, first
-        assert row.reason in (first.reason or "")
-        if first.outcome is FAILED:
-            assert first.blames_messages is row.blames
-        assert first.budget_used is (row.name == "max-budget")
-        if row.retried:
-            hive.budget_usd = None
-            await hive.until(
-                lambda: len(hive.ends) >= 2 and hive.ends[-1].outcome is OK
-            )
-            assert hive.said(row.state)
-            waits = [s for s in hive.states if "Next try in" in (s.detail or "")]
-            assert waits
-            assert waits[0].state is row.state
-            assert row.reason in (waits[0].detail or "")
-        await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
-        assert hive.waiting == []
+        await ends_so(hive, row)
 
 
-async def test_a_full_conversation_is_shortened_by_the_cli(
-    home: Home, hive: FakeHive
-) -> None:
-    home.load()
-    async with harness_here(home):
-        for _ in range(3):
-            await hive.mail(script(FINE))
-        await hive.until(lambda: hive.ends and not hive.waiting)
-        await hive.mail(script({**TOO_LONG, "times": 1}))
-        await hive.until(lambda: hive.ends[-1].outcome is TurnOutcome.COMPACTED)
-        assert hive.texts(TurnEventKind.COMPACTED)
-        assert {end.outcome for end in hive.ends} == {OK, TurnOutcome.COMPACTED}
+@in_module
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.name not in FIRST], ids=lambda row: row.name
+)
+async def test_a_turn_ends(it: Bed, row: Row) -> None:
+    await ends_so(it.hive, row)
 
 
-async def test_two_failed_logins_wait_for_the_operator(
-    home: Home, hive: FakeHive
-) -> None:
-    home.load()
-    async with harness_here(home):
-        await hive.mail(script(error(401)))
-        await hive.until(lambda: hive.said(AgentState.NEEDS_LOGIN))
-        assert [end.outcome for end in hive.ends] == [AUTH, AUTH]
-        assert len(hive.waiting) == 1
-        since = hive.states[-1].since_at
-        hive.stop()  # it says the same, since the same moment, to a hived that is new
-        await hive.start()
-        await hive.until(lambda: len(hive.reports) == 2)
-        await hive.until(lambda: hive.states[-1].since_at == since)
-        hive.harness.notify(CONTROL, ControlParams())
-        hive.body_when_back = None
-        hive.replace_waiting(script(FINE))
-        hive.harness.notify(CONTROL, ControlParams(again=True))
-        await hive.until(lambda: hive.ends[-1].outcome is OK)
-        assert len(hive.ends) == 3
-
-
-async def test_mail_whose_answer_was_lost_comes_with_the_next(
-    home: Home, hive: FakeHive
-) -> None:
-    home.load()
-    hive.loses_answer = True
-    async with harness_here(home):
+@in_module
+async def test_a_full_conversation_is_shortened_by_the_cli(it: Bed) -> None:
+    hive = it.hive
+    hive.keeps_warm = False
+    for _ in range(3):
         await hive.mail(script(FINE))
-        await hive.until(lambda: not hive.loses_answer)
-        hive.harness.notify(CONTROL, ControlParams(again=True))  # it asks anew
-        await hive.until(lambda: hive.ends)
-        assert hive.ends[-1].outcome is OK
+    await hive.until(lambda: hive.ends and not hive.waiting)
+    await hive.mail(script({**TOO_LONG, "times": 1}))
+    await hive.until(lambda: hive.ends[-1].outcome is TurnOutcome.COMPACTED)
+    assert hive.texts(TurnEventKind.COMPACTED)
+    assert {end.outcome for end in hive.ends} == {OK, TurnOutcome.COMPACTED}
 
 
-async def test_the_servers_wait_is_kept(home: Home, hive: FakeHive) -> None:
-    home.load()
+@in_module
+async def test_two_failed_logins_wait_for_the_operator(it: Bed) -> None:
+    hive = it.hive
+    await hive.mail(script(error(401)))
+    await hive.until(lambda: hive.said(AgentState.NEEDS_LOGIN))
+    assert [end.outcome for end in hive.ends] == [AUTH, AUTH]
+    assert len(hive.waiting) == 1
+    since = hive.states[-1].since_at
+    hive.stop()  # it says the same, since the same moment, to a hived that is new
+    await hive.start()
+    await hive.until(lambda: len(hive.reports) == 2)
+    await hive.until(lambda: hive.states[-1].since_at == since)
+    hive.harness.notify(CONTROL, ControlParams())
+    hive.body_when_back = None
+    hive.replace_waiting(script(FINE))
+    hive.harness.notify(CONTROL, ControlParams(again=True))
+    await hive.until(lambda: hive.ends[-1].outcome is OK)
+    assert len(hive.ends) == 3
+
+
+@in_module
+async def test_mail_whose_answer_was_lost_comes_with_the_next(it: Bed) -> None:
+    hive = it.hive
+    hive.loses_answer = True
+    await hive.mail(script(FINE))
+    await hive.until(lambda: not hive.loses_answer)
+    hive.harness.notify(CONTROL, ControlParams(again=True))  # it asks anew
+    await hive.until(lambda: hive.ends)
+    assert hive.ends[-1].outcome is OK
+
+
+@in_module
+async def test_the_servers_wait_is_kept(it: Bed) -> None:
+    hive = it.hive
     hive.retry_after_s = 3600.0
-    async with harness_here(home):
-        await hive.mail(script(error(429)))
-        await hive.until(lambda: hive.said(AgentState.RATE_LIMITED))
-        assert "Next try in 3600 s" in (hive.states[-1].detail or "")
-        hive.replace_waiting(script(FINE))
-        hive.harness.notify(CONTROL, ControlParams(again=True))
-        await hive.until(lambda: hive.ends[-1].outcome is OK)
+    await hive.mail(script(error(429)))
+    await hive.until(lambda: hive.said(AgentState.RATE_LIMITED))
+    assert "Next try in 3600 s" in (hive.states[-1].detail or "")
+    hive.replace_waiting(script(FINE))
+    hive.harness.notify(CONTROL, ControlParams(again=True))
+    await hive.until(lambda: hive.ends[-1].outcome is OK)
 
 
+@in_module
 @pytest.mark.parametrize(
     "code", [ErrorCode.UNAVAILABLE, ErrorCode.DISK_FULL, ErrorCode.INTERNAL]
 )
 async def test_an_end_is_reported_until_it_is_recorded(
-    home: Home, hive: FakeHive, code: ErrorCode
+    it: Bed, code: ErrorCode
 ) -> None:
-    home.load()
+    hive = it.hive
     hive.refuse_ends = [HiveError(code, "Not now.")] * 2
-    async with harness_here(home):
-        await hive.mail(script({"text": "fine"}))
-        await hive.until(lambda: hive.ends)
-        assert hive.ends[0].outcome is TurnOutcome.OK
-        assert (hive.refuse_ends, hive.waiting) == ([], [])
-        assert len(hive.starts) == 1
-        assert any(state.detail == "Not now." for state in hive.states)
+    await hive.mail(script({"text": "fine"}))
+    await hive.until(lambda: hive.ends)
+    assert hive.ends[0].outcome is TurnOutcome.OK
+    assert (hive.refuse_ends, hive.waiting) == ([], [])
+    assert len(hive.starts) == 1
+    assert any(state.detail == "Not now." for state in hive.states)
 
 
-async def test_an_end_that_is_never_taken_ends_with_the_connection(
-    home: Home, hive: FakeHive
-) -> None:
-    home.load()
+@in_module
+async def test_an_end_that_is_never_taken_ends_with_the_connection(it: Bed) -> None:
+    hive = it.hive
     hive.refuse_ends = [HiveError(ErrorCode.CONFLICT, "Turn 1 is not running.")]
-    async with harness_here(home):
-        await hive.mail(script({"text": "fine"}))
-        await hive.until(lambda: hive.ends)  # the messages came again on a new one
-        assert (len(hive.starts), len(hive.ends)) == (2, 1)
+    await hive.mail(script({"text": "fine"}))
+    await hive.until(lambda: hive.ends)  # the messages came again on a new one
+    assert (len(hive.starts), len(hive.ends)) == (2, 1)
