@@ -44,11 +44,13 @@ async def test_mail_is_never_a_command_nor_a_file(home: Home, hive: FakeHive) ->
         "!ls",
         "#remember",
     ]
+    hive.keeps_warm = True  # a new CLI reads the first, and the others too
     async with harness_here(home):
         for body in bodies:
             done = len(hive.ends) + 1
             await hive.mail(body)
             await hive.until(lambda done=done: len(hive.ends) == done)
+        assert [one.warm for one in hive.starts] == [False] + [True] * 4
         assert {end.outcome for end in hive.ends} == {TurnOutcome.OK}
         transcript = next(home.session.glob("projects/*/*.jsonl")).read_text()
         assert "the secret words" not in transcript
@@ -66,6 +68,7 @@ async def test_long_session_is_compacted_before_the_next_turn(
     home: Home, hive: FakeHive
 ) -> None:
     home.load(autoCompact=10000)
+    hive.keeps_warm = True
     async with harness_here(home):
         await hive.mail(script({"text": "long", "input_tokens": 20000}))
         await hive.until(lambda: len(hive.ends) == 1)
@@ -83,6 +86,7 @@ async def test_long_notes_are_shortened_between_turns(
     home: Home, hive: FakeHive
 ) -> None:
     home.load(notes={"maxBytes": 1024})
+    hive.keeps_warm = True
     notes, backup = home.state / "notes.md", home.state / "notes.md.bak"
     long = script({"text": "short"}) + "\n" + "x\n" * 1000
     notes.write_text(long)

@@ -50,7 +50,10 @@ _CORPUS: Final = {
     "think": "ultrathink",
 }
 _ALONE: Final = frozenset(("command", "bash", "json-lines", "nul", "blank", "largest"))
-"""These come as the only message of a turn; the others wait when the agent starts."""
+"""These come as the only message of a turn; the others wait when the agent starts.
+
+The first of these starts a CLI, as the others do, and the rest run in what it left.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +85,11 @@ async def test_the_model_reads_just_the_text(home: Home, model: ScriptedModel) -
                 assert hive.ends[-1].outcome is TurnOutcome.OK, name
                 assert _newest(model.bodies) == [render(messages)], name
                 assert all(_headers(message) == 1 for message in messages), name
+                hive.keeps_warm = True  # from here on
                 if number <= len(alone):
                     name = alone[number - 1]
                     turns.append(([await _mail(hive, name)], name))
+        assert [one.warm for one in hive.starts].count(False) == 2
         asked = json.dumps(model.bodies)
         assert "the secret words" not in asked
         assert "root:x:0" not in asked

@@ -196,6 +196,7 @@ async def test_notes_are_saved_before_the_session_is_shortened(
     notes = home.state / "notes.md"
     write = call("Write", file_path=str(notes), content="remember alice\n")
     home.load(autoCompact=10000, allowedTools=["Write"])
+    hive.keeps_warm = True
     async with harness_here(home):
         await hive.mail(script({"text": "long", "input_tokens": 20000}))
         await hive.until(lambda: len(hive.starts) == 2)

@@ -43,7 +43,7 @@ CELLS = (
         *((AFTER_A_TOOL, name) for name in REAL),
     )
 )
-LANES = 4
+LANES = 2
 """Harnesses that play side by side: the CLI itself waits before it asks again."""
 COLUMN_S = 280.0
 """The longest that a cell may wait for those before it."""

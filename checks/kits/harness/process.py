@@ -26,7 +26,7 @@ from pyglue.harness.claude.outcome import Pauses
 from pyglue.harness.claude.preflight import Checked, check
 from pyglue.harness.load import Places
 from pyglue.harness.main import run
-from pyglue.manifest.types import Manifest
+from pyglue.manifest.types import Manifest, Notes
 
 # --- the model ------------------------------------------------------------------
 
@@ -138,7 +138,11 @@ async def _check_once(options: CliOptions, manifest: Manifest) -> Checked:
     What only matters in turns and between them is not part of a start.
     """
     started = msgspec.structs.replace(
-        manifest, auto_compact=None, delivery="boundary", keep_warm=0
+        manifest,
+        auto_compact=None,
+        delivery="boundary",
+        keep_warm=0,
+        notes=Notes(),
     )
     key = (msgspec.json.encode(started), find_cli())
     found = _FINE.get(key)
