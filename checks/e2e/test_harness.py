@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import pyglue
+from checks.e2e.kit.warm import Bed, shared_bed
 from checks.kits.harness.bench import FakeHive, script, server
 from checks.kits.harness.process import ECHO_SERVER, Home, harness, harness_here
 from pyglue.api.common import AgentState, Role
@@ -19,6 +20,11 @@ from pyglue.api.turns import TurnOutcome
 from pyglue.harness.load import fingerprint
 
 Step = dict[str, Any]
+in_module = pytest.mark.asyncio(loop_scope="module")
+at_work = shared_bed(
+    allowedTools=["Bash", "Write"],
+    bash={"allow": ["echo *", "git status", "printf *", "test *"]},
+)
 
 
 def tool(name: str, **arguments: object) -> Step:
@@ -81,60 +87,6 @@ async def test_life(home: Home, hive: FakeHive) -> None:
         assert hive.asked_who == 0  # the model comes with the turn
         process.terminate()
         assert await process.wait() == 0
-
-
-async def test_gate_holds_in_the_real_cli(home: Home, hive: FakeHive) -> None:
-    allow = ["echo *", "git status", "printf *", "test *"]
-    home.load(allowedTools=["Bash", "Write"], bash={"allow": allow})
-    marker = home.state / "marker"
-    refused = [
-        f"touch {marker}",
-        f"echo x > {marker}",
-        f"echo $(touch {marker})",
-        f"echo x && touch {marker}",
-        f"echo x\ntouch {marker}",
-        f"git status; touch {marker}",
-        f"git -c alias.x='!touch {marker}' x",
-        f"git log --output={marker}",
-        f"bash -c 'touch {marker}'",
-        f"test -v 'a[$(touch {marker})]'",
-        f"printf '-va[$(touch {marker})]' x",
-        f"echo x '-o' {home.state / '.bashrc'}",
-        "ls",
-        "cat /etc/hostname",
-    ]
-    steps = [
-        bash("echo allowed words"),
-        *map(bash, refused),
-        end(),
-    ]
-    async with harness_here(home):
-        await hive.mail(script(*steps))
-        await hive.until(lambda: hive.ends)
-        results = hive.texts(TurnEventKind.TOOL_RESULT)
-        assert results[0]["text"] == "allowed words"
-        assert [r["is_error"] for r in results] == [False] + [True] * len(refused)
-        assert all("Allowed patterns" in r["text"] for r in results[1:])
-        denied = hive.texts(TurnEventKind.DENIED)
-        assert [d["tool"] for d in denied] == ["Bash"] * len(refused)
-        assert hive.ends[0].outcome is TurnOutcome.OK
-        assert hive.ends[0].denials == len(refused)
-        assert not marker.exists()
-
-
-async def test_no_tool_writes_what_the_shell_or_git_runs(
-    home: Home, hive: FakeHive
-) -> None:
-    """Whoever writes these runs anything with the next command that is allowed."""
-    home.load(allowedTools=["Bash", "Write"], bash={"allow": ["echo *"]})
-    names = (".bashrc", ".profile", ".gitconfig", ".git/config", ".git/hooks/x")
-    files = [home.state / name for name in names]
-    steps = [tool("Write", file_path=str(file), content="x") for file in files]
-    async with harness_here(home):
-        await hive.mail(script(*steps, end()))
-        await hive.until(lambda: hive.ends)
-        assert hive.ends[0].denials == len(files)
-        assert not any(file.exists() for file in files)
 
 
 async def test_tools_that_the_manifest_does_not_name_are_not_there(
@@ -213,6 +165,7 @@ async def test_manager_changes_and_proposes(
     home: Home, hive: FakeHive, model_port: int
 ) -> None:
     hive.role = Role.MANAGER
+    hive.keeps_warm = True
     config = home.agents / "bob" / "config"
     config.mkdir(parents=True)
     git(config, "init", "-q", "-b", "main")
@@ -282,6 +235,57 @@ async def test_works_without_any_network(home: Home, hive: FakeHive) -> None:
         await hive.until(lambda: hive.ends)
         assert hive.ends[0].outcome is TurnOutcome.OK
         assert [s.body for s in hive.sent] == ["from within"]
+
+
+@in_module
+async def test_gate_holds_in_the_real_cli(it: Bed) -> None:
+    home, hive = it.home, it.hive
+    marker = home.state / "marker"
+    refused = [
+        f"touch {marker}",
+        f"echo x > {marker}",
+        f"echo $(touch {marker})",
+        f"echo x && touch {marker}",
+        f"echo x\ntouch {marker}",
+        f"git status; touch {marker}",
+        f"git -c alias.x='!touch {marker}' x",
+        f"git log --output={marker}",
+        f"bash -c 'touch {marker}'",
+        f"test -v 'a[$(touch {marker})]'",
+        f"printf '-va[$(touch {marker})]' x",
+        f"echo x '-o' {home.state / '.bashrc'}",
+        "ls",
+        "cat /etc/hostname",
+    ]
+    steps = [
+        bash("echo allowed words"),
+        *map(bash, refused),
+        end(),
+    ]
+    await hive.mail(script(*steps))
+    await hive.until(lambda: hive.ends)
+    results = hive.texts(TurnEventKind.TOOL_RESULT)
+    assert results[0]["text"] == "allowed words"
+    assert [r["is_error"] for r in results] == [False] + [True] * len(refused)
+    assert all("Allowed patterns" in r["text"] for r in results[1:])
+    denied = hive.texts(TurnEventKind.DENIED)
+    assert [d["tool"] for d in denied] == ["Bash"] * len(refused)
+    assert hive.ends[0].outcome is TurnOutcome.OK
+    assert hive.ends[0].denials == len(refused)
+    assert not marker.exists()
+
+
+@in_module
+async def test_no_tool_writes_what_the_shell_or_git_runs(it: Bed) -> None:
+    """Whoever writes these runs anything with the next command that is allowed."""
+    home, hive = it.home, it.hive
+    names = (".bashrc", ".profile", ".gitconfig", ".git/config", ".git/hooks/x")
+    files = [home.state / name for name in names]
+    steps = [tool("Write", file_path=str(file), content="x") for file in files]
+    await hive.mail(script(*steps, end()))
+    await hive.until(lambda: hive.ends)
+    assert hive.ends[0].denials == len(files)
+    assert not any(file.exists() for file in files)
 
 
 def git(directory: Path, *arguments: str) -> str:
