@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from checks.kits.harness.bench import FakeHive
 from checks.kits.mcp.raw import RawClient, raw_client
@@ -32,21 +33,33 @@ async def client(hive: FakeHive) -> AsyncIterator[RawClient]:
         yield client
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def patient(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RawClient]:
+    """A client of one hive-mcp that goes on after whatever it is sent."""
+    socket = tmp_path_factory.mktemp("hive") / "hive.sock"
+    async with (
+        FakeHive(socket, role=Role.MANAGER) as hive,
+        raw_client(hive.path) as client,
+    ):
+        yield client
+
+
 # --- the protocol -------------------------------------------------------------------
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("wanted", "gets"),
     [*((version, version) for version in VERSIONS), ("2099-01-01", VERSIONS[-1])],
 )
 async def test_the_version_of_the_protocol_is_agreed(
-    client: RawClient, wanted: str, gets: str
+    patient: RawClient, wanted: str, gets: str
 ) -> None:
     about = {"name": "x", "version": "1"}
-    request = client.ask(
+    request = patient.ask(
         "initialize", protocolVersion=wanted, capabilities={}, clientInfo=about
     )
-    found = (await client.answer(request))["result"]
+    found = (await patient.answer(request))["result"]
     assert found["protocolVersion"] == gets
     assert found["serverInfo"] == {"name": "hive", "version": __version__}
     assert set(found["capabilities"]) == {"tools"}
@@ -54,6 +67,7 @@ async def test_the_version_of_the_protocol_is_agreed(
         assert word in found["instructions"]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("line", "request_id", "code"),
     [
@@ -81,12 +95,13 @@ async def test_the_version_of_the_protocol_is_agreed(
     ids=lambda value: value[:50] if isinstance(value, bytes) else None,
 )
 async def test_what_is_no_request_is_answered_with_its_code(
-    client: RawClient, line: bytes, request_id: Any, code: int
+    patient: RawClient, line: bytes, request_id: Any, code: int
 ) -> None:
-    client.send(line)
-    answered = await client.answer(request_id)
+    patient.send(line)
+    answered = await patient.answer(request_id)
     assert answered.get("error", {}).get("code", 0) == code
-    assert (await client.answer(client.ask("ping")))["result"] == {}
+    assert (await patient.answer(patient.ask("ping")))["result"] == {}
+    assert patient.rest == []
 
 
 async def test_notifications_and_answers_are_not_answered(client: RawClient) -> None:

@@ -1,9 +1,12 @@
 """Forms and links of other sites: every refusal of Origin and of CSRF tokens."""
 
+import functools
 import hashlib
 import hmac
+from collections.abc import Callable
 
 import pytest
+from flask import Flask
 
 from checks.kits.web.app import COOKIE, HOST, URL, Operator, make_app
 from checks.kits.web.hive import FakeHive
@@ -74,6 +77,12 @@ def test_a_link_from_another_site_is_followed(operator: Operator) -> None:
     assert operator.get("/api/status", **own).status_code == 200
 
 
+@pytest.fixture(scope="module")
+def app_of(running: FakeHive) -> Callable[[WebConfig], Flask]:
+    """Make the app for a config, once: that takes 0.1 s."""
+    return functools.cache(lambda web: make_app(running, web))
+
+
 @pytest.mark.parametrize(
     ("web", "host", "status"),
     [
@@ -94,9 +103,13 @@ def test_a_link_from_another_site_is_followed(operator: Operator) -> None:
     ],
 )
 def test_addresses_are_compared_whole(
-    hive: FakeHive, web: WebConfig, host: str, status: int
+    hive: FakeHive,
+    app_of: Callable[[WebConfig], Flask],
+    web: WebConfig,
+    host: str,
+    status: int,
 ) -> None:
-    client = make_app(hive, web).test_client(use_cookies=False)
+    client = app_of(web).test_client(use_cookies=False)
     name = f"__Host-{COOKIE}" if "https" in str(web.external_url) else COOKIE
     sent = {"Host": host, "Cookie": f"{name.replace('7000', str(web.port))}="}
     sent["Cookie"] += hive.new_session()

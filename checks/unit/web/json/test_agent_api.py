@@ -3,31 +3,17 @@
 import itertools
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from werkzeug.test import TestResponse
 
-from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import URL, Operator, make_app
 from checks.kits.web.hive import FakeHive
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.web.live import agent_events
 from pyglue.web.live.hub import Hub
-
-
-@pytest.fixture
-def hive(tmp_path: Path) -> Iterator[FakeHive]:
-    with fake_hive.running(tmp_path / "operator.sock") as running:
-        yield running
-
-
-@pytest.fixture
-def operator(hive: FakeHive) -> Iterator[Operator]:
-    app = make_app(hive)
-    yield Operator(hive, app, hive.new_session())
-    app.extensions["hyperhive"].hub.close()
 
 
 def told(answer: TestResponse) -> Any:
@@ -93,8 +79,8 @@ def test_forms_of_others_are_refused(
 @pytest.mark.parametrize(
     "path", ["state", "stats", "events", "history", "events?since=1"]
 )
-def test_nothing_is_told_without_a_session(hive: FakeHive, path: str) -> None:
-    answer = Operator(hive, make_app(hive)).get(f"/agents/alice/api/{path}")
+def test_nothing_is_told_without_a_session(stranger: Operator, path: str) -> None:
+    answer = stranger.get(f"/agents/alice/api/{path}")
     assert answer.status_code == 401
     assert answer.content_type == "application/problem+json"
 
@@ -148,9 +134,9 @@ def test_figures_asked_for_wrongly_are_refused(operator: Operator, query: str) -
 # --- metrics ------------------------------------------------------------------------
 
 
-def test_metrics_need_their_token_and_nothing_else(hive: FakeHive) -> None:
-    anyone = Operator(hive, make_app(hive))
-    answer = anyone.get("/metrics", Authorization=f"Bearer {hive.metrics_token}")
+def test_metrics_need_their_token_and_nothing_else(stranger: Operator) -> None:
+    token = f"Bearer {stranger.hive.metrics_token}"
+    answer = stranger.get("/metrics", Authorization=token)
     assert answer.status_code == 200
     assert answer.content_type.startswith("text/plain")
     lines = answer.text.splitlines()
@@ -176,8 +162,8 @@ def test_metrics_do_not_answer_to_a_foreign_host(operator: Operator) -> None:
     assert answer.status_code == 400
 
 
-def test_the_metrics_token_is_no_session(hive: FakeHive) -> None:
-    thief = Operator(hive, make_app(hive), hive.metrics_token)
+def test_the_metrics_token_is_no_session(hive: FakeHive, app: Flask) -> None:
+    thief = Operator(hive, app, hive.metrics_token)
     assert thief.get("/api/agents").status_code >= 400
     assert thief.get("/agents/alice/api/state").status_code >= 400
 
@@ -273,11 +259,12 @@ def test_a_stream_says_when_history_is_gone(operator: Operator) -> None:
     assert seqs(found, 2) == kept
 
 
-def test_a_stream_ends_with_the_hub(operator: Operator) -> None:
-    found = stream(operator)
-    first = emit(operator.hive, 1)
+def test_a_stream_ends_with_the_hub(hive: FakeHive) -> None:
+    app = make_app(hive)
+    found = stream(Operator(hive, app, hive.new_session()))
+    first = emit(hive, 1)
     assert seqs(found, 1) == first
-    hub: Hub = operator.app.extensions["hyperhive"].hub
+    hub: Hub = app.extensions["hyperhive"].hub
     hub.close()
     assert list(found) == []
 
