@@ -8,6 +8,7 @@ relay and that has no line there is an error, and so is a line without a field.
 import pkgutil
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -90,9 +91,14 @@ def fields(struct: type[Any]) -> tuple[str, ...]:
     return tuple(field.encode_name for field in shape.fields)
 
 
+@cache
+def _every() -> tuple[type[Any], ...]:
+    return tuple(struct for _, struct in structs())
+
+
 def problems(said: Mapping[type[Any], Mapping[str, str]]) -> list[str]:
     """Return what has no line, and each line that has nothing."""
-    every = [struct for _, struct in structs()]
+    every = _every()
     missing = [
         f"{struct.__name__}.{name} has no line in its TRUST: who trusts it?"
         for struct in every

@@ -4,7 +4,6 @@ The attacks are a manager's that may change everything below ``agents/``. As roo
 whole file runs once more as an ordinary user, whose own files are then the victim's.
 """
 
-import ast
 import ctypes
 import gzip
 import io
@@ -33,7 +32,6 @@ from pyglue.host.agents.kept_files import KeptDirectory, KeptFiles
 from pyglue.host.archives.export import Exports
 from pyglue.host.life.kept import Kept
 
-PACKAGE: Final = Path(__file__).resolve().parents[3] / "pyglue"
 ROUNDS: Final = 10_000
 _EXCHANGE: Final = 2
 _RENAMEAT2: Final = 316  # on x86_64
@@ -280,98 +278,6 @@ def test_only_what_was_an_agents_is_given_on(tmp_path: Path) -> None:
     assert owners == {"in": 70002, "mine": 70002, "link": 70002, "other": 0}
     assert (tmp_path / "outside").stat().st_uid == 0
     assert stat.S_IMODE((tree / "mine").stat().st_mode) == 0o755
-
-
-# --- no other way ---------------------------------------------------------------------
-
-_HOSTILE: Final = frozenset({"agents", "config", "agent_state", "session"})
-"""The layout's names of what an agent, or the manager, can write."""
-_TAKERS: Final = frozenset(
-    {
-        *("at", "opened", "exists", "is_folder", "names", "size", "remove"),
-        *("Bind", "bind", "str", "plain"),
-        *("adopt", "own", "stage", "remove_tree", "_is_folder", "_names_in"),
-        *("Staged",),
-    }
-)
-"""What opens such a place safely (``nofollow``, a bind), or only names it."""
-_MAY: Final = frozenset(
-    {
-        "files/nofollow.py",
-        "paths.py",
-        "host/backends/nixos_host.py",  # asks how agents/ is mounted
-    }
-)
-
-
-def misused(source: str) -> list[int]:
-    """Return the lines on which such a place is used otherwise."""
-    tree = ast.parse(source)
-    parents = {
-        child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)
-    }
-    return [
-        node.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and node.attr in _HOSTILE
-        and ast.unparse(node.value).split(".")[-1].strip("_") == "layout"
-        and not _fine(node, parents)
-    ]
-
-
-def _fine(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
-    """Tell whether the place is only named, or handed to what opens it safely."""
-    above = parents[node]
-    if isinstance(above, ast.Call):
-        if above.func is node:
-            return _fine(above, parents)
-        called = above.func
-        name = called.attr if isinstance(called, ast.Attribute) else ""
-        return (called.id if isinstance(called, ast.Name) else name) in _TAKERS
-    if isinstance(above, ast.Attribute):
-        return above.attr in ("name", "parent") and (
-            above.attr == "name" or _fine(above, parents)
-        )
-    if isinstance(above, ast.FormattedValue | ast.Compare):
-        return True
-    if isinstance(above, ast.Return):
-        return _function_of(above, parents) == "places"
-    if isinstance(above, ast.stmt | ast.comprehension):
-        return False
-    return _fine(above, parents)
-
-
-def _function_of(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> str:
-    while not isinstance(node, ast.FunctionDef):
-        node = parents[node]
-    return node.name
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "layout.agents.mkdir()",
-        "(self._layout.agents / name).exists()",
-        "os.chmod(config.layout.agent_state(name), 0)",
-        "shutil.rmtree(layout.config(name))",
-        "layout.session(name).open()",
-        "layout.config(name).parent.chmod(0o755)",
-        "x = layout.agents / name",
-    ],
-)
-def test_the_lint_sees(line: str) -> None:
-    assert misused(line) == [1]
-
-
-def test_nothing_else_opens_what_agents_write() -> None:
-    sources = {path: str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")}
-    found = {
-        name: lines
-        for path, name in sources.items()
-        if name not in _MAY and (lines := misused(path.read_text(encoding="utf-8")))
-    }
-    assert found == {}
 
 
 # --- as somebody else -----------------------------------------------------------------
