@@ -39,8 +39,18 @@ FEATURES: Final = ("--extra-experimental-features", "nix-command flakes")
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
+    """Give a copy of what the flake reads, to change."""
+    return copied(tmp_path / "tree")
+
+
+@pytest.fixture(scope="module")
+def same(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a copy that nobody changes."""
+    return copied(tmp_path_factory.mktemp("flake") / "tree")
+
+
+def copied(target: Path) -> Path:
     """Copy what the flake reads into a directory that no git knows."""
-    target = tmp_path / "tree"
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
@@ -89,8 +99,8 @@ def run(
     )
 
 
-def test_flake_check_passes_offline(tree: Path) -> None:
-    done = flake_check(tree)
+def test_flake_check_passes_offline(same: Path) -> None:
+    done = flake_check(same)
     assert done.returncode == 0, done.stderr
 
 
@@ -173,20 +183,20 @@ def test_every_nix_file_parses() -> None:
     assert parsed.returncode == 0, parsed.stderr
 
 
-def test_the_package_has_the_dependencies_of_pyproject(tree: Path) -> None:
+def test_the_package_has_the_dependencies_of_pyproject(same: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = {re.split("[^a-z0-9-]", line)[0] for line in project["dependencies"]}
-    assert set(facts(tree, "dependencies")) == wanted
-    sdk = facts(tree, "sdk")
+    assert set(facts(same, "dependencies")) == wanted
+    sdk = facts(same, "sdk")
     assert f"claude-agent-sdk=={sdk['version']}" in project["dependencies"]
     assert sdk["hash"].startswith("sha256-")
-    assert sorted(facts(tree, "programs")) == sorted(project["scripts"])
-    assert facts(tree, "version") == project["version"]
-    meta = facts(tree, "meta")
+    assert sorted(facts(same, "programs")) == sorted(project["scripts"])
+    assert facts(same, "version") == project["version"]
+    meta = facts(same, "meta")
     assert meta["mainProgram"] in project["scripts"]
     assert (meta["description"], meta["license"]) == (project["description"], "mit")
     assert meta["longDescription"] and meta["maintainers"] == []
-    assert "modules/host/hyperhive.nix.5 $out/share/man/man5/" in facts(tree, "script")
+    assert "modules/host/hyperhive.nix.5 $out/share/man/man5/" in facts(same, "script")
 
 
 def test_the_package_is_made_from_what_is_installed_and_nothing_else(
@@ -212,7 +222,7 @@ def test_the_package_is_made_from_what_is_installed_and_nothing_else(
     ).read_bytes()
 
 
-def test_the_package_brings_the_libraries_of_pages(tree: Path, tmp_path: Path) -> None:
+def test_the_package_brings_the_libraries_of_pages(same: Path, tmp_path: Path) -> None:
     modules, wanted = ROOT / "web/node_modules", tmp_path / "wanted"
     names = vendor.libraries(ROOT / "web").values()
     for name in names:
@@ -220,9 +230,9 @@ def test_the_package_brings_the_libraries_of_pages(tree: Path, tmp_path: Path) -
         shutil.copyfile(modules / name, wanted / name)
     digest = run(tmp_path, "nix-hash", "--type", "sha256", str(wanted)).stdout
     encoded = base64.b64encode(bytes.fromhex(digest.strip())).decode()
-    found = facts(tree, "libraries")
+    found = facts(same, "libraries")
     assert found["hash"] == f"sha256-{encoded}"
-    assert "cp -r /store/hyperhive-web-libraries" in facts(tree, "beforeBuild")
+    assert "cp -r /store/hyperhive-web-libraries" in facts(same, "beforeBuild")
 
     # The builder, with an npm that has installed them already.
     npm, work = tmp_path / "bin" / "npm", tmp_path / "work"
@@ -242,48 +252,48 @@ def test_the_package_brings_the_libraries_of_pages(tree: Path, tmp_path: Path) -
     assert json.loads((work / "package-lock.json").read_text())["packages"]
 
 
-def test_imports_named_in_the_package_exist(tree: Path) -> None:
-    for module in facts(tree, "imports"):
+def test_imports_named_in_the_package_exist(same: Path) -> None:
+    for module in facts(same, "imports"):
         assert importlib.util.find_spec(module) is not None, module
 
 
-def test_the_bundled_cli_is_where_the_harness_looks(tree: Path) -> None:
+def test_the_bundled_cli_is_where_the_harness_looks(same: Path) -> None:
     sdk = "lib/site-packages/claude_agent_sdk"
-    assert f"{sdk}/_bundled" in facts(tree, "bundled")
+    assert f"{sdk}/_bundled" in facts(same, "bundled")
     link = "ln -s /store/claude-code/bin/claude $bundled/claude"
-    assert link in facts(tree, "bundled")
-    assert link not in facts(tree, "free")
+    assert link in facts(same, "bundled")
+    assert link not in facts(same, "free")
 
 
-def test_every_output_of_the_flake_is_wired(tree: Path) -> None:
-    version = facts(tree, "version")
+def test_every_output_of_the_flake_is_wired(same: Path) -> None:
+    version = facts(same, "version")
     package = dict.fromkeys(("default", "hive", "bundled"), f"hyperhive-{version}")
     systems = ("x86_64-linux", "aarch64-linux")
-    assert facts(tree, "packages") == dict.fromkeys(systems, package)
-    assert facts(tree, "shells") == {key: {"default": "shell"} for key in systems}
-    assert facts(tree, "apps")["program"].endswith("/bin/hive")
-    assert facts(tree, "apps")["meta"]["description"]
-    assert facts(tree, "sameApp")
-    assert facts(tree, "formatter") == "nixfmt-tree"
-    assert facts(tree, "overlay") == f"hyperhive-{version}"
+    assert facts(same, "packages") == dict.fromkeys(systems, package)
+    assert facts(same, "shells") == {key: {"default": "shell"} for key in systems}
+    assert facts(same, "apps")["program"].endswith("/bin/hive")
+    assert facts(same, "apps")["meta"]["description"]
+    assert facts(same, "sameApp")
+    assert facts(same, "formatter") == "nixfmt-tree"
+    assert facts(same, "overlay") == f"hyperhive-{version}"
     assert {"agents", "corpus", "package", "parse", "schema", "virtual-machine"} <= {
-        *facts(tree, "checks")
+        *facts(same, "checks")
     }
-    assert facts(tree, "modules") == ["agent", "default", "hyperhive"]
-    assert facts(tree, "host") == ["framework", "nixpkgs", "revision"]
-    assert facts(tree, "revisions") == [
+    assert facts(same, "modules") == ["agent", "default", "hyperhive"]
+    assert facts(same, "host") == ["framework", "nixpkgs", "revision"]
+    assert facts(same, "revisions") == [
         *("0123", "0123-dirty", "20260101000000", "unknown"),
     ]
-    assert len(facts(tree, "example")) == 3
-    assert {"git", "nix", "ruff"} <= {*facts(tree, "shell")}
-    templates = facts(tree, "templates")
+    assert len(facts(same, "example")) == 3
+    assert {"git", "nix", "ruff"} <= {*facts(same, "shell")}
+    templates = facts(same, "templates")
     assert templates["agent"]["path"] == ["agent.nix"]
     # Beside a machine's own configuration.nix, which it must not clash with.
     assert templates["default"]["path"] == ["flake.nix", "hive.nix"]
 
 
-def test_the_script_of_the_virtual_machine_is_python(tree: Path) -> None:
-    script = facts(tree, "machine")
+def test_the_script_of_the_virtual_machine_is_python(same: Path) -> None:
+    script = facts(same, "machine")
     compile(script, "testScript", "exec")
     named = set(re.findall(r"hive (?:[a-z]+)|(?<=hive\(\")[a-z]+", script))
     known = {command.name for command in COMMANDS} | {"logs"}
@@ -291,17 +301,17 @@ def test_the_script_of_the_virtual_machine_is_python(tree: Path) -> None:
 
 
 def test_the_virtual_machine_has_the_systems_of_its_agents(
-    tree: Path, tmp_path: Path
+    same: Path, tmp_path: Path
 ) -> None:
     """Evaluated where no evaluation may build."""
     nixpkgs = make_nixpkgs(tmp_path / "nixpkgs")
-    found = facts(tree, "onMachine", "--argstr", "standin", str(nixpkgs))
+    found = facts(same, "onMachine", "--argstr", "standin", str(nixpkgs))
     assert len({*found}) == 2
     assert all(drv.endswith(".drv") for drv in found)
 
 
-def test_the_template_of_a_machine_has_a_hive(tree: Path, tmp_path: Path) -> None:
-    found = facts(tree, "template")
+def test_the_template_of_a_machine_has_a_hive(same: Path, tmp_path: Path) -> None:
+    found = facts(same, "template")
     assert (found["failed"], found["warnings"]) == ([], [])
     file = tmp_path / "config.json"
     file.write_text(json.dumps(found["settings"]))
@@ -314,16 +324,16 @@ def test_the_template_of_a_machine_has_a_hive(tree: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["default", "agent"])
 def test_a_template_is_copied_as_the_documents_say(
-    tree: Path, tmp_path: Path, name: str
+    same: Path, tmp_path: Path, name: str
 ) -> None:
     """Without a network: templates need nothing of the flake's inputs."""
     new = tmp_path / "etc/nixos"
     new.mkdir(parents=True)
-    flake = f"path:{tree}" if name == "default" else f"path:{tree}#{name}"
+    flake = f"path:{same}" if name == "default" else f"path:{same}#{name}"
     init = ("nix", *FEATURES, "flake", "init", "--template", flake)
-    done = run(tree, *init, cwd=new)
+    done = run(same, *init, cwd=new)
     assert done.returncode == 0, done.stderr
-    source = tree / "templates" / name
+    source = same / "templates" / name
     assert {path.name: path.read_bytes() for path in new.iterdir()} == {
         path.name: path.read_bytes() for path in source.iterdir()
     }

@@ -215,8 +215,8 @@ class SystemHive(Hive):
         Before it has noticed the end, a unit is still active, and starts at once.
         """
         wait = (
-            'while [ "$(systemctl show -P InvocationID $0)" = "$1" ] '
-            "|| ! systemctl is-active -q $0; do sleep 0.1; done"
+            'until [ "$(systemctl show -P ActiveState $0)" = active ] '
+            '&& [ "$(systemctl show -P InvocationID $0)" != "$1" ]; do sleep 0.1; done'
         )
         await asyncio.to_thread(self.machine.run, "sh", "-c", wait, unit, run)
 

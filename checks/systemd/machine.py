@@ -359,12 +359,10 @@ def settle(machine: Machine) -> None:
 
 
 def _stop(machine: Machine, process: "subprocess.Popen[bytes]") -> None:
-    """Power the host off; what does not end in time is ended with its PID 1."""
-    for number in (signal.SIGRTMIN + 4, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
-            os.kill(machine.leader, number)
-            process.wait(_STOP_S)
-            return
+    """End the host with its PID 1: nobody needs what its services would still do."""
+    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        os.kill(machine.leader, signal.SIGKILL)
+        process.wait(_STOP_S)
 
 
 def tail(machine: Machine, lines: int) -> str:
