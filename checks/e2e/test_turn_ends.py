@@ -161,19 +161,6 @@ async def test_a_turn_ends(it: Bed, row: Row) -> None:
 
 
 @in_module
-async def test_a_full_conversation_is_shortened_by_the_cli(it: Bed) -> None:
-    hive = it.hive
-    hive.keeps_warm = False
-    for _ in range(3):
-        await hive.mail(script(FINE))
-    await hive.until(lambda: hive.ends and not hive.waiting)
-    await hive.mail(script({**TOO_LONG, "times": 1}))
-    await hive.until(lambda: hive.ends[-1].outcome is TurnOutcome.COMPACTED)
-    assert hive.texts(TurnEventKind.COMPACTED)
-    assert {end.outcome for end in hive.ends} == {OK, TurnOutcome.COMPACTED}
-
-
-@in_module
 async def test_two_failed_logins_wait_for_the_operator(it: Bed) -> None:
     hive = it.hive
     await hive.mail(script(error(401)))
@@ -240,3 +227,16 @@ async def test_an_end_that_is_never_taken_ends_with_the_connection(it: Bed) -> N
     await hive.mail(script({"text": "fine"}))
     await hive.until(lambda: hive.ends)  # the messages came again on a new one
     assert (len(hive.starts), len(hive.ends)) == (2, 1)
+
+
+@in_module
+async def test_a_full_conversation_is_shortened_by_the_cli(it: Bed) -> None:
+    hive = it.hive
+    hive.keeps_warm = False
+    for _ in range(3):
+        await hive.mail(script(FINE))
+    await hive.until(lambda: hive.ends and not hive.waiting)
+    await hive.mail(script({**TOO_LONG, "times": 1}))
+    await hive.until(lambda: hive.ends[-1].outcome is TurnOutcome.COMPACTED)
+    assert hive.texts(TurnEventKind.COMPACTED)
+    assert {end.outcome for end in hive.ends} == {OK, TurnOutcome.COMPACTED}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import pyglue
+from checks.e2e.kit.warm import Bed, shared_bed
 from checks.kits.harness.bench import FakeHive, script, server
 from checks.kits.harness.process import ECHO_SERVER, Home, harness, harness_here
 from checks.kits.process.processes import children
@@ -21,6 +22,9 @@ from pyglue.api.turns import TurnOutcome
 from pyglue.harness.claude import options as options_module
 from pyglue.harness.claude.options import find_cli
 from pyglue.jsonrpc import listen
+
+in_module = pytest.mark.asyncio(loop_scope="module")
+at_work = shared_bed()
 
 Step = dict[str, Any]
 
@@ -63,6 +67,12 @@ async def test_a_session_that_is_in_use_is_replaced(
         assert any("new session" in e["text"] for e in hive.texts(TurnEventKind.LOG))
 
 
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory for PATH: a CLI that stays in place is checked once."""
+    return tmp_path_factory.mktemp("bin")
+
+
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
@@ -76,12 +86,12 @@ async def test_a_cli_that_does_not_start_is_not_the_mails_fault(
     home: Home,
     hive: FakeHive,
     monkeypatch: pytest.MonkeyPatch,
+    programs: Path,
     broken: str | None,
     reason: str,
 ) -> None:
     home.load()
-    programs, real = home.root / "bin", find_cli()
-    programs.mkdir()
+    real = find_cli()
     claude = programs / "claude"
     wrapper = '#!/bin/sh\n{}\nexec "$REAL" "$@"\n'
     monkeypatch.setenv("REAL", str(real))
@@ -209,37 +219,6 @@ async def test_notes_are_saved_before_the_session_is_shortened(
         assert len(hive.texts(TurnEventKind.COMPACTED)) == 1
 
 
-async def test_the_operator_may_have_the_session_shortened(
-    home: Home, hive: FakeHive
-) -> None:
-    home.load()
-    async with harness_here(home):
-        await hive.mail(script(FINE))
-        await hive.until(lambda: hive.ends and hive.states[-1].state is AgentState.IDLE)
-        await hive.harness.call(COMPACT_SESSION, NoParams())
-        await hive.until(lambda: hive.texts(TurnEventKind.COMPACTED))
-        await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
-        assert hive.said(AgentState.COMPACTING)
-        assert len(hive.ends) == 1
-
-
-async def test_paused_takes_no_mail_until_resumed(home: Home, hive: FakeHive) -> None:
-    home.load()
-    async with harness_here(home):
-        await hive.until(lambda: hive.said(AgentState.IDLE))
-        hive.harness.notify(CONTROL, ControlParams(paused="operator paused bob."))
-        await hive.until(lambda: hive.states[-1].state is AgentState.PAUSED)
-        assert hive.states[-1].detail == "operator paused bob."
-        await hive.mail(script(FINE))
-        assert len(hive.waiting) == 1
-        hive.harness.notify(CONTROL, ControlParams(over_budget="used up"))
-        await hive.until(lambda: hive.states[-1].state is AgentState.OVER_BUDGET)
-        assert len(hive.waiting) == 1
-        hive.harness.notify(CONTROL, ControlParams(again=True))
-        await hive.until(lambda: hive.ends)
-        assert hive.ends[0].outcome is OK
-
-
 # --- versions -------------------------------------------------------------------------
 @pytest.mark.parametrize("spoken", [1, 99], ids=["older-hived", "newer-hived"])
 async def test_a_hived_of_another_version_is_not_waited_for(
@@ -277,3 +256,33 @@ async def test_a_harness_of_another_version_is_told_so(
     assert answer["error"]["data"]["code"] == "unsupported_protocol"
     assert f"the caller speaks {spoken}." in answer["error"]["message"]
     writer.close()
+
+
+# --- in one harness ---------------------------------------------------------------
+@in_module
+async def test_paused_takes_no_mail_until_resumed(it: Bed) -> None:
+    hive = it.hive
+    await hive.until(lambda: hive.said(AgentState.IDLE))
+    hive.harness.notify(CONTROL, ControlParams(paused="operator paused bob."))
+    await hive.until(lambda: hive.states[-1].state is AgentState.PAUSED)
+    assert hive.states[-1].detail == "operator paused bob."
+    await hive.mail(script(FINE))
+    assert len(hive.waiting) == 1
+    hive.harness.notify(CONTROL, ControlParams(over_budget="used up"))
+    await hive.until(lambda: hive.states[-1].state is AgentState.OVER_BUDGET)
+    assert len(hive.waiting) == 1
+    hive.harness.notify(CONTROL, ControlParams(again=True))
+    await hive.until(lambda: hive.ends)
+    assert hive.ends[0].outcome is OK
+
+
+@in_module
+async def test_the_operator_may_have_the_session_shortened(it: Bed) -> None:
+    hive = it.hive
+    await hive.mail(script(FINE))
+    await hive.until(lambda: hive.ends and hive.states[-1].state is AgentState.IDLE)
+    await hive.harness.call(COMPACT_SESSION, NoParams())
+    await hive.until(lambda: hive.texts(TurnEventKind.COMPACTED))
+    await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
+    assert hive.said(AgentState.COMPACTING)
+    assert len(hive.ends) == 1

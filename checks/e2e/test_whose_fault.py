@@ -280,6 +280,17 @@ async def test_a_request_that_only_the_mail_spoils_counts_against_it(
         assert "Your earlier conversation ended" in newest(model)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def at_work(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[tuple[FakeHive, ScriptedModel]]:
+    room = tmp_path_factory.mktemp("asked")
+    async with answering(room, Script()) as (home, hive, model), harness_here(home):
+        await hive.until(lambda: hive.said(AgentState.IDLE))
+        yield hive, model
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "probe",
     [
@@ -290,15 +301,17 @@ async def test_a_request_that_only_the_mail_spoils_counts_against_it(
     ids=["refused", "overloaded", "empty"],
 )
 async def test_a_request_that_fails_without_the_mail_does_not(
-    tmp_path: Path, probe: dict[str, Any]
+    at_work: tuple[FakeHive, ScriptedModel], probe: dict[str, Any]
 ) -> None:
-    async with answering(tmp_path, failing_probe(**probe)) as (home, hive, model):
-        hive.body_when_back = script(FINE)
-        async with harness_here(home):
-            await hive.mail(script(error(400, "tools.3: no")))
-            await hive.until(lambda: hive.ends and hive.ends[-1].outcome is OK)
-        assert not hive.ends[0].blames_messages
-        assert "Your earlier conversation ended" not in newest(model)
+    hive, model = at_work
+    await hive.forget()
+    hive.keeps_warm = True
+    hive.body_when_back = script(FINE)
+    model.script = failing_probe(**probe)
+    await hive.mail(script(error(400, "tools.3: no")))
+    await hive.until(lambda: hive.ends and hive.ends[-1].outcome is OK)
+    assert not hive.ends[0].blames_messages
+    assert "Your earlier conversation ended" not in newest(model)
 
 
 async def test_a_conversation_that_is_refused_twice_is_replaced(
@@ -306,6 +319,7 @@ async def test_a_conversation_that_is_refused_twice_is_replaced(
 ) -> None:
     async with answering(tmp_path, Script()) as (home, hive, model):
         (home.state / "notes.md").write_text("I work for carol on the archive.\n")
+        hive.keeps_warm = True
         async with harness_here(home):
             await hive.mail("Remember the seven lamps.")
             await hive.until(lambda: hive.ends)
