@@ -2,7 +2,8 @@
 
 Which steps there are is read from the handlers. Each story is one operation; hived is
 killed after the work of its first step, started, killed after that of the second, and
-so on, so that every step is repeated on top of itself. Then the operation must have
+so on, so that every step is repeated on top of itself; the last one lives on into the
+next story. Then the operation must have
 ended as it would have, and nothing else may be there: no process, socket, directory or
 tag. One hive for all of it.
 """
@@ -63,7 +64,7 @@ async def test_what_a_proposal_left_when_hived_died_is_removed(deaths: Deaths) -
 async def test_killed_at_every_step(deaths: Deaths, name: str) -> None:
     story, hive = STORIES[name], deaths.hive
     plans = story.plans()
-    await deaths.next_life(plans[0])
+    await deaths.story(plans[0])
     asked = asyncio.ensure_future(story.request(hive))
     for plan in plans[1:]:
         await deaths.death()
@@ -75,11 +76,13 @@ async def test_killed_at_every_step(deaths: Deaths, name: str) -> None:
     expected = OperationState.DONE if story.fail_at is None else OperationState.FAILED
     assert ended.state is expected, ended
     await story.check(hive)
-    await deaths.stop_hived()
+    deaths.lives = True
 
 
 async def test_no_process_and_no_upload_is_left(deaths: Deaths) -> None:
-    """hived is dead now, after the last story; so is all that it ever started."""
+    """After the last story hived dies, and so does all that it ever started."""
+    await deaths.story({})
+    await deaths.stop_hived()
     for process in inside(deaths.hive):
         with contextlib.suppress(ProcessLookupError):
             ended = os.pidfd_open(process)

@@ -38,11 +38,23 @@ class Deaths:
 
     hive: Hive
     program: asyncio.subprocess.Process
+    plan: Path
+    lives: bool = False
+    """Whether hived lives, and what it was to do has ended well."""
+
+    async def story(self, plan: dict[str, str]) -> None:
+        """Plan the next death of a hived that lives, or else start one."""
+        if self.lives:
+            self.plan.write_text(json.dumps(plan))
+        else:
+            await self.next_life(plan)
+        self.lives = False
 
     async def next_life(self, plan: dict[str, str]) -> None:
         """Start hived, to die as planned, and connect."""
         assert self.program.stdin is not None
-        self.program.stdin.write(json.dumps(plan).encode() + b"\n")
+        self.plan.write_text(json.dumps(plan))
+        self.program.stdin.write(b"\n")
         await self._line("ready")
         hive = self.hive
         config = hive.local.config
@@ -67,6 +79,7 @@ class Deaths:
         (child,) = children(self.program.pid)
         os.kill(child, 9)
         await self._line("killed")
+        self.lives = False
         await self.hive.operator.wait_closed()
 
 
@@ -75,18 +88,20 @@ async def dying(hive: Hive) -> AsyncIterator[Deaths]:
     """Kill the hive's hived; what runs it from now on ends with the block."""
     os.kill(hive.local.pid("hived"), 9)
     await hive.operator.wait_closed()
+    plan = hive.state.parent / "plan.json"
     program = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "checks.e2e.kit.killed_hived",
         str(hive.local.place.config_file),
+        str(plan),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parent.parent.parent.parent,
         limit=1 << 20,
     )
     try:
-        yield Deaths(hive, program)
+        yield Deaths(hive, program, plan)
     finally:
         assert program.stdin is not None
         program.stdin.close()

@@ -1,8 +1,8 @@
 """Runs hived again and again, each time until it kills itself at a chosen step.
 
-``python -m checks.e2e.kit.killed_hived CONFIG`` reads one JSON object a line,
-``{"kind": …, "step": …, "how": …}``,
-and forks a hived for each: where an operation of that kind does
+``python -m checks.e2e.kit.killed_hived CONFIG PLAN`` forks a hived for each line of its
+input. The file PLAN has ``{"kind": …, "step": …, "how": …}``, which may change while
+that hived lives: where an operation of that kind does
 that step it is killed by SIGKILL once the step's work is done and before anybody knows
 (``after``), or before it has begun (``before``), or the step fails before its work
 (``fail``) or after it (``fail-late``), and it is killed after the step ``then``, if
@@ -36,28 +36,30 @@ _DYING_S: Final = 10.0
 class Deadly:
     """A machine that dies, or fails, at one step of one kind of operation."""
 
-    def __init__(self, inner: Handler, plan: Mapping[str, str]) -> None:
+    def __init__(self, inner: Handler, plan: Path) -> None:
         self.steps = inner.steps
         self._inner = inner
-        self._plan = plan
+        self._file = plan
 
     async def run(self, operation: Operation, step: str) -> str | None:
         """Do the step, unless it is the one."""
-        chosen = (self._plan.get("kind"), self._plan.get("step"))
-        how = self._plan.get("how") if chosen == (operation.kind.value, step) else None
+        plan = json.loads(self._file.read_bytes())
+        chosen = (plan.get("kind"), plan.get("step"))
+        how = plan.get("how") if chosen == (operation.kind.value, step) else None
         if how == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         if how == "fail":
-            self._fail(step)
+            self._fail(step, plan)
         then = await self._inner.run(operation, step)
         if how == "fail-late":
-            self._fail(step)
+            self._fail(step, plan)
         if how == "after":
             os.kill(os.getpid(), signal.SIGKILL)
         return then
 
-    def _fail(self, step: str) -> NoReturn:
-        self._plan = {**self._plan, "step": self._plan.get("then", ""), "how": "after"}
+    def _fail(self, step: str, plan: Mapping[str, str]) -> NoReturn:
+        then = {**plan, "step": plan.get("then", ""), "how": "after"}
+        self._file.write_text(json.dumps(then))
         raise HiveError(ErrorCode.UNAVAILABLE, f"The test fails {step}.")
 
     def recover(self, step: str) -> str | None:
@@ -65,7 +67,7 @@ class Deadly:
         return self._inner.recover(step)
 
 
-def _live(config: str, plan: Mapping[str, str]) -> None:
+def _live(config: str, plan: Path) -> None:
     start = Operations.start
 
     async def deadly(
@@ -105,7 +107,7 @@ def _until_ready(listening: socket.socket, child: int) -> None:
                 return
 
 
-def main(config: str) -> None:
+def main(config: str, plan: Path) -> None:
     """Serve until stdin ends."""
     room = Path(tempfile.mkdtemp())
     notified = room / "notify"
@@ -114,13 +116,12 @@ def main(config: str) -> None:
     os.environ["NOTIFY_SOCKET"] = str(notified)
     child = 0
     waiter: threading.Thread | None = None
-    for line in sys.stdin:
+    for _line in sys.stdin:
         if waiter is not None:
             waiter.join(_DYING_S)
             if waiter.is_alive():  # of a test that failed: the next one begins anew
                 os.kill(child, signal.SIGKILL)
                 waiter.join()
-        plan = json.loads(line)
         child = os.fork()
         if child == 0:
             os.close(0)
@@ -139,4 +140,4 @@ def main(config: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], Path(sys.argv[2]))
