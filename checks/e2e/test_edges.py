@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from checks.kits.cli import run
-from checks.kits.cli.run import HIVE, python, typed
+from checks.kits.cli.run import HIVE, forks, python, typed
 from checks.kits.host.hive import Hive, let_pass
 from checks.kits.host.shared_hive import shared_hive
 from checks.kits.net.ports import free_port
@@ -65,17 +65,23 @@ async def test_manifest_of_what_is_none(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "agent.nix").write_text("{")
-    for flags in ((), ("--json",)):
-        missing = await python(HIVE, "manifest", tmp_path / "none", *flags)
+    none, lib = tmp_path / "none", ("--nixpkgs-lib", tmp_path)
+    said = await forks(
+        tmp_path,
+        HIVE,
+        *(("manifest", none, *flags) for flags in ((), ("--json",))),
+        *(("manifest", broken, *flags) for flags in ((), ("--json",))),
+        ("manifest", broken, *lib),
+        ("manifest", broken, *lib, "--json"),
+    )
+    for missing in said[:2]:
         assert (missing.code, missing.out) == (1, "")
         assert missing.err == "agent.nix: no such file\n"
-        bad = await python(HIVE, "manifest", broken, *flags)
+    for bad in said[2:4]:
         assert (bad.code, bad.out) == (1, "")
         assert bad.err.startswith("agent.nix:1:1: syntax error")
-    lib = ("--nixpkgs-lib", tmp_path)
-    assert "nixpkgs" in (await python(HIVE, "manifest", broken, *lib)).refusal()
-    wrong = await python(HIVE, "manifest", broken, *lib, "--json")
-    assert wrong.error()["code"] == "config_invalid"
+    assert "nixpkgs" in said[4].refusal()
+    assert said[5].error()["code"] == "config_invalid"
 
 
 # --- starting a hive ------------------------------------------------------------------
@@ -96,13 +102,17 @@ async def test_a_port_in_use(tmp_path: Path) -> None:
 
 
 async def test_a_state_that_is_a_file(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for state in (tmp_path / "file", tmp_path / "file" / "below"):
-        for command in (("run", "--state"), ("demo", "--keep")):
-            said = await python(HIVE, *command, state)
-            assert "Choose another" in said.refusal()
-    asked = ("run", "--state", tmp_path / "file", "--json")
-    assert (await python(HIVE, *asked)).error()["code"] == "config_invalid"
+    file = tmp_path / "file"
+    file.touch()
+    *said, as_json = await forks(
+        tmp_path,
+        HIVE,
+        *(("run", "--state", state) for state in (file, file / "below")),
+        *(("demo", "--keep", state) for state in (file, file / "below")),
+        ("run", "--state", file, "--json"),
+    )
+    assert all("Choose another" in one.refusal() for one in said)
+    assert as_json.error()["code"] == "config_invalid"
 
 
 @pytest.mark.needs("root")
@@ -144,11 +154,9 @@ async def test_a_config_that_is_not_right(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("module", DAEMONS)
 async def test_a_daemon_with_a_bad_config(tmp_path: Path, module: str) -> None:
     (tmp_path / "cut").write_bytes(b"{")
-    cut, missing, directory, usage = await asyncio.gather(
-        python(module, "--config", tmp_path / "cut"),
-        python(module, "--config", tmp_path / "none"),
-        python(module, "--config", tmp_path),
-        python(module),
+    files = (tmp_path / "cut", tmp_path / "none", tmp_path)
+    cut, missing, directory, usage = await forks(
+        tmp_path, module, *(("--config", file) for file in files), ()
     )
     assert "Invalid configuration file" in cut.refusal()
     assert "Cannot read " in missing.refusal()

@@ -117,22 +117,6 @@ async def _ended(pid: int) -> None:
     os.close(descriptor)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-async def test_run_serves_and_leaves_nothing_behind(
-    tmp_path: Path, how: signal.Signals
-) -> None:
-    state, port = open_room(tmp_path), free_port()
-    async with started(state, port) as process:
-        url = f"http://127.0.0.1:{port}/login"
-        answer = await asyncio.to_thread(urllib.request.urlopen, url)
-        assert answer.status == 200
-        assert parts(state)
-        assert open_files(process.pid) == dict.fromkeys(DAEMONS, OPEN_FILES)
-        process.send_signal(how)
-        assert await process.wait() == 0
-        await gone(state)
-
-
 async def said(process: asyncio.subprocess.Process, *parts: str) -> str:
     """Return the next line of ``hive run`` that holds these."""
     assert process.stdout is not None
@@ -172,6 +156,17 @@ class Run:
     port: int
     process: asyncio.subprocess.Process
 
+    async def serves_and_leaves_nothing_behind(self, how: signal.Signals) -> None:
+        """End it, having seen it serve."""
+        url = f"http://127.0.0.1:{self.port}/login"
+        answer = await asyncio.to_thread(urllib.request.urlopen, url)
+        assert answer.status == 200
+        assert parts(self.state)
+        assert open_files(self.process.pid) == dict.fromkeys(DAEMONS, OPEN_FILES)
+        self.process.send_signal(how)
+        assert await self.process.wait() == 0
+        await gone(self.state)
+
 
 @pytest.fixture(scope="module")
 def short() -> Iterator[Path]:
@@ -192,6 +187,13 @@ async def run(
     state, port = open_room(tmp_path_factory.mktemp("run")), free_port()
     async with started(state, port, TMPDIR=str(short)) as process:
         yield Run(state=state, port=port, process=process)
+
+
+async def test_run_serves_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    state, port = open_room(tmp_path), free_port()
+    async with started(state, port) as process:
+        run = Run(state=state, port=port, process=process)
+        await run.serves_and_leaves_nothing_behind(signal.SIGINT)
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -265,19 +267,24 @@ async def test_a_part_that_dies_is_started_again_alone(run: Run, name: str) -> N
 async def test_a_killed_run_leaves_a_key_that_the_next_start_removes(
     run: Run, short: Path, tmp_path: Path
 ) -> None:
-    """Whatever state directory that has; another hive's stays where it is."""
+    """Whatever state directory that has; another hive's stays where it is.
+
+    The next one ends by SIGTERM, and leaves nothing either.
+    """
     open_room(tmp_path)
-    first, second = tmp_path / "one", tmp_path / "two"
+    first, second, port = tmp_path / "one", tmp_path / "two", free_port()
     async with started(first, free_port(), TMPDIR=str(short)) as process:
         room = room_of(process.pid)
         assert (room / "api-key").exists()
         process.kill()
         assert await process.wait() == -signal.SIGKILL
         await gone(first)
-    async with started(second, free_port(), TMPDIR=str(short)):
+    async with started(second, port, TMPDIR=str(short)) as process:
         assert not room.exists()
         assert len(list(short.glob("hive-run-*"))) == 2
         assert await ended("status", "--state", run.state) == (0, "")
+        next_one = Run(state=second, port=port, process=process)
+        await next_one.serves_and_leaves_nothing_behind(signal.SIGTERM)
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -1,7 +1,8 @@
 """Run the project's own commands, and check how they end.
 
-``python`` runs any module as a process. ``typed`` and ``hive`` run the command line in
-this process, which takes a tenth of that: its start is mostly imports.
+``python`` runs any module as a process, ``forks`` one several times. ``typed`` and
+``hive`` run the command line in this process, which takes a tenth of that: its start is
+mostly imports.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -92,6 +93,44 @@ async def python(
         wrapper=reach(dict.fromkeys(own_places()), run_as),
     )
     return Said(done.code, done.stdout.decode(), done.stderr.decode())
+
+
+_FORKS: Final = """
+import importlib, json, os, sys
+module, room, lines = sys.argv[1:]
+main = importlib.import_module(module).main
+for number, words in enumerate(json.loads(lines)):
+    if os.fork() == 0:
+        for descriptor in (1, 2):
+            made = os.open(f"{room}/{number}.{descriptor}", os.O_WRONLY | os.O_CREAT)
+            os.dup2(made, descriptor)
+        sys.argv = [module, *words]
+        sys.exit(main())
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+"""
+
+
+async def forks(
+    room: Path, module: str, *lines: Sequence[str | Path]
+) -> tuple[Said, ...]:
+    """Run a module once for each of these lines of arguments, one after the other.
+
+    They are forks of one process, whose start is mostly imports. ``room`` is for what
+    they say.
+    """
+    words = json.dumps([[str(word) for word in line] for line in lines])
+    done = await run(
+        [sys.executable, "-P", "-c", _FORKS, module, str(room), words],
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"},
+        timeout=60,
+    )
+    codes = map(int, done.stdout.split())
+    said = [
+        Said(code, *((room / f"{number}.{one}").read_text() for one in (1, 2)))
+        for number, code in enumerate(codes)
+    ]
+    assert len(said) == len(lines), done.stderr
+    return tuple(said)
 
 
 ASKING = {
