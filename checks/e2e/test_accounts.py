@@ -3,7 +3,6 @@
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -19,7 +18,10 @@ from pyglue.config import Credential
 from pyglue.demo.answers import error
 from pyglue.demo.scripted_model import ScriptedModel
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.needs("nix", "git", "bwrap")]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.needs("nix", "git", "bwrap"),
+]
 
 
 class Provider(ScriptedModel):
@@ -29,6 +31,11 @@ class Provider(ScriptedModel):
     resets_at: int = 0
     refused: int = 0
     credentials: set[str]
+
+    def use_up(self, after_s: int) -> None:
+        """Begin anew: the next request finds the account used up for so long."""
+        self.after_s, self.resets_at, self.refused = after_s, 0, 0
+        self.credentials = set()
 
     async def _messages(self, request: web.Request) -> web.StreamResponse:
         self.credentials.add(request.headers.get("authorization", ""))
@@ -69,15 +76,15 @@ class Setup:
         return await self.hive.until(look, f"{agent} that waits", every=0.2)
 
 
-@pytest_asyncio.fixture
-async def setup(tmp_path: Path) -> AsyncIterator[Setup]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def setup(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Setup]:
     provider = Provider()
-    provider.credentials = set()
     await provider.start()
     plan = LocalCredential(Credential.SUBSCRIPTION, "token", provider.address)
     try:
         accounts = LocalAccounts(all={"plan": plan})
-        async with running_hive(tmp_path, accounts=accounts) as hive:
+        room = tmp_path_factory.mktemp("accounts")
+        async with running_hive(room, accounts=accounts) as hive:
             yield Setup(hive, provider)
     finally:
         await provider.stop()
@@ -88,11 +95,21 @@ def answer(body: str) -> str:
     return script({"tool": "mcp__hive__send", "input": said}, {"text": "done"})
 
 
+async def test_it_waits_until_the_window_resets(setup: Setup) -> None:
+    setup.provider.use_up(after_s=15)
+    await setup.use("alice", "plan")
+    await setup.hive.send("alice", answer("after the reset"))
+    await setup.hive.answer("alice", "after the reset")
+    assert time.time() >= setup.provider.resets_at
+    assert setup.provider.refused == 1
+    await setup.hive.idle("alice")
+
+
 async def test_who_is_on_a_used_up_subscription_knows_before_it_starts(
     setup: Setup,
 ) -> None:
     hive, provider = setup.hive, setup.provider
-    provider.after_s = 3600
+    provider.use_up(after_s=3600)
     for agent in ("alice", "manager"):
         await setup.use(agent, "plan")
     await hive.send("alice", answer("paid by another"))
@@ -112,12 +129,3 @@ async def test_who_is_on_a_used_up_subscription_knows_before_it_starts(
     manager = await hive.agent("manager")
     assert manager.inbox >= 1 and manager.turn is None
     assert (provider.refused, provider.credentials) == (refused, {"Bearer token"})
-
-
-async def test_it_waits_until_the_window_resets(setup: Setup) -> None:
-    setup.provider.after_s = 15
-    await setup.use("alice", "plan")
-    await setup.hive.send("alice", answer("after the reset"))
-    await setup.hive.answer("alice", "after the reset")
-    assert time.time() >= setup.provider.resets_at
-    assert setup.provider.refused == 1
