@@ -73,13 +73,13 @@ def test_who_and_when_stand_together(site: Site, logged_in: Dashboard) -> None:
     assert second["x"] - first["x"] - first["width"] < 40
 
 
-def test_the_inbox_is_emptied_by_keys(site: Site, dashboard: Dashboard) -> None:
-    page, hive = dashboard.page, site.hive
+def test_the_inbox_is_emptied_by_keys(site: Site, logged_in: Dashboard) -> None:
+    page, hive = logged_in.page, site.hive
     hive.inbox.append(data.message(29, recipient="operator", body="An old report"))
     hive.messages = list(hive.inbox)
     page.goto(f"{site.url}/inbox")
-    dashboard.live()
-    inbox = dashboard.section("inbox")
+    logged_in.live()
+    inbox = logged_in.section("inbox")
     mails = inbox.get_by_test_id("inbox-message")
     expect(mails).to_have_count(3)
     for _ in range(2):
@@ -91,7 +91,7 @@ def test_the_inbox_is_emptied_by_keys(site: Site, dashboard: Dashboard) -> None:
     page.keyboard.press("k")  # back from the next one, which had the focus
     page.keyboard.press("e")
     expect(second).to_have_count(0)
-    expect(dashboard.flash()).to_contain_text("Message 30 is done")
+    expect(logged_in.flash()).to_contain_text("Message 30 is done")
     expect(inbox.get_by_role("link", name="message 29")).to_be_focused()
     page.keyboard.press("k")
     page.keyboard.press("r")
@@ -100,7 +100,7 @@ def test_the_inbox_is_emptied_by_keys(site: Site, dashboard: Dashboard) -> None:
     text.fill("e, u and A are only text here")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    expect(dashboard.flash()).to_contain_text("sent to carol")
+    expect(logged_in.flash()).to_contain_text("sent to carol")
     expect(mails).to_have_count(1)
     (sent,) = hive.called("send")
     assert sent.body == "e, u and A are only text here"

@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from playwright.sync_api import Locator, expect
 
 from checks.browser.conftest import Site
@@ -54,12 +53,10 @@ def filled(site: Site) -> None:
     hive.emit("approval.created", "alice", approval=7)
 
 
-@pytest.mark.parametrize("width", WIDTHS)
 def test_the_most_urgent_is_first_and_of_these_the_oldest(
-    site: Site, dashboard: Dashboard, width: int
+    site: Site, dashboard: Dashboard
 ) -> None:
     page = dashboard.page
-    page.set_viewport_size({"width": width, "height": 900})
     filled(site)
     # alice's newer approval 7 took the place of her failed one
     rows = (
@@ -71,31 +68,39 @@ def test_the_most_urgent_is_first_and_of_these_the_oldest(
         ("unread", "medium", "Message from bob"),
         ("unread", "low", "Message from carol"),
     )
-    expect(queue(dashboard)).to_have_count(len(rows))
-    for at, (kind, urgency, text) in enumerate(rows):
-        row = queue(dashboard).nth(at)
-        expect(row).to_have_attribute("data-testid", kind)
-        expect(row.get_by_test_id("urgency")).to_have_text(urgency)
-        expect(row.locator(".who").first).to_contain_text(text)
-    expect(dashboard.section("needs").locator(".count")).to_have_text("7")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    expect(page.get_by_test_id("needs").locator("li").first).to_be_in_viewport()
+    kinds, urgencies, texts = zip(*rows, strict=True)
+    shown = queue(dashboard)
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        expect(shown).to_have_count(len(rows))
+        expect(shown.get_by_test_id("urgency")).to_have_text(urgencies)
+        expect(shown.locator(".who:nth-child(1 of .who)")).to_contain_text(texts)
+        found = shown.evaluate_all("(all) => all.map((one) => one.dataset.testid)")
+        assert tuple(found) == kinds
+        expect(dashboard.section("needs").locator(".count")).to_have_text("7")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        expect(page.get_by_test_id("needs").locator("li").first).to_be_in_viewport()
 
 
-@pytest.mark.parametrize("width", WIDTHS)
 def test_a_question_is_answered_with_one_click_and_leaves(
-    site: Site, dashboard: Dashboard, width: int
+    site: Site, dashboard: Dashboard
 ) -> None:
     page = dashboard.page
-    page.set_viewport_size({"width": width, "height": 900})
     page.evaluate("window.sameDocument = true")
     asked = dashboard.section("needs").get_by_test_id("question")
-    asked.get_by_role("button", name="Use the old compiler").click()
-    expect(asked).to_have_count(0)
-    expect(dashboard.flash()).to_contain_text("Question 4 answered")
-    assert page.evaluate("window.sameDocument")
-    (given,) = site.hive.called("answer")
-    assert (given.choices, given.text) == (("Use the old compiler",), "")
+    for number, width in enumerate(WIDTHS, start=4):
+        page.set_viewport_size({"width": width, "height": 900})
+        site.hive.questions = [data.question(number)]
+        site.hive.emit("question.asked", "carol", question=number)
+        expect(asked).to_have_attribute("data-id", str(number))
+        asked.get_by_role("button", name="Use the old compiler").click()
+        expect(asked).to_have_count(0)
+        expect(dashboard.flash()).to_contain_text(f"Question {number} answered")
+        assert page.evaluate("window.sameDocument")
+        given = site.hive.called("answer")[-1]
+        assert (given.question, given.choices) == (number, ("Use the old compiler",))
+        assert given.text == ""
+    assert len(site.hive.called("answer")) == len(WIDTHS)
 
 
 def test_what_another_browser_handles_leaves_the_queue(

@@ -128,13 +128,13 @@ def test_the_cost_of_today_follows_every_turn(site: Site, dashboard: Dashboard) 
     expect(dashboard.page).to_have_url(f"{site.url}/agents/dave")
 
 
-def test_a_rate_falls_while_nothing_happens(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_a_rate_falls_while_nothing_happens(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     page.clock.install()
     site.hive.agents = [data.agent("alice", cost_hour_usd=1.0, cost_limit_usd=9.0)]
     for path, where in (("/", "today"), ("/agents/alice", "budget")):
         page.goto(site.url + path)
-        dashboard.live()
+        logged_in.live()
         expect(page.get_by_test_id(where)).to_contain_text("$1.00/h")
         site.hive.agents = [data.agent("alice", cost_hour_usd=0.5, cost_limit_usd=9.0)]
         page.clock.fast_forward("01:10")

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
@@ -111,23 +111,19 @@ def test_the_name_of_a_long_file_stays_in_sight(logged_in: Dashboard) -> None:
     expect(file.locator("h3")).to_be_in_viewport(ratio=1)
 
 
-def test_what_was_stored_by_others_does_no_harm(dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_what_was_stored_by_others_does_no_harm(logged_in: Dashboard) -> None:
+    page = logged_in.page
+    page.goto(f"{logged_in.url}/offline")
     for stored in ("no JSON", "7", '{"a": 1}', '[["x"]]'):
         page.evaluate("text => localStorage.setItem('hive-viewed', text)", stored)
-        dashboard.approval(7)
+        logged_in.approval(7)
         expect(page.get_by_test_id("viewed-count")).to_contain_text("0 of")
 
 
-def test_without_scripts_every_file_is_open(site: Site, browser: Browser) -> None:
-    context = browser.new_context(java_script_enabled=False)
-    try:
-        dashboard = Dashboard(context.new_page(), site.url)
-        page = dashboard.log_in(site.link(), scripts=False).approval(7).page
-        assert all(_diff(file).is_visible() for file in _files(page)[:2])
-        assert page.get_by_test_id("viewed").count() == 0
-    finally:
-        context.close()
+def test_without_scripts_every_file_is_open(plain_dashboard: Dashboard) -> None:
+    page = plain_dashboard.approval(7).page
+    assert all(_diff(file).is_visible() for file in _files(page)[:2])
+    assert page.get_by_test_id("viewed").count() == 0
 
 
 def test_changed_words_are_marked(logged_in: Dashboard) -> None:

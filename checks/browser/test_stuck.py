@@ -98,11 +98,11 @@ def test_a_failed_deploy_is_tried_again(site: Site, dashboard: Dashboard) -> Non
     assert [one.id for one in hive.called("retry")] == [6]
 
 
-def test_approvals_are_before_what_is_kept(site: Site, dashboard: Dashboard) -> None:
-    hive, page = site.hive, dashboard.page
+def test_approvals_are_before_what_is_kept(site: Site, logged_in: Dashboard) -> None:
+    hive, page = site.hive, logged_in.page
     hive.kept = [data.kept(f"k{number}") for number in range(6)]
     hive.drafts = [data.draft(f"d{number}") for number in range(3)]
-    page.reload()
+    logged_in.overview()
     expect(page.get_by_test_id("needs")).to_be_in_viewport()
     expect(page.get_by_test_id("kept")).not_to_be_in_viewport()
 

@@ -131,9 +131,10 @@ def test_a_name_is_given_once(site: Site, dashboard: Dashboard) -> None:
 
 
 def test_whatever_the_browser_kept_is_only_text(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
+    page.goto(f"{site.url}/offline")
     good = {"name": "<img src=x onerror=alert(1)>", "query": "?state=idle&evil=1"}
     kept: list[Any] = [
         good,
@@ -144,8 +145,7 @@ def test_whatever_the_browser_kept_is_only_text(
     ]
     for stored, count in ((json.dumps(kept), 1), ("{}", 0), ("not JSON", 0)):
         page.evaluate("text => localStorage.setItem('hive-views', text)", stored)
-        page.goto(f"{site.url}/")
-        dashboard.live()
+        logged_in.overview().live()
         expect(views(page)).to_have_count(count)
         if count:
             expect(views(page)).to_have_text([good["name"]])
