@@ -81,7 +81,9 @@ pkgs.build {
       ln -s ../''${want#*/} $out/etc/systemd/system/''${want%/*}.wants/''${want#*/}
     done
     for unit in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer \
-      systemd-networkd.service systemd-resolved.service getty@.service console-getty.service; do
+      systemd-networkd.service systemd-resolved.service getty@.service console-getty.service \
+      systemd-logind.service systemd-sysusers.service systemd-update-utmp.service \
+      systemd-update-utmp-runlevel.service; do
       test -e $out/etc/systemd/system/$unit || ln -s /dev/null $out/etc/systemd/system/$unit
     done
     ln -s /usr/lib/systemd/system/multi-user.target $out/etc/systemd/system/default.target
