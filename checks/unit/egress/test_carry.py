@@ -37,6 +37,16 @@ async def outside(tmp_path: Path) -> AsyncIterator[Outside]:
         yield made
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def listed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Outside]:
+    """hive-egress that has listed both, for tests in which nothing is carried."""
+    room = tmp_path_factory.mktemp("egress")
+    (room / "kit").mkdir()
+    async with egressing(room, names=NAMES) as made:
+        await made.allow("forge.test", "other.test")
+        yield made
+
+
 # --- carried --------------------------------------------------------------------------
 
 
@@ -326,6 +336,7 @@ async def test_a_name_is_looked_up_once(
     assert tried == [("93.184.216.34", 443), ("2606:4700::1", 443)]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "data",
     [
@@ -356,11 +367,10 @@ async def test_a_name_is_looked_up_once(
     ],
 )
 async def test_what_names_no_host_or_two_is_refused(
-    outside: Outside, data: bytes
+    listed: Outside, data: bytes
 ) -> None:
     """A request for one host with the name of another, above all."""
-    await outside.allow("forge.test", "other.test")
-    said = await outside.say(data)
+    said = await listed.say(data)
     assert said.startswith(b"HTTP/1.1 400 "), said
     assert said.partition(b"\r\n\r\n")[2].strip()
 

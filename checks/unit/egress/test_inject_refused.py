@@ -31,7 +31,16 @@ async def at(tmp_path: Path) -> AsyncIterator[At]:
         yield here
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def standing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[At]:
+    """Give a host and a secret to tests in which the host is never asked."""
+    async with injecting(tmp_path_factory.mktemp("at")) as here:
+        await here.use()
+        yield here
+
+
 # --- refused --------------------------------------------------------------------------
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("method", "path", "more"),
     [
@@ -69,15 +78,16 @@ async def at(tmp_path: Path) -> AsyncIterator[At]:
     ],
 )
 async def test_a_request_that_could_be_anothers_is_refused(
-    at: At, method: str, path: str, more: str
+    standing: At, method: str, path: str, more: str
 ) -> None:
     """Domain fronting, smuggling, and what would show the agent its own request."""
-    await at.use()
-    said = await at.ask(at.get(path, more, method) + b"abc")
+    standing.there.heads.clear()
+    said = await standing.ask(standing.get(path, more, method) + b"abc")
     assert said.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 403 ")), said
-    assert at.there.heads == [] and TOKEN.encode() not in said
+    assert standing.there.heads == [] and TOKEN.encode() not in said
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "request_",
     [
@@ -91,13 +101,13 @@ async def test_a_request_that_could_be_anothers_is_refused(
     ],
 )
 async def test_what_is_no_request_for_the_host_is_refused(
-    at: At, request_: bytes
+    standing: At, request_: bytes
 ) -> None:
     """The Host header names another one, or none; HTTP/2 that was not agreed on."""
-    await at.use()
-    said = await at.ask(request_, protocols=("h2", "http/1.1"))
+    standing.there.heads.clear()
+    said = await standing.ask(request_, protocols=("h2", "http/1.1"))
     assert said.startswith(b"HTTP/1.1 400 "), said
-    assert at.there.heads == []
+    assert standing.there.heads == []
 
 
 async def test_a_broken_body_ends_the_connection(at: At) -> None:
