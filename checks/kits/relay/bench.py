@@ -22,6 +22,7 @@ from pyglue.api.relay import (
 )
 from pyglue.config import Account, Credential, HiveConfig, RelayConfig
 from pyglue.demo.scripted_model import ScriptedModel
+from pyglue.jsonrpc import short_path
 from pyglue.limits import RelayLimits
 from pyglue.relay.app import Relay
 
@@ -101,10 +102,19 @@ async def relaying(
 
 @contextlib.asynccontextmanager
 async def agent(path: Path) -> AsyncIterator[aiohttp.ClientSession]:
-    """Connect to a ``model.sock``."""
-    connector = aiohttp.UnixConnector(str(path))
-    async with aiohttp.ClientSession("http://model", connector=connector) as session:
-        yield session
+    """Connect to a ``model.sock``, however long its path is."""
+    with short_path(path) as name:
+        connector = aiohttp.UnixConnector(name)
+        async with aiohttp.ClientSession("http://model", connector=connector) as made:
+            yield made
+
+
+async def connected(
+    path: Path,
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to a ``model.sock`` without a client of HTTP."""
+    with short_path(path) as name:
+        return await asyncio.open_unix_connection(name)
 
 
 def events(text: str) -> list[dict[str, Any]]:

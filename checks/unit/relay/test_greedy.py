@@ -21,6 +21,7 @@ from checks.kits.relay.bench import (
     PATH,
     agent,
     config,
+    connected,
     message,
     policy,
     script,
@@ -162,7 +163,8 @@ async def flood(door: Path, text: str) -> AsyncIterator[None]:
     """Hold 22,000 connections that have sent ``text``, from four processes."""
     held = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _IDLE, str(door), "5500", text),
+            *(sys.executable, "-c", _IDLE, door.name, "5500", text),
+            cwd=door.parent,  # the path may be too long for a socket
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -240,7 +242,7 @@ async def test_large_and_wide_and_deep_bodies(attacked: Attacked, kind: str) -> 
     memory = attacked.memory()
     raw = HEAD + f"content-length: {len(body)}\r\n\r\n".encode()
     # Eight at once on connections that are kept; Nagle or not, all of it is sent.
-    held = [await asyncio.open_unix_connection(str(attacked.door)) for _ in range(8)]
+    held = [await connected(attacked.door) for _ in range(8)]
 
     async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         writer.write(raw)
@@ -274,7 +276,7 @@ async def test_an_answer_that_nobody_reads(attacked: Attacked) -> None:
     body = json.dumps(message(stream=True), separators=(",", ":")).encode()
     body = body.replace(b'"stream":true,', b"")[:-1] + b',"stream":true}'
     raw = HEAD + f"content-length: {len(body)}\r\n\r\n".encode() + body
-    held = [await asyncio.open_unix_connection(str(attacked.door)) for _ in range(16)]
+    held = [await connected(attacked.door) for _ in range(16)]
     for reader, writer in held:
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(raw)
@@ -338,7 +340,7 @@ async def test_a_connection_without_a_head_is_closed(
     tmp_path: Path, sent: bytes
 ) -> None:
     async with setup_in(tmp_path, RelayLimits(header_s=0.2)) as setup:
-        reader, writer = await asyncio.open_unix_connection(setup.hived.door("alice"))
+        reader, writer = await connected(setup.hived.door("alice"))
         writer.write(sent)
         async with asyncio.timeout(PATIENCE_S):
             with contextlib.suppress(ConnectionError):
@@ -348,7 +350,7 @@ async def test_a_connection_without_a_head_is_closed(
 
 async def test_a_connection_that_asks_nothing_more_is_closed(tmp_path: Path) -> None:
     async with setup_in(tmp_path, RelayLimits(idle_s=0.2)) as setup:
-        reader, writer = await asyncio.open_unix_connection(setup.hived.door("alice"))
+        reader, writer = await connected(setup.hived.door("alice"))
         writer.write(b"HEAD / HTTP/1.1\r\nhost: m\r\n\r\n" * 2 + HEAD)
         async with asyncio.timeout(PATIENCE_S):
             assert (await reader.read()).count(b"HTTP/1.1 200") == 2
@@ -357,7 +359,7 @@ async def test_a_connection_that_asks_nothing_more_is_closed(tmp_path: Path) -> 
 
 async def test_a_body_that_does_not_come_is_refused(tmp_path: Path) -> None:
     async with setup_in(tmp_path, RelayLimits(body_s=0.2)) as setup:
-        reader, writer = await asyncio.open_unix_connection(setup.hived.door("alice"))
+        reader, writer = await connected(setup.hived.door("alice"))
         writer.write(HEAD + b"content-length: 100\r\n\r\n{")
         async with asyncio.timeout(PATIENCE_S):
             assert (await reader.readline()).startswith(b"HTTP/1.1 400")
@@ -369,7 +371,7 @@ async def test_who_does_not_read_an_answer_is_cut_off_and_pays(tmp_path: Path) -
     async with setup_in(tmp_path, limits) as setup:
         step = {"text": "word" * 2_000_000, "input_tokens": 7}
         body = json.dumps(message(script(step))).encode()
-        reader, writer = await asyncio.open_unix_connection(setup.hived.door("alice"))
+        reader, writer = await connected(setup.hived.door("alice"))
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(HEAD + f"content-length: {len(body)}\r\n\r\n".encode() + body)
         settled = await setup.hived.until_settled(1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from aiohttp import web
 
 from checks.kits.patience import PATIENCE_S
+from checks.kits.relay.bench import connected
 from pyglue.jsonrpc import bind_unix
 from pyglue.relay.listener import open_listener
 
@@ -29,10 +30,10 @@ async def test_a_retired_door_hangs_up_on_who_keeps_alive_and_answers_who_asked(
         bind_unix(path, mode=0o600, gid=None, kind=socket.SOCK_STREAM), answer
     )
     async with asyncio.timeout(PATIENCE_S):
-        idle = await asyncio.open_unix_connection(str(path))
+        idle = await connected(path)
         idle[1].write(ASK)
         assert (await idle[0].readuntil(b"well")).startswith(b"HTTP/1.1 200")
-        busy = await asyncio.open_unix_connection(str(path))
+        busy = await connected(path)
         busy[1].write(ASK.replace(b"/ ", b"/slow ", 1))
         await asked.wait()
         door.retire()

@@ -17,6 +17,7 @@ from checks.kits.relay.bench import (
     MODEL,
     PATH,
     Setup,
+    connected,
     events,
     message,
     script,
@@ -163,7 +164,7 @@ async def test_errors_of_the_model_pass(setup: Setup) -> None:
     ],
 )
 async def test_other_paths(setup: Setup, method: str, path: str) -> None:
-    reader, writer = await asyncio.open_unix_connection(setup.hived.door("alice"))
+    reader, writer = await connected(setup.hived.door("alice"))
     body = json.dumps(message())
     head = f"{method} {path} HTTP/1.1\r\nhost: m\r\nconnection: close\r\n"
     writer.write(f"{head}content-length: {len(body)}\r\n\r\n{body}".encode())
