@@ -54,10 +54,11 @@ def filled(site: Site) -> None:
 
 
 def test_the_most_urgent_is_first_and_of_these_the_oldest(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
     filled(site)
+    dashboard = logged_in.overview().live()
+    page = dashboard.page
     # alice's newer approval 7 took the place of her failed one
     rows = (
         ("approval", "critical", "Change to alice"),
@@ -104,9 +105,10 @@ def test_a_question_is_answered_with_one_click_and_leaves(
 
 
 def test_what_another_browser_handles_leaves_the_queue(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
     filled(site)
+    dashboard = logged_in.overview().live()
     expect(queue(dashboard)).to_have_count(7)
     site.hive.questions.clear()
     site.hive.emit("question.answered", "carol", question=4)
@@ -122,9 +124,10 @@ def test_what_another_browser_handles_leaves_the_queue(
     expect(dashboard.section("needs")).to_contain_text("Nothing needs you.")
 
 
-def test_the_keyboard_walks_opens_and_answers(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_the_keyboard_walks_opens_and_answers(site: Site, logged_in: Dashboard) -> None:
     filled(site)
+    dashboard = logged_in.overview().live()
+    page = dashboard.page
     expect(queue(dashboard)).to_have_count(7)
     for _ in range(3):
         page.keyboard.press("j")
@@ -147,11 +150,11 @@ def test_the_keyboard_walks_opens_and_answers(site: Site, dashboard: Dashboard) 
 
 
 def test_several_options_are_ticked_with_numbers_and_sent_together(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
     site.hive.questions = [data.question(4, multi=True, expires_at=data.NOW + 240)]
-    site.hive.emit("question.asked", "carol")
+    dashboard = logged_in.overview().live()
+    page = dashboard.page
     asked = dashboard.section("needs").get_by_test_id("question")
     expect(asked.get_by_role("checkbox")).to_have_count(2)
     asked.get_by_role("link").first.focus()
@@ -167,14 +170,13 @@ def test_several_options_are_ticked_with_numbers_and_sent_together(
 
 
 def test_a_long_queue_is_folded_and_stays_open(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    section = dashboard.section("needs")
     site.hive.questions = [
         data.question(number, asked_at=data.NOW - 500 + number)
         for number in range(1, 21)
     ]
-    site.hive.emit("question.asked", "carol")
+    section = logged_in.overview().live().section("needs")
     last = section.locator("[data-testid=question][data-id='20']")
     expect(section.get_by_text("more", exact=False).last).to_be_visible()
     expect(last).to_be_hidden()
