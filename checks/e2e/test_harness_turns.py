@@ -31,7 +31,7 @@ def tool(name: str, **arguments: object) -> Step:
 
 async def test_stopping_reports_the_turn(home: Home, hive: FakeHive) -> None:
     home.load()
-    async with harness(home) as process:
+    async with harness(home, checked=False) as process:
         await hive.mail(script(tool("mcp__hive__recv", wait_seconds=120)))
         await hive.until(lambda: hive.texts(TurnEventKind.TOOL_USE))
         process.send_signal(signal.SIGTERM)

@@ -349,7 +349,7 @@ async def test_nothing_reaches_a_turn_that_must_not_be_disturbed(
 async def test_the_harness_is_killed_at_the_boundary(tmp_path: Path) -> None:
     async with laid(tmp_path) as it:
         it.hive.body_when_back = script(DONE)
-        async with harness(it.home) as process:
+        async with harness(it.home, checked=False) as process:
             await it.begin(WAITS, {"text": "a b c d e f", "chunk_sleep": 0.3}, DONE)
             requests = len(it.model.bodies)
             await it.steer("hear this")
@@ -357,7 +357,7 @@ async def test_the_harness_is_killed_at_the_boundary(tmp_path: Path) -> None:
                 await it.model.received(requests + 1)
             process.kill()
             await process.wait()
-        async with harness(it.home):
+        async with harness(it.home, checked=False):
             end = await it.end()
         assert end.outcome is OK
         assert it.hive.starts[1].messages == (1, 2)

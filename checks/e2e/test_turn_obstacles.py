@@ -147,7 +147,7 @@ async def test_a_full_disk_keeps_mail_until_there_is_room(
     ]
     dd = f"dd if=/dev/zero of={fill} bs=4096"
     hive.body_when_back = script(FINE)
-    async with harness(home, *wrapper) as process:
+    async with harness(home, *wrapper, checked=False) as process:
         await hive.mail(script(call("Bash", command=dd), {"text": "filled"}))
         await hive.until(lambda: hive.said(AgentState.DISK_FULL))
         last = hive.states[-1]
@@ -182,7 +182,7 @@ async def test_a_disk_that_is_full_when_mail_comes_is_not_the_mails_fault(
         *("bwrap", "--dev-bind", "/", "/", "--die-with-parent"),
         *("--size", str(40 * 1024 * 1024), "--tmpfs", str(home.session)),
     ]
-    async with harness(home, *wrapper) as process:
+    async with harness(home, *wrapper, checked=False) as process:
         await hive.until(lambda: hive.said(AgentState.IDLE))
         fill = Path(f"/proc/{_child(process.pid)}/root{home.session}/fill")
         with contextlib.suppress(OSError), fill.open("wb", buffering=0) as file:
@@ -227,7 +227,7 @@ async def test_a_hived_of_another_version_is_not_waited_for(
     home.load()
     monkeypatch.setattr(listen, "PROTOCOL", spoken)
     process = await asyncio.create_subprocess_exec(
-        *home.arguments(),
+        *home.arguments(checked=False),
         env=os.environ | {"HIVE_SHARE": str(Path(pyglue.__file__).parent.parent)},
         stderr=asyncio.subprocess.PIPE,
     )

@@ -98,7 +98,7 @@ async def test_a_server_that_died_in_between_runs_again(tmp_path: Path) -> None:
 
 
 async def test_a_killed_harness_leaves_no_stopped_cli(tmp_path: Path) -> None:
-    async with laid(tmp_path) as it, harness(it.home) as process:
+    async with laid(tmp_path) as it, harness(it.home, checked=False) as process:
         await it.turn()
         pid = await it.paused()
         process.kill()

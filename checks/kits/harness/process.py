@@ -94,8 +94,8 @@ class Home:
         (self.run / "manifest.json").write_bytes(data)
         return data
 
-    def arguments(self) -> list[str]:
-        """Return the harness's command line."""
+    def arguments(self, *, checked: bool = True) -> list[str]:
+        """Return the harness's command line; ``checked``: it checks the CLI first."""
         places = {
             "--run-dir": self.run,
             "--state": self.state,
@@ -103,17 +103,21 @@ class Home:
             "--agents": self.agents,
         }
         flags = [str(part) for pair in places.items() for part in pair]
-        return [sys.executable, "-m", "pyglue.harness.main", *flags]
+        module = "pyglue.harness.main" if checked else "checks.kits.harness.unchecked"
+        return [sys.executable, "-m", module, *flags]
 
 
 @contextlib.asynccontextmanager
 async def harness(
-    home: Home, *wrapper: str
+    home: Home, *wrapper: str, checked: bool = True
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the harness as a process of its own, and stop it at the end."""
+    """Run the harness as a process of its own, and stop it at the end.
+
+    Its check of the CLI is a start of the CLI, which not every test needs.
+    """
     process = await asyncio.create_subprocess_exec(
         *wrapper,
-        *home.arguments(),
+        *home.arguments(checked=checked),
         env=os.environ | {"HIVE_SHARE": str(Path(pyglue.__file__).parent.parent)},
         cwd=Path(pyglue.__file__).parent.parent,
     )

@@ -1,6 +1,6 @@
 """The harness without its check of the CLI at the start, which starts the CLI.
 
-For tests of whole hives with the real CLI that are not about that check. hived passes
+For tests with the real CLI that are not about that check. In whole hives hived passes
 the text of this file to the interpreter (``checks.kits.host.hived``), so it imports the
 product only.
 """
