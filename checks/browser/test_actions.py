@@ -15,15 +15,14 @@ from pyglue.errors import ErrorCode, HiveError
 
 
 def test_no_action_loses_what_is_typed_ticked_or_scrolled_to(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    dashboard, page = logged_in, logged_in.page
     site.hive.questions = [
         data.question(4),
         data.question(5, asker="alice", multi=True),
     ]
-    page.reload()
-    dashboard.live()
+    dashboard.overview().live()
     page.evaluate("window.sameDocument = true")
     text = dashboard.section("send").get_by_label("Message")
     text.fill("A long message,\nnot sent yet")
@@ -88,11 +87,10 @@ def test_a_text_over_another_suggestion_is_not_brought_back(
     expect(text).to_have_value("Please allow npm test, for the tests.")
 
 
-def test_a_result_can_be_closed_and_goes_away(dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_a_result_can_be_closed_and_goes_away(logged_in: Dashboard) -> None:
+    dashboard, page = logged_in, logged_in.page
     page.clock.install()
-    page.reload()
-    dashboard.live()
+    dashboard.overview().live()
     page.get_by_role("button", name="Mark read").first.click()
     expect(dashboard.flash()).to_contain_text("marked as read")
     page.get_by_role("button", name="Close", exact=True).click()

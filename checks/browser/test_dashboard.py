@@ -37,9 +37,9 @@ def test_the_link_logs_in_and_logging_out_ends_it(site: Site, page: Page) -> Non
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
-def test_a_used_link_says_so(site: Site, dashboard: Dashboard) -> None:
-    dashboard.page.goto(f"{site.url}/login?code=used")
-    alert = dashboard.page.get_by_role("alert")
+def test_a_used_link_says_so(site: Site, logged_in: Dashboard) -> None:
+    logged_in.page.goto(f"{site.url}/login?code=used")
+    alert = logged_in.page.get_by_role("alert")
     expect(alert).to_contain_text("expired or was already used")
 
 

@@ -26,20 +26,20 @@ def before_modules(page: Page, url: str, *, late: str = "live.js") -> Iterator[N
     page.unroute_all()  # lets it go on
 
 
-def test_ctrl_enter_sends_once(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_ctrl_enter_sends_once(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     with before_modules(page, f"{site.url}/agents/alice"):
         page.get_by_label("Message or command for alice").click()
         page.keyboard.type("Which tests are slow?")
         page.keyboard.press("Control+Enter")
         page.keyboard.press("Control+Enter")
     expect(page.get_by_test_id("command-answer")).to_contain_text("Sent as")
-    dashboard.live()
+    logged_in.live()
     assert [one.body for one in site.hive.called("send")] == ["Which tests are slow?"]
 
 
-def test_a_shortcut_and_the_text_after_it(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_a_shortcut_and_the_text_after_it(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     with before_modules(page, f"{site.url}/messages"):
         page.keyboard.press("/")
         page.keyboard.type("lexer")  # x and g would be shortcuts
@@ -50,9 +50,9 @@ def test_a_shortcut_and_the_text_after_it(site: Site, dashboard: Dashboard) -> N
 
 
 def test_the_palette_takes_what_is_typed_after_its_key(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
     with before_modules(page, site.url):
         page.keyboard.press("Control+k")
         page.keyboard.type("approval 7")
@@ -60,9 +60,9 @@ def test_the_palette_takes_what_is_typed_after_its_key(
     expect(page).to_have_url(f"{site.url}/approvals/7")
 
 
-def test_clicks_and_ticks(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
-    boxes = dashboard.section("agents").get_by_role("checkbox", name="Select")
+def test_clicks_and_ticks(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
+    boxes = logged_in.section("agents").get_by_role("checkbox", name="Select")
     with before_modules(page, site.url):
         boxes.first.click()
         boxes.last.click(modifiers=["Shift"])
@@ -75,17 +75,17 @@ def test_clicks_and_ticks(site: Site, dashboard: Dashboard) -> None:
     expect(page.get_by_test_id("about")).to_have_attribute("open", "")
 
 
-def test_a_search_as_one_types(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_a_search_as_one_types(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     with before_modules(page, site.url):
         page.get_by_label("Search", exact=True).click()
         page.keyboard.type("alice")
     expect(page).to_have_url(f"{site.url}/?q=alice")
-    expect(dashboard.agent("bob")).to_have_count(0)
+    expect(logged_in.agent("bob")).to_have_count(0)
 
 
-def test_a_comment_on_a_line(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_a_comment_on_a_line(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     with before_modules(page, f"{site.url}/approvals/7", late="comments.js"):
         number = page.locator('[data-path="agent.nix"] .diff .no:nth-child(2)')
         number.get_by_text("6", exact=True).click()
@@ -95,8 +95,8 @@ def test_a_comment_on_a_line(site: Site, dashboard: Dashboard) -> None:
     expect(page.locator("#viewed")).to_contain_text("0 of")  # v only typed
 
 
-def test_buttons_post_by_themselves(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_buttons_post_by_themselves(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     with before_modules(page, site.url):
         page.get_by_role("button", name="Use the old compiler").click()
         page.wait_for_url(f"{site.url}/**", wait_until="commit")

@@ -293,11 +293,11 @@ def test_the_icon_with_a_count_is_drawn(dashboard: Dashboard) -> None:
 
 
 def test_the_count_of_a_page_is_whole_beside_the_page_that_is_open(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
     page.goto(f"{site.url}/approvals")
-    dashboard.live()
+    logged_in.live()
     covered = """(all) => all.filter((one) => one.checkVisibility()).map((one) => {
       const { left, right, top, bottom } = one.getBoundingClientRect();
       const middle = (top + bottom) / 2;
@@ -312,13 +312,13 @@ def test_the_count_of_a_page_is_whole_beside_the_page_that_is_open(
 
 
 def test_approve_looks_ready_only_once_its_box_is_ticked(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
     colour = "(it) => getComputedStyle(it).backgroundColor"
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        boxes = dashboard.approval(7).boxes()
+        boxes = logged_in.approval(7).boxes()
         button = page.get_by_test_id("approve")
         before = button.evaluate(colour)
         button.click()  # the browser says what is missing
@@ -331,12 +331,12 @@ def test_approve_looks_ready_only_once_its_box_is_ticked(
 
 
 def test_what_is_done_with_an_agent_is_one_row(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
+    page.goto(f"{site.url}/agents/alice")
     for width, rows in ((1440, 1), (1280, 1), (800, 2)):
         page.set_viewport_size({"width": width, "height": HEIGHT})
-        page.goto(f"{site.url}/agents/alice")
         tops = page.locator(".split-row :is(button, .button)").evaluate_all(
             "(all) => all.map((one) => one.getBoundingClientRect().top)"
         )
@@ -345,13 +345,13 @@ def test_what_is_done_with_an_agent_is_one_row(
 
 
 def test_cards_of_what_is_not_running_stand_in_rows(
-    site: Site, dashboard: Dashboard
+    site: Site, logged_in: Dashboard
 ) -> None:
-    page = dashboard.page
+    page = logged_in.page
     site.hive.kept = [data.kept(f"k{number}") for number in range(4)]
     site.hive.drafts = [data.draft(f"d{number}") for number in range(4)]
     page.set_viewport_size({"width": 1440, "height": HEIGHT})
-    page.reload()
+    logged_in.overview().live()
     for name in ("kept-state", "draft"):
         boxes = [box(one) for one in page.get_by_test_id(name).all()]
         assert [one["y"] for one in boxes[::2]] == [one["y"] for one in boxes[1::2]]
@@ -359,8 +359,8 @@ def test_cards_of_what_is_not_running_stand_in_rows(
         assert gap == boxes[1]["x"] - boxes[0]["x"] - boxes[0]["width"] == 12
 
 
-def test_a_terminal_has_an_edge_in_the_dark(site: Site, dashboard: Dashboard) -> None:
-    page = dashboard.page
+def test_a_terminal_has_an_edge_in_the_dark(site: Site, logged_in: Dashboard) -> None:
+    page = logged_in.page
     page.emulate_media(color_scheme="dark")
     page.goto(f"{site.url}/agents/alice/terminal")
     terminal = page.get_by_test_id("terminal")
