@@ -24,9 +24,9 @@ NIX = '{{ hyperhive = {{ model = "haiku"; description = "{}"; }}; }}\n'
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
-    """Run a hive with nothing but its manager."""
+    """Run a hive with nobody: a manager would start again with each hived."""
     room = tmp_path_factory.mktemp("hive")
-    hive = running_hive(room, agents=("manager",), peers=True)
+    hive = running_hive(room, agents=(), peers=True)
     async with asyncio.timeout(600), hive as found:
         yield found
 
@@ -45,7 +45,6 @@ def write(source: Path, text: str) -> None:
 async def restart(hive: Hive, source: Path) -> None:
     """Start hived again with bob in its configuration."""
     agents = (
-        DeclaredAgent(name="manager"),
         DeclaredAgent(name="bob", source=str(source)),
         DeclaredAgent(name="last", source=str(source.parent / "missing")),
     )
