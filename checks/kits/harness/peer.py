@@ -23,7 +23,7 @@ from typing import Final
 
 import msgspec
 
-from pyglue import paths
+from pyglue import paths, startup
 from pyglue.api.agent import (
     CANCEL_TURN,
     COMPACT_SESSION,
@@ -134,6 +134,7 @@ class Peer:
 
 async def run() -> None:
     """Be the agent until a signal."""
+    startup.done()
     inside = paths.INSIDE
     places = Places(
         run=Path(inside.run),
