@@ -9,16 +9,20 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from checks.kits.cli import run
 from checks.kits.cli.run import HIVE, Said
 from checks.kits.host.hive import Hive, running_hive, script
-from checks.kits.store.disk import fill, filling, small_disk
+from checks.kits.store.disk import MIB, fill, filling, small_disk
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState, NoParams
 from pyglue.config import DiskConfig
 
-pytestmark = pytest.mark.needs("root", "nix", "git", "bwrap")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.needs("root", "nix", "git", "bwrap"),
+]
 
 NIX = """{ ... }:
 {
@@ -27,11 +31,13 @@ NIX = """{ ... }:
 """
 
 
-@pytest.fixture
-async def hive(tmp_path: Path) -> AsyncIterator[Hive]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
+    """Run a hive for the first two tests; alice's state is what fills its disk."""
+    room = tmp_path_factory.mktemp("hive")
     disk = DiskConfig(ballast_mib=8, reserve_mib=32)
-    with small_disk(tmp_path / "state", 320):
-        async with running_hive(tmp_path, disk=disk, peers=True) as running:
+    with small_disk(room / "state", 320):
+        async with running_hive(room, disk=disk, peers=True) as running:
             yield running
 
 
@@ -85,10 +91,10 @@ async def test_the_operator_is_never_locked_out(hive: Hive) -> None:
 
 
 async def test_a_purge_makes_room(hive: Hive) -> None:
+    """Of alice, whom the test before has destroyed."""
     full = hive.state / "agents/alice/state/full"
+    full.write_bytes(bytes(MIB))
     with filling(hive.state / "eaten"):
-        assert cli(hive, "stop", "alice").code == 0
-        assert cli(hive, "destroy", "alice", "--yes").code == 0
         said = cli(hive, "purge", "alice", "--yes")
         assert said.code == 0, said
     assert not full.exists()
