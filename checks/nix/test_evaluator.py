@@ -23,7 +23,7 @@ from pyglue.paths import share
 CODES: Final = {ErrorCode.EVAL_FAILED, ErrorCode.EVAL_LIMIT}
 
 
-@pytest.fixture(params=BOTH)
+@pytest.fixture(scope="module", params=BOTH)
 def both(request: pytest.FixtureRequest) -> Evaluator:
     """Give an evaluator with bubblewrap, then one without."""
     return evaluator(request.param)
