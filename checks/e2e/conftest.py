@@ -3,7 +3,7 @@
 A module that runs a whole hive has a ``hive`` of its own.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,19 +11,13 @@ import pytest_asyncio
 
 from checks.e2e.kit.warm import Bed
 from checks.kits.harness.bench import FakeHive
-from checks.kits.harness.process import Home, model_socket, scripted_model
-
-
-@pytest.fixture(scope="session")
-def model_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with scripted_model(tmp_path_factory.mktemp("model") / "requests.jsonl") as port:
-        yield port
+from checks.kits.harness.process import Home, model_here
 
 
 @pytest.fixture
-async def home(tmp_path: Path, model_port: int) -> AsyncIterator[Home]:
+async def home(tmp_path: Path) -> AsyncIterator[Home]:
     home = Home(tmp_path / "bob")
-    async with model_socket(home.run / "model.sock", model_port):
+    async with model_here(home.run / "model.sock"):
         yield home
 
 

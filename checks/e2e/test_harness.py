@@ -161,9 +161,7 @@ async def test_record_that_cannot_be_used_is_said(home: Home, hive: FakeHive) ->
         assert report.problem.startswith("Cannot use the pinned record: ")
 
 
-async def test_manager_changes_and_proposes(
-    home: Home, hive: FakeHive, model_port: int
-) -> None:
+async def test_manager_changes_and_proposes(home: Home, hive: FakeHive) -> None:
     hive.role = Role.MANAGER
     hive.keeps_warm = True
     config = home.agents / "bob" / "config"

@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 
 from checks.kits.harness.bench import FakeHive, script, server
-from checks.kits.harness.process import Home, harness, harness_here, model_socket
+from checks.kits.harness.process import Home, harness, harness_here, model_here
 from checks.kits.patience import PATIENCE_S
 from pyglue.api.agent import CANCEL_TURN, CancelTurnParams
 from pyglue.api.common import AgentState
@@ -131,17 +131,11 @@ async def laid(tmp_path: Path, **manifest: Any) -> AsyncIterator[Bed]:
     env = {"REACHED": str(home.root / "reached"), "OPEN": str(home.root / "open")}
     gate_server = server(sys.executable, str(gate), tools=("*",)) | {"env": env}
     home.load(mcpServers={"gate": gate_server}, **manifest)
-    model = ScriptedModel()
-    await model.start()
-    port = int(model.address.rpartition(":")[2])
-    try:
-        async with (
-            model_socket(home.run / "model.sock", port),
-            FakeHive(home.run / "hive.sock", keeps_warm=True) as hive,
-        ):
-            yield Bed(home, hive, model)
-    finally:
-        await model.stop()
+    async with (
+        model_here(home.run / "model.sock") as model,
+        FakeHive(home.run / "hive.sock", keeps_warm=True) as hive,
+    ):
+        yield Bed(home, hive, model)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -24,7 +24,7 @@ from checks.kits.harness.process import (
     UNTIL_TOLD,
     Home,
     harness_here,
-    model_socket,
+    model_here,
 )
 from checks.kits.harness.recorded import is_recorded_cli
 from pyglue.api.agent import BEGIN_SESSION, CONTROL, ControlParams
@@ -63,17 +63,13 @@ async def answering(
     tmp_path: Path, wanted: Script
 ) -> AsyncIterator[tuple[Home, FakeHive, ScriptedModel]]:
     """Run a model with this script, and what a harness needs."""
-    model = ScriptedModel(wanted)
-    await model.start()
     home = Home(tmp_path / "bob")
-    port = int(model.address.rpartition(":")[2])
+    home.load()
     async with (
-        model_socket(home.run / "model.sock", port),
+        model_here(home.run / "model.sock", wanted) as model,
         FakeHive(home.run / "hive.sock") as hive,
     ):
-        home.load()
         yield home, hive, model
-    await model.stop()
 
 
 def failing_probe(**answer: Any) -> Script:

@@ -11,12 +11,11 @@ import pytest
 import pytest_asyncio
 
 from checks.kits.harness.bench import FakeHive, script
-from checks.kits.harness.process import Home, harness_here, model_socket
+from checks.kits.harness.process import Home, harness_here, model_here
 from checks.kits.patience import PATIENCE_S
 from checks.kits.process.processes import state
 from pyglue.api.common import AgentState
 from pyglue.api.turns import TurnEndParams
-from pyglue.demo.scripted_model import ScriptedModel
 
 
 @dataclass
@@ -81,17 +80,11 @@ async def laid(tmp_path: Path, **manifest: Any) -> AsyncIterator[Bed]:
     """Give all but a harness."""
     home = Home(tmp_path / "bob")
     home.load(**{"keepWarm": 300} | manifest)
-    model = ScriptedModel(keep=False)
-    await model.start()
-    port = int(model.address.rpartition(":")[2])
-    try:
-        async with (
-            model_socket(home.run / "model.sock", port),
-            FakeHive(home.run / "hive.sock", keeps_warm=True) as hive,
-        ):
-            yield Bed(home, hive)
-    finally:
-        await model.stop()
+    async with (
+        model_here(home.run / "model.sock"),
+        FakeHive(home.run / "hive.sock", keeps_warm=True) as hive,
+    ):
+        yield Bed(home, hive)
 
 
 def shared_bed(**manifest: Any) -> Any:

@@ -21,6 +21,8 @@ import pyglue
 from checks.kits.harness.bench import record
 from checks.kits.patience import BEYOND_S, PATIENCE_S
 from pyglue import jsonrpc
+from pyglue.demo.playbook import Script
+from pyglue.demo.scripted_model import ScriptedModel
 from pyglue.harness.claude.options import CliOptions, find_cli
 from pyglue.harness.claude.outcome import Pauses
 from pyglue.harness.claude.preflight import Checked, check
@@ -69,6 +71,20 @@ async def model_socket(path: Path, port: int) -> AsyncIterator[None]:
         listener = await asyncio.start_unix_server(carry, name)
     async with listener:
         yield
+
+
+@contextlib.asynccontextmanager
+async def model_here(
+    path: Path, script: Script | None = None
+) -> AsyncIterator[ScriptedModel]:
+    """Run a scripted model in the test's loop, behind a socket at ``path``."""
+    model = ScriptedModel(script)
+    await model.start()
+    try:
+        async with model_socket(path, int(model.address.rpartition(":")[2])):
+            yield model
+    finally:
+        await model.stop()
 
 
 # --- the harness as a process -----------------------------------------------------
