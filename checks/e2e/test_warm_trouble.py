@@ -2,7 +2,7 @@
 
 An answer of each kind stands where the model's should in a warm turn, at once or after
 a tool call. What the real CLI said of the same answer in a cold turn is recorded;
-``test_whose_fault`` gives it the answers in cold turns. With a CLI of another version
+``test_whose_fault`` gives it the others in cold turns. With a CLI of another version
 than the records', every answer of the kit is played. What else ends a warm turn is
 here, too.
 """
@@ -20,6 +20,7 @@ from checks.kits.harness.answers import (
     NOT_THE_MAILS,
     REAL,
     RECOVERS,
+    WARM,
     Step,
     error,
 )
@@ -36,14 +37,14 @@ OK = TurnOutcome.OK
 WHOAMI: Step = {"tool": "mcp__hive__whoami", "input": {}}
 AT_ONCE, AFTER_A_TOOL = "at once", "after a tool"
 CELLS = (
-    tuple(zip(cycle((AT_ONCE, AFTER_A_TOOL)), (*REAL, *sorted(RECOVERS)), strict=False))
+    tuple(zip(cycle((AT_ONCE, AFTER_A_TOOL)), WARM, strict=False))
     if is_recorded_cli()
     else (
         *((AT_ONCE, name) for name in NOT_THE_MAILS),
         *((AFTER_A_TOOL, name) for name in REAL),
     )
 )
-LANES = 2
+LANES = 1 if is_recorded_cli() else 2
 """Harnesses that play side by side: the CLI itself waits before it asks again."""
 COLUMN_S = 280.0
 """The longest that a cell may wait for those before it."""

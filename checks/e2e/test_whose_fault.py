@@ -1,9 +1,10 @@
 """The cause of a failed turn, found by evidence, with the real CLI.
 
 What the model's side, a proxy or the network can answer counts against no message; a
-conversation that the API does not take any more is replaced, and told of. Each kind of
-answer is played at one moment of a turn; with a CLI of another version than that of the
-records (``checks.kits.harness.recorded``), each at every moment.
+conversation that the API does not take any more is replaced, and told of. The kinds of
+answers are shared with ``test_warm_trouble``: here each of COLD is played at one moment
+of a turn; with a CLI of another version than that of the records
+(``checks.kits.harness.recorded``), every kind at every moment.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from checks.kits.harness.answers import FINE, NOT_THE_MAILS, REAL, Step, error
+from checks.kits.harness.answers import COLD, FINE, NOT_THE_MAILS, REAL, Step, error
 from checks.kits.harness.bench import FakeHive, script
 from checks.kits.harness.process import (
     UNTIL_TOLD,
@@ -44,14 +45,12 @@ TOO_LONG = error(400, "prompt is too long: 210000 tokens > 200000")
 MOMENTS = ("first turn", "resumed", "during a tool")
 COMPACTION = "during compaction"
 IN_TURNS = (
-    tuple(zip(cycle(MOMENTS), REAL, strict=False))
+    tuple(zip(cycle(MOMENTS), COLD, strict=False))
     if is_recorded_cli()
     else tuple(product(MOMENTS, REAL))
 )
 COMPACTING = (
-    ("402", "200-html", "200-cut-json", "200-error-event", "529")
-    if is_recorded_cli()
-    else (*REAL, "401", "500", "529")
+    ("402", "200-html", "529") if is_recorded_cli() else (*REAL, "401", "500", "529")
 )
 CELLS = (*IN_TURNS, *((COMPACTION, name) for name in COMPACTING))
 COLUMN_S = 280.0
@@ -81,12 +80,18 @@ def newest(model: ScriptedModel) -> str:
     return json.dumps(model.bodies[-1]["messages"], ensure_ascii=False)
 
 
-Rows = dict[tuple[str, str], asyncio.Future["Row"]]
+Cell = tuple[str, str]
+Rows = dict[Cell, asyncio.Future["Row"]]
 
 
 def names_at(when: str) -> tuple[str, ...]:
     """Return the answers that are played at this moment."""
     return tuple(name for moment, name in CELLS if moment == when)
+
+
+def tries_at(when: str, before: tuple[Step, ...] = ()) -> dict[Cell, tuple[Step, ...]]:
+    """Return the scripts that meet these answers after the steps ``before``."""
+    return {(when, name): (*before, NOT_THE_MAILS[name]) for name in names_at(when)}
 
 
 @dataclass(frozen=True)
@@ -114,22 +119,16 @@ class Column:
         self._model = model
         self._rows = rows
 
-    async def first_turns(self) -> None:
+    async def in_turns(self) -> None:
+        """In first turns, then in a conversation that has worked."""
+
         async def begin_session() -> None:
             await self._hive.harness.call(BEGIN_SESSION, NoParams())
 
-        tries = {name: (NOT_THE_MAILS[name],) for name in names_at("first turn")}
-        await self._play("first turn", tries, begin_session)
-
-    async def resumed(self) -> None:
-        await self._talk(script(FINE))
-        tries = {name: (NOT_THE_MAILS[name],) for name in names_at("resumed")}
-        await self._play("resumed", tries)
-
-    async def during_a_tool(self) -> None:
-        names = names_at("during a tool")
-        tries = {name: (WHOAMI, NOT_THE_MAILS[name]) for name in names}
-        await self._play("during a tool", tries)
+        await self._play(tries_at("first turn"), begin_session)
+        await self._play(
+            tries_at("resumed") | tries_at("during a tool", before=(WHOAMI,))
+        )
 
     async def during_compaction(self) -> None:
         """The first in a new CLI, the others in the one that the turn before left."""
@@ -138,7 +137,7 @@ class Column:
         self._hive.keeps_warm = True
         for name in names_at(COMPACTION):
             self._model.script = Script(summary=Answer(**NOT_THE_MAILS[name]))
-            await self._play(COMPACTION, {name: (TOO_LONG,)})
+            await self._play({(COMPACTION, name): (TOO_LONG,)})
 
     async def _talk(self, body: str) -> None:
         turns = len(self._hive.ends)
@@ -150,16 +149,15 @@ class Column:
 
     async def _play(
         self,
-        when: str,
-        tries: Mapping[str, tuple[Step, ...]],
+        tries: Mapping[Cell, tuple[Step, ...]],
         go_on: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Let every try of a message but the last meet trouble."""
         hive, go_on = self._hive, go_on or self._go_on
         began = {}
-        for name, steps in tries.items():
-            began[name] = turns, states = len(hive.ends), len(hive.states)
-            if name == next(iter(tries)):
+        for cell, steps in tries.items():
+            began[cell] = turns, states = len(hive.ends), len(hive.states)
+            if cell == next(iter(tries)):
                 await hive.mail(script(*steps))
             else:
                 hive.replace_waiting(script(*steps))
@@ -171,51 +169,49 @@ class Column:
         await go_on()
         await hive.until(lambda: len(hive.ends) > turns)
         await hive.until(lambda: hive.states[-1].state is AgentState.IDLE)
-        for name, (turns, states) in began.items():
+        for cell, (turns, states) in began.items():
             row = Row(
                 ends=hive.ends[turns:],
                 states=hive.states[states:],
                 left=hive.waiting,
                 newest=newest(self._model),
             )
-            self._rows[when, name].set_result(row)
+            self._rows[cell].set_result(row)
 
 
 def is_wait(state: StateParams) -> bool:
     return "Next try in" in (state.detail or "")
 
 
-Columns = dict[str, Callable[[Column], Awaitable[None]]]
-LANES: tuple[Columns, ...] = (
-    {"first turn": Column.first_turns, "during a tool": Column.during_a_tool},
-    {"resumed": Column.resumed, COMPACTION: Column.during_compaction},
+LANES: tuple[tuple[tuple[str, ...], Callable[[Column], Awaitable[None]]], ...] = (
+    (MOMENTS, Column.in_turns),
+    ((COMPACTION,), Column.during_compaction),
 )
+"""The columns, and at which moments each plays its answers."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def rows(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rows]:
-    """Every answer at every moment: two harnesses play two columns each at once."""
+    """The answers at their moments: a harness for each column, side by side."""
     loop = asyncio.get_running_loop()
-    found: Rows = {(when, name): loop.create_future() for when, name in CELLS}
+    found: Rows = {cell: loop.create_future() for cell in CELLS}
 
-    async def play(columns: Columns) -> None:
+    async def lane(
+        moments: tuple[str, ...], play: Callable[[Column], Awaitable[None]]
+    ) -> None:
         room = tmp_path_factory.mktemp("column")
-        async with (
-            answering(room, Script()) as (home, hive, model),
-            harness_here(home, pauses=UNTIL_TOLD),
-        ):
-            for column in columns.values():
-                await column(Column(hive, model, found))
-
-    async def lane(columns: Columns) -> None:
         try:
-            await play(columns)
+            async with (
+                answering(room, Script()) as (home, hive, model),
+                harness_here(home, pauses=UNTIL_TOLD),
+            ):
+                await play(Column(hive, model, found))
         except Exception as error:  # nobody waits for rows that will not come
             for (when, _), row in found.items():
-                if when in columns and not row.done():
+                if when in moments and not row.done():
                     row.set_exception(error)
 
-    lanes = [asyncio.create_task(lane(columns)) for columns in LANES]
+    lanes = [asyncio.create_task(lane(*one)) for one in LANES]
     yield found
     for task in lanes:
         task.cancel()

@@ -85,11 +85,18 @@ NOT_THE_MAILS: Final[dict[str, Step]] = {
 """Answers that any other message would get too."""
 RECOVERS: Final = frozenset({"200-cut-block"})
 """Those after which the CLI asks again by itself, and gets the whole answer."""
-REAL: Final = (
-    *("402", "405", "407-html", "409", "425", "451"),
-    *("200-html", "200-empty", "200-cut-json", "200-another-api", "200-only-start"),
-    "200-error-event",
+COLD: Final = (
+    *("402", "405", "407-html", "409"),
+    *("200-html", "200-cut-json", "200-only-start"),
 )
-"""One of each kind; the CLI's word on all is in ``recorded``."""
+"""One of each kind that the real CLI is given in cold turns; ``recorded`` has its word
+on all."""
+WARM: Final = (
+    *("425", "451", "200-empty", "200-another-api", "200-error-event"),
+    *sorted(RECOVERS),
+)
+"""Those that it is given in warm turns."""
+REAL: Final = (*COLD, *(name for name in WARM if name not in RECOVERS))
+"""All kinds, where the CLI is not the one that was recorded."""
 FINE: Final[Step] = {"text": "fine"}
 """What ends a turn well."""
