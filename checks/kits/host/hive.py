@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from checks.kits.host.forks import CHECKOUT, HIVED, ForkingParts
 from checks.kits.host.hived import ALL, REAL, UNCHECKED
 from checks.kits.net.ports import free_port
 from checks.kits.patience import PATIENCE_S
@@ -55,7 +56,6 @@ from pyglue.tools.submit import ApplyCommit, submit
 
 T = TypeVar("T")
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 AGENTS = ("manager", "alice")
 API_KEY = "the-hives-own-key"
 BUSY = Quotas(proposals_per_hour=None, operations_per_hour=None)
@@ -72,7 +72,8 @@ def script(*steps: dict[str, Any]) -> str:
 class PeerHive(LocalHive):
     """A local hive whose agents are peers."""
 
-    hived = ("checks.kits.host.hived", {"PYTHONPATH": str(CHECKOUT)})
+    hived = (HIVED, {"PYTHONPATH": str(CHECKOUT)})
+    parts = ForkingParts
 
 
 def _kind(real: tuple[str, ...], *, checked: bool) -> type[LocalHive]:
@@ -82,7 +83,7 @@ def _kind(real: tuple[str, ...], *, checked: bool) -> type[LocalHive]:
     unchecked = {} if checked else {UNCHECKED: "1"}
     module, env = PeerHive.hived
     hived = (module, {**env, **unchecked, REAL: " ".join(real)})
-    return type("MixedHive", (LocalHive,), {"hived": hived})
+    return type("MixedHive", (PeerHive,), {"hived": hived})
 
 
 @dataclass(repr=False)

@@ -72,7 +72,12 @@ def pass_days() -> None:
     signal.signal(A_DAY, one_more)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run hived."""
     play()
     pass_days()
     hived.main()
+
+
+if __name__ == "__main__":
+    main()

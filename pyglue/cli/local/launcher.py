@@ -34,6 +34,7 @@ class LocalHive:
 
     hived: ClassVar[tuple[str, Mapping[str, str]]] = ("pyglue.host.main", {})
     """The module of hived, and additional environment variables."""
+    parts: ClassVar[type[Parts]] = Parts
 
     options: LocalOptions
     say: Callable[[str], None]
@@ -59,7 +60,9 @@ class LocalHive:
         self._temporary = RunDirectory.make()
         ids = local_ids(state) if os.geteuid() == 0 else None
         self.place = Place(state=state, temporary=self._temporary.path, ids=ids)
-        self._parts = Parts(state=state, temporary=self._temporary.path, say=self.say)
+        self._parts = self.parts(
+            state=state, temporary=self._temporary.path, say=self.say
+        )
         key, upstream = self.options.api_key, self.options.upstream
         if key is None:
             key = secrets.token_urlsafe(32)

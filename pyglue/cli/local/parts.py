@@ -78,16 +78,24 @@ class Parts:
         name = program.name
         log = self._logs.setdefault(name, LogFile(self._log(name), stamps=True))
         kept = {key: os.environ[key] for key in _KEPT_ENV if key in os.environ}
-        python = (sys.executable, "-P", "-m", program.module)
-        self._children[name] = Child.start(
-            [*_DIE_WITH_US, *python, *program.argv],
-            env={
+        self._children[name] = self.child(
+            program,
+            {
                 **kept,
                 "PYTHONUNBUFFERED": "1",
                 "HOME": "/nonexistent",
                 **program.env,
                 **(env or {}),
             },
+            log,
+        )
+
+    def child(self, program: Program, env: Mapping[str, str], log: LogFile) -> Child:
+        """Start the process of a part."""
+        python = (sys.executable, "-P", "-m", program.module)
+        return Child.start(
+            [*_DIE_WITH_US, *python, *program.argv],
+            env=env,
             log=log,
             run_as=program.run_as,
             pass_fds=program.pass_fds,
