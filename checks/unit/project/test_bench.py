@@ -2,10 +2,11 @@
 
 import json
 import sys
+from importlib import import_module
+from typing import Any
 
 import pytest
 
-from checks.bench import __main__ as bench
 from checks.bench.measure import Figure
 from checks.bench.report import as_json, as_table
 
@@ -13,6 +14,12 @@ FAST = Figure(
     "fast", tuple(map(float, range(1, 201))), 50.25, 3.0, {"a": 50, "b": 0.25}
 )
 SLOW = Figure("slow", (4.0, 2.0, 3.0), 1.0, 2.5, {"bare": 1.0})
+
+
+@pytest.fixture
+def bench() -> Any:
+    """The program, imported where it is used: each worker would take 1 s for it."""
+    return import_module("checks.bench.__main__")
 
 
 def test_figures() -> None:
@@ -43,7 +50,7 @@ def test_the_table_says_what_is_within_its_limit() -> None:
 
 
 def test_an_unknown_name_is_refused_with_those_there_are(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["checks.bench", "nope"])
     with pytest.raises(SystemExit):
@@ -54,7 +61,7 @@ def test_an_unknown_name_is_refused_with_those_there_are(
 
 
 def test_a_figure_may_be_named_instead_of_its_benchmark(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran = []
 
