@@ -11,6 +11,7 @@ import pytest
 from checks.kits.archive.small import made
 from checks.kits.cli import run
 from checks.kits.cli.run import HIVE, Said, python
+from checks.kits.cli.run import hive as typed
 from checks.kits.host.hive import (
     API_KEY,
     Hive,
@@ -338,10 +339,10 @@ async def test_a_hive_is_backed_up_at_work_and_lives_on_elsewhere(
     let_pass(tmp_path)
     into = tmp_path / "restored"
     into.mkdir()
-    said = await python(HIVE, "restore-backup", file, "--into", into)
+    said = typed("restore-backup", file, "--into", into)
     assert said.code == 0, said.err
     assert "hive audit verify" in said.out
-    said = await python(HIVE, "restore-backup", file, "--into", into)
+    said = typed("restore-backup", file, "--into", into)
     assert "is not empty" in said.refusal()
 
     local = elsewhere(into)
@@ -376,10 +377,10 @@ async def test_a_backup_that_was_touched_is_not_restored(
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 0xFF  # one bit may be deflate's padding, which says nothing
     file.write_bytes(bytes(data))
-    said = await python(HIVE, "restore-backup", file, "--into", tmp_path / "x")
+    said = typed("restore-backup", file, "--into", tmp_path / "x")
     assert "Nothing was changed." in said.refusal()
     agent = await exported(hive, tmp_path)
-    said = await python(HIVE, "restore-backup", agent, "--into", tmp_path / "x")
+    said = typed("restore-backup", agent, "--into", tmp_path / "x")
     assert "Invalid archive: 'main.pack' does not belong in it" in said.refusal()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "alice.tar.gz",

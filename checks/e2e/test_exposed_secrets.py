@@ -17,7 +17,8 @@ import pytest
 import pytest_asyncio
 
 from checks.kits.cli import run as cli
-from checks.kits.cli.run import HIVE, Said, python
+from checks.kits.cli.run import Said
+from checks.kits.cli.run import hive as typed
 from checks.kits.harness.process import ECHO_SERVER
 from checks.kits.host.hive import Hive, harnesses, running_hive, script
 from checks.kits.process.processes import command, family
@@ -254,11 +255,11 @@ async def test_a_backup_with_secrets_is_restored(hive: Hive, tmp_path: Path) -> 
     assert data.startswith(b"age-encryption.org/v1")
     assert not any(form in data for form in FORMS)
     into = tmp_path / "restored"
-    refused = await python(HIVE, "restore-backup", file, "--into", into)
+    refused = typed("restore-backup", file, "--into", into)
     assert "is encrypted. Decrypt it first: age -d" in refused.refusal()
     argv = ["age", "-d", "-i", str(key), "-o", str(plain), str(file)]
     assert (await run_program(argv, env=ENV, timeout=60)).code == 0
-    done = await python(HIVE, "restore-backup", plain, "--into", into)
+    done = typed("restore-backup", plain, "--into", into)
     assert done.code == 0, done.err
     assert (into / "secrets" / "API_TOKEN").read_text() == TOKEN
     assert stat.S_IMODE((into / "secrets").stat().st_mode) == 0o700
