@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from checks.kits.host.hive import AGENTS
 from checks.systemd.hive import SystemHive, connected, install
-from checks.systemd.machine import PEER, UNCHECKED, Machine, booted, tail
+from checks.systemd.machine import PEER, Machine, booted, tail
 from checks.systemd.tree import disk, tree
 from pyglue.config import HiveConfig
 
@@ -68,9 +68,10 @@ def machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Machine]:
 def installed(machine: Machine) -> HiveConfig:
     """A hive on the one host, with a manager and alice.
 
-    Its agents run the real harness, which does not check the CLI at each start.
+    Its agents are peers, which start no CLI. A test that is about more of them lets
+    them start anew in ``Machine.harness``.
     """
-    machine.agents_run(UNCHECKED)
+    machine.agents_run(PEER)
     return install(machine, AGENTS)
 
 

@@ -167,6 +167,15 @@ class Machine:
         """Let containers that start from now on run this module as their harness."""
         _write_program(self.room / "tools", _AGENT, module)
 
+    @contextlib.contextmanager
+    def harness(self, module: str) -> Iterator[None]:
+        """Let containers that start in the block run this, and afterwards peers."""
+        self.agents_run(module)
+        try:
+            yield
+        finally:
+            self.agents_run(PEER)
+
     def journal(self, *arguments: str) -> str:
         """Return its journal, as journalctl prints it with these arguments."""
         return self.run("journalctl", "--no-pager", "-o", "short", *arguments).out

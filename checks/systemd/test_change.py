@@ -9,7 +9,7 @@ import pytest
 
 from checks.kits.host.hive import script
 from checks.systemd.hive import IDS, STATE, SystemHive
-from checks.systemd.machine import CHECKED, UNCHECKED, Machine
+from checks.systemd.machine import CHECKED, Machine
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalState, DenyParams
 from pyglue.api.common import NoParams
@@ -40,34 +40,14 @@ SYSTEM = """{ pkgs, ... }: {
 @pytest.fixture
 def checked(machine: Machine) -> Iterator[None]:
     """Let containers run the whole harness, with its check of the CLI."""
-    machine.agents_run(CHECKED)
-    yield
-    machine.agents_run(UNCHECKED)
+    with machine.harness(CHECKED):
+        yield
 
 
 def said(text: str) -> str:
     """Return a message that makes an agent tell the operator ``text``."""
     send = {"tool": "mcp__hive__send", "input": {"to": "operator", "body": text}}
     return script(send, {"text": "done"})
-
-
-async def test_a_message_and_its_answer(hive: SystemHive) -> None:
-    await hive.send("alice", said("here is alice"))
-    await hive.answer("alice", "here is alice")
-
-
-async def test_the_harness_is_nobody_outside(hive: SystemHive) -> None:
-    line = "print(open('/proc/self/uid_map').read().split()[1])"
-    base = hive.inside("alice", line)
-    assert base >= 65536
-    pid = int(
-        hive.machine.run(
-            *("systemctl", "-M", "h-alice", "show", "hive-agent"),
-            *("--property=MainPID", "--value"),
-        ).out
-    )
-    own = f"import os; print(os.stat('/proc/{pid}').st_uid)"
-    assert hive.inside("alice", own) == IDS.agent
 
 
 @pytest.mark.usefixtures("checked")
@@ -111,6 +91,25 @@ async def test_apply_makes_exactly_the_approved_system_run(hive: SystemHive) -> 
     conf = hive.machine.run("cat", "/etc/nixos-containers/h-alice.conf").out
     assert f"SYSTEM_PATH={system}\n" in conf
     assert (has_package, service) == (True, "active")
+
+
+async def test_a_message_and_its_answer(hive: SystemHive) -> None:
+    await hive.send("alice", said("here is alice"))
+    await hive.answer("alice", "here is alice")
+
+
+async def test_the_harness_is_nobody_outside(hive: SystemHive) -> None:
+    line = "print(open('/proc/self/uid_map').read().split()[1])"
+    base = hive.inside("alice", line)
+    assert base >= 65536
+    pid = int(
+        hive.machine.run(
+            *("systemctl", "-M", "h-alice", "show", "hive-agent"),
+            *("--property=MainPID", "--value"),
+        ).out
+    )
+    own = f"import os; print(os.stat('/proc/{pid}').st_uid)"
+    assert hive.inside("alice", own) == IDS.agent
 
 
 async def test_limits_are_the_units(hive: SystemHive) -> None:

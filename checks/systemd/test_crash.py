@@ -80,6 +80,17 @@ async def started(hive: SystemHive) -> None:
 # --- hived goes and comes -------------------------------------------------------------
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def harness(hive: SystemHive) -> AsyncIterator[None]:
+    """Let alice run the real harness, without its check of the CLI."""
+    with hive.machine.harness(UNCHECKED):
+        again = await hive.operator.call(RESTART, AgentParams(agent="alice"))
+        assert (await hive.operation(again.operation)).error is None
+        await hive.idle("alice")
+        yield
+
+
+@pytest.mark.usefixtures("harness")
 async def test_containers_outlive_an_update_of_hived(hive: SystemHive) -> None:
     run, before = run_of(hive), await told(hive)
     await hive.restart_hived()
@@ -88,6 +99,7 @@ async def test_containers_outlive_an_update_of_hived(hive: SystemHive) -> None:
     assert (run_of(hive), await told(hive)) == (run, before)
 
 
+@pytest.mark.usefixtures("harness")
 async def test_a_killed_hived_loses_no_message(hive: SystemHive) -> None:
     run, before = run_of(hive), await told(hive)
     await hive.send("alice", said("it went on", sleep=2.0))
@@ -122,6 +134,7 @@ async def test_a_hived_that_hangs_is_started_anew(hive: SystemHive) -> None:
     assert hive.leader("alice") == leader
 
 
+@pytest.mark.usefixtures("harness")
 async def test_a_harness_that_dies_is_started_in_its_container(
     hive: SystemHive,
 ) -> None:
@@ -136,15 +149,10 @@ async def test_a_harness_that_dies_is_started_in_its_container(
 # --- ends -----------------------------------------------------------------------------
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def peers(hive: SystemHive) -> AsyncIterator[None]:
+@pytest.fixture(scope="module")
+def peers(hive: SystemHive) -> None:
     """Let alice be a peer from her next start on: hers is the container that ends."""
     hive.machine.agents_run(PEER)
-    yield
-    hive.machine.agents_run(UNCHECKED)
-    again = await hive.operator.call(RESTART, AgentParams(agent="alice"))
-    assert (await hive.operation(again.operation)).error is None
-    await hive.idle("alice")
 
 
 @pytest.mark.usefixtures("peers")

@@ -13,6 +13,7 @@ import pytest
 from checks.kits.egress.bench import make_certificate
 from checks.kits.host.hive import script
 from checks.systemd.hive import STATE, SystemHive
+from checks.systemd.machine import UNCHECKED
 from checks.systemd.neighbours import namespace
 from pyglue.api import operator as api
 from pyglue.api.journal import JournalParams
@@ -151,7 +152,8 @@ def forge(hive: SystemHive, tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def test_a_request_carries_what_the_agent_never_sees(
     hive: SystemHive, forge: Path
 ) -> None:
-    await deploy(hive, INJECT)
+    with hive.machine.harness(UNCHECKED):
+        await deploy(hive, INJECT)
     params = SecretSetParams(name="FORGE_TOKEN", value=INJECTED)
     await hive.operator.call(api.SECRET_SET, params)
     command = f"python3 -c '{FETCH}' 2>&1; env; cat /run/hive/ca.pem | tail -1"
@@ -172,7 +174,8 @@ async def test_a_request_carries_what_the_agent_never_sees(
 
 
 async def test_programs_find_what_the_agent_may_see(hive: SystemHive) -> None:
-    await deploy(hive, EXPOSE)
+    with hive.machine.harness(UNCHECKED):
+        await deploy(hive, EXPOSE)
     detail = await hive.operator.call(api.AGENT, AgentParams(agent="alice"))
     assert [one.problem for one in detail.secrets] == [
         "API_TOKEN is not set: run `hive secret set API_TOKEN`.",
