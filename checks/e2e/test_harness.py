@@ -119,7 +119,7 @@ async def test_mcp_server_of_the_manifest(home: Home, hive: FakeHive) -> None:
         tool("mcp__echo__cry"),
         end(),
     ]
-    async with harness_here(home):
+    async with harness_here(home, checked=True):
         await hive.mail(script(*steps))
         await hive.until(lambda: hive.ends)
         report = hive.reports[0]

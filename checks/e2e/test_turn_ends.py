@@ -69,7 +69,13 @@ ROWS = (
     Row("denials", (call("Bash", command="ls"), FINE), OK, retried=False),
     Row("401", (error(401),), AUTH, AgentState.RETRYING, reason="no"),
     Row("403", (error(403),), AUTH, AgentState.RETRYING, reason="no"),
-    Row("429", (error(429),), LIMITED, AgentState.RATE_LIMITED),
+    Row(
+        "429",
+        (error(429, "slowly"),),
+        LIMITED,
+        AgentState.RATE_LIMITED,
+        reason="slowly",
+    ),
     Row("529", (error(529),), LIMITED, AgentState.RATE_LIMITED),
     Row("500", (error(500),), FAILED, AgentState.RETRYING, blames=False),
     Row("429-then-ok", (error(429, times=2),), OK, retried=False),
@@ -108,8 +114,10 @@ ROWS = (
 )
 
 
-FIRST = ("401", "429", "500", "too-long-at-once", "max-turns")
+FIRST = ("500", "too-long-at-once", "max-turns")
 """The rows whose turn is the first of a conversation, in a new CLI."""
+ASKED_AGAIN = ("401", "429", "429-then-ok", "500", "529")
+"""The rows whose answer the CLI itself asks for again."""
 
 
 async def ends_so(hive: FakeHive, row: Row) -> None:
@@ -123,6 +131,7 @@ async def ends_so(hive: FakeHive, row: Row) -> None:
     if first.outcome is FAILED:
         assert first.blames_messages is row.blames
     assert first.budget_used is (row.name == "max-budget")
+    assert bool(hive.texts(TurnEventKind.RETRY)) is (row.name in ASKED_AGAIN)
     if row.retried:
         hive.budget_usd = None
         await hive.until(lambda: len(hive.ends) >= 2 and hive.ends[-1].outcome is OK)

@@ -67,12 +67,6 @@ async def test_a_session_that_is_in_use_is_replaced(
         assert any("new session" in e["text"] for e in hive.texts(TurnEventKind.LOG))
 
 
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a directory for PATH: a CLI that stays in place is checked once."""
-    return tmp_path_factory.mktemp("bin")
-
-
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
@@ -86,12 +80,13 @@ async def test_a_cli_that_does_not_start_is_not_the_mails_fault(
     home: Home,
     hive: FakeHive,
     monkeypatch: pytest.MonkeyPatch,
-    programs: Path,
     broken: str | None,
     reason: str,
 ) -> None:
     home.load()
     real = find_cli()
+    programs = home.root / "bin"
+    programs.mkdir()
     claude = programs / "claude"
     wrapper = '#!/bin/sh\n{}\nexec "$REAL" "$@"\n'
     monkeypatch.setenv("REAL", str(real))

@@ -15,20 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 import pyglue
 from checks.kits.harness.bench import record
+from checks.kits.harness.unchecked import unchecked
 from checks.kits.patience import BEYOND_S, PATIENCE_S
 from pyglue import jsonrpc
 from pyglue.demo.playbook import Script
 from pyglue.demo.scripted_model import ScriptedModel
-from pyglue.harness.claude.options import CliOptions, find_cli
 from pyglue.harness.claude.outcome import Pauses
-from pyglue.harness.claude.preflight import Checked, check
+from pyglue.harness.claude.preflight import check
 from pyglue.harness.load import Places
 from pyglue.harness.main import run
-from pyglue.manifest.types import Manifest, Notes
 
 # --- the model ------------------------------------------------------------------
 
@@ -149,30 +146,6 @@ async def harness(
             await process.wait()
 
 
-_FINE: Final[dict[tuple[bytes, Path | None], Checked]] = {}
-
-
-async def _check_once(options: CliOptions, manifest: Manifest) -> Checked:
-    """Check the CLI with this manifest, unless that went well before in this run.
-
-    What only matters in turns and between them is not part of a start.
-    """
-    started = msgspec.structs.replace(
-        manifest,
-        auto_compact=None,
-        delivery="boundary",
-        keep_warm=0,
-        notes=Notes(),
-    )
-    key = (msgspec.json.encode(started), find_cli())
-    found = _FINE.get(key)
-    if found is None:
-        found = await check(options, manifest)
-        if found.problem is None:
-            _FINE[key] = found
-    return found
-
-
 SHORT: Final = Pauses(first_s=0.01, longest_s=0.05)
 """Pauses too short to notice."""
 UNTIL_TOLD: Final = Pauses(first_s=BEYOND_S, longest_s=BEYOND_S)
@@ -181,17 +154,15 @@ UNTIL_TOLD: Final = Pauses(first_s=BEYOND_S, longest_s=BEYOND_S)
 
 @contextlib.asynccontextmanager
 async def harness_here(
-    home: Home, *, pauses: Pauses = SHORT
+    home: Home, *, pauses: Pauses = SHORT, checked: bool = False
 ) -> AsyncIterator[asyncio.Event]:
-    """Run the harness inside the test.
-
-    A start of the CLI that went well with the same manifest is not checked again.
-    """
+    """Run the harness inside the test; ``checked``: it checks the CLI first."""
     stop = asyncio.Event()
     places = Places(
         run=home.run, state=home.state, session=home.session, agents=home.agents
     )
-    task = asyncio.create_task(run(places, stop, pauses=pauses, preflight=_check_once))
+    preflight = check if checked else unchecked
+    task = asyncio.create_task(run(places, stop, pauses=pauses, preflight=preflight))
     try:
         yield stop
     finally:

@@ -11,11 +11,12 @@ from pyglue.harness.claude.preflight import Checked
 from pyglue.manifest.types import Manifest
 
 
-async def _fine(_options: CliOptions, _manifest: Manifest) -> Checked:
+async def unchecked(_options: CliOptions, _manifest: Manifest) -> Checked:
+    """Say that the CLI starts, unseen."""
     return Checked(cli_version="0.0.0 (unchecked)", servers=(), problem=None)
 
 
 if __name__ == "__main__":
     assert pyglue.harness.main.run.__kwdefaults__ is not None
-    pyglue.harness.main.run.__kwdefaults__["preflight"] = _fine
+    pyglue.harness.main.run.__kwdefaults__["preflight"] = unchecked
     pyglue.harness.main.main()
