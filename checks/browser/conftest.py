@@ -14,7 +14,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import (
@@ -28,6 +27,7 @@ from playwright.sync_api import (
 
 from checks.browser.kit import CHROMIUM, WAIT_MS, shell, with_windows
 from checks.browser.pages import Dashboard
+from checks.browser.tab import Tab, origin, watched
 from checks.kits.host.hive import Hive, running_hive
 from checks.kits.net.ports import free_port
 from checks.kits.web import hive as fake_hive
@@ -39,6 +39,11 @@ from pyglue.api.operator import LOGIN_CODE
 from pyglue.cli.local.launcher import PARTS
 
 T = TypeVar("T")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line("markers", "own_tab: it changes its tab for good")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -170,19 +175,29 @@ class Profile:
         self._kept = context.new_page()  # to speak with the browser after a test
         self._session = context.new_cdp_session(self._kept)
         self._origins: set[str] = set()
+        self._tab: Tab | None = None
         self._tests = 0
         context.on("page", self._watch)
 
     def _watch(self, page: Page) -> None:
-        page.on("framenavigated", lambda frame: self._origins.add(_origin(frame.url)))
+        page.on("framenavigated", lambda frame: self._origins.add(origin(frame.url)))
+
+    def tab(self) -> Tab:
+        """Return the tab of tests that need none of their own."""
+        if self._tab is None:
+            self._tab = Tab(self.context.new_page())
+        return self._tab
 
     def empty(self) -> None:
         """Close its pages; forget what they have stored and what they may do."""
+        stays = None if self._tab is None else self._tab.page
         for page in self.context.pages:
-            if page is not self._kept:
+            if page is not self._kept and page is not stays:
                 page.close()
-        for origin in self._origins:
-            params = {"origin": origin, "storageTypes": "all"}
+        if self._tab is not None and not self._tab.tidy():
+            self._tab = None
+        for one in self._origins:
+            params = {"origin": one, "storageTypes": "all"}
             self._session.send("Storage.clearDataForOrigin", params)
         self._origins.clear()
         self.context.clear_cookies()
@@ -192,10 +207,6 @@ class Profile:
             # Closed pages lie about until the process that drew them has no memory
             # to spare: after a hundred of them a page took a third more time.
             self._session.send("HeapProfiler.collectGarbage")
-
-
-def _origin(url: str) -> str:
-    return "{0.scheme}://{0.netloc}".format(urlsplit(url))
 
 
 @contextlib.contextmanager
@@ -231,14 +242,9 @@ def windowed(windows: Browser) -> Iterator[Profile]:
 
 
 @contextlib.contextmanager
-def _page(profile: Profile, request: pytest.FixtureRequest) -> Iterator[Page]:
-    page = profile.context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on(
-        "console",
-        lambda line: problems.append(line.text) if "Policy" in line.text else None,
-    )
+def _watching(
+    page: Page, problems: list[str], request: pytest.FixtureRequest
+) -> Iterator[Page]:
     yield page
     directory = request.config.getoption("--shots", None)
     if directory is not None:
@@ -247,12 +253,27 @@ def _page(profile: Profile, request: pytest.FixtureRequest) -> Iterator[Page]:
     assert not problems
 
 
+@contextlib.contextmanager
+def _page(profile: Profile, request: pytest.FixtureRequest) -> Iterator[Page]:
+    page = profile.context.new_page()
+    with _watching(page, watched(page), request):
+        yield page
+
+
 @pytest.fixture
 def page(profile: Profile, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A fresh browser page; errors of its scripts and of the policy fail the test."""
+    """A browser page as new; errors of its scripts and of the policy fail the test.
+
+    A test that changes the tab for good is marked ``own_tab``.
+    """
     try:
-        with _page(profile, request) as fresh:
-            yield fresh
+        if request.node.get_closest_marker("own_tab") is not None:
+            with _page(profile, request) as fresh:
+                yield fresh
+        else:
+            tab = profile.tab()
+            with _watching(tab.page, tab.problems, request) as shown:
+                yield shown
     finally:
         profile.empty()
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from playwright.sync_api import Browser, Page
 
 from checks.browser.kit import WAIT_MS
+from checks.browser.tab import watched
 
 
 @contextlib.contextmanager
@@ -20,13 +21,8 @@ def kept_page(browser: Browser) -> Iterator[Page]:
     """
     context = browser.new_context(service_workers="block", reduced_motion="reduce")
     context.set_default_timeout(WAIT_MS)
-    problems: list[str] = []
     with contextlib.closing(context):
         page = context.new_page()
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on(
-            "console",
-            lambda line: problems.append(line.text) if "Policy" in line.text else None,
-        )
+        problems = watched(page)
         yield page
     assert not problems

@@ -3,6 +3,7 @@
 import re
 
 import msgspec
+import pytest
 from playwright.sync_api import Page, expect
 
 from checks.browser.conftest import Site
@@ -87,6 +88,7 @@ def test_a_text_over_another_suggestion_is_not_brought_back(
     expect(text).to_have_value("Please allow npm test, for the tests.")
 
 
+@pytest.mark.own_tab
 def test_a_result_can_be_closed_and_goes_away(logged_in: Dashboard) -> None:
     dashboard, page = logged_in, logged_in.page
     page.clock.install()

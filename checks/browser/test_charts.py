@@ -68,6 +68,7 @@ def test_the_largest_have_lines_and_the_others_are_one(
     )
 
 
+@pytest.mark.own_tab
 @pytest.mark.parametrize(("unit", "digits"), [(0.02, 3), (0.004, 4), (0.5, 2)])
 def test_all_money_of_a_chart_has_as_many_digits(
     site: Site, logged_in: Dashboard, unit: float, digits: int

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+import pytest
 from playwright.sync_api import Page, expect
 
 from checks.browser.conftest import Site
@@ -121,6 +122,7 @@ def test_a_turn_is_seen_live_as_text(site: Site, logged_in: Dashboard) -> None:
     expect(turn.locator("img")).to_have_count(0)
 
 
+@pytest.mark.own_tab
 def test_where_websockets_fail_events_come_as_sse(site: Site, page: Page) -> None:
     page.add_init_script(
         "window.WebSocket = class { constructor() { "

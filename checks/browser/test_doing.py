@@ -38,6 +38,7 @@ def put(site: Site, name: str, **fields: Any) -> None:
     ]
 
 
+@pytest.mark.own_tab
 @pytest.mark.parametrize("width", WIDTHS)
 def test_steps_are_seen_live_and_without_reading_anything(
     site: Site, dashboard: Dashboard, width: int

@@ -7,10 +7,13 @@ import contextlib
 import re
 from collections.abc import Iterator
 
+import pytest
 from playwright.sync_api import Page, Route, expect
 
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
+
+pytestmark = pytest.mark.own_tab  # it holds back what a page asks for
 
 
 @contextlib.contextmanager

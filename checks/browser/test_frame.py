@@ -137,6 +137,7 @@ CUT: Final = """(cells) => cells.filter((it) => it.scrollWidth > it.clientWidth 
   && getComputedStyle(it).textOverflow !== "ellipsis").map((it) => it.outerHTML)"""
 
 
+@pytest.mark.own_tab
 @pytest.mark.parametrize("density", ["compact", "comfortable"])
 def test_columns_stay_where_they_are(
     site: Site, logged_in: Dashboard, density: str
@@ -218,6 +219,7 @@ Object.defineProperty(Document.prototype, "hidden", { get });
 """
 
 
+@pytest.mark.own_tab
 def test_title_icon_and_navigation_count_what_needs_the_operator(
     site: Site, logged_in: Dashboard
 ) -> None:
@@ -266,6 +268,7 @@ def test_one_event_reads_the_agents_once(site: Site, dashboard: Dashboard) -> No
     assert len(hive.called("agents")) == read + 1
 
 
+@pytest.mark.own_tab
 def test_a_tab_that_is_seen_again_is_up_to_date(
     site: Site, logged_in: Dashboard
 ) -> None:

@@ -27,6 +27,7 @@ PATHS: Final = (
 )
 
 
+@pytest.mark.own_tab
 @pytest.mark.parametrize(
     ("path", "width"), [*((path, 390) for path in PATHS), ("/", 360), ("/", 412)]
 )
@@ -45,6 +46,7 @@ def test_a_page_on_a_phone_does_not_jump(
     assert page.locator(".top").bounding_box() == first
 
 
+@pytest.mark.own_tab
 def test_a_page_that_jumps_is_noticed(site: Site, logged_in: Dashboard) -> None:
     """Or the test above would prove nothing."""
     page = logged_in.page

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from checks.browser.conftest import Site
@@ -46,6 +47,7 @@ def _end(site: Site) -> None:
     site.hive.drop_connections()
 
 
+@pytest.mark.own_tab
 def test_a_connection_that_says_nothing_is_made_anew(site: Site, page: Page) -> None:
     opened: list[WebSocketRoute] = []  # each answers, and then is silent
     page.route_web_socket("**/live?*", lambda one: opened.append(one))
