@@ -1,7 +1,8 @@
 """A local hive's hived as a fork of a process that has imported it.
 
 Imports are half of a start of hived. Each process of pytest has one that forks
-(``checks.kits.host.forked_hived``), from the first hive on.
+(``checks.kits.host.forked_hived``), from the first hive on. /proc tells the command
+line and the variables of that one: a test of these has ``Parts`` instead.
 """
 
 import atexit
