@@ -128,7 +128,11 @@ class Lab:
             await model.start()
             self._stack.push_async_callback(model.stop)
             started = running_hive(
-                room, timeouts=timeouts, upstream=model.address, beside=PARTS
+                room,
+                timeouts=timeouts,
+                upstream=model.address,
+                beside=PARTS,
+                checked=True,  # as it is: its hived's command line is searched, too
             )
             self._hive = await self._stack.enter_async_context(started)
             parts = ("hived", "hive-relay", "hive-web")
