@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ HIVED: Final = "checks.kits.host.hived"
 FORKED: Final = "checks.kits.host.forked_hived"
 CHECKOUT: Final = Path(__file__).resolve().parents[3]
 _ANSWER_MAX: Final = 1024
+_ASKING: Final = threading.Lock()
+"""Hives may run in several threads, and an answer belongs to the question before it."""
 
 
 class ForkingParts(Parts):
@@ -55,9 +58,10 @@ class Forked:
 
 
 def _ask(question: int | Sequence[Any], *descriptors: int) -> int:
-    forks = _forks()
-    socket.send_fds(forks, [json.dumps(question).encode()], descriptors)
-    answer: int = json.loads(forks.recv(_ANSWER_MAX))
+    with _ASKING:
+        forks = _forks()
+        socket.send_fds(forks, [json.dumps(question).encode()], descriptors)
+        answer: int = json.loads(forks.recv(_ANSWER_MAX))
     return answer
 
 
