@@ -11,9 +11,7 @@ from checks.kits.patience import PATIENCE_S
 # Asking for notifications while one is about to be shown makes Chromium forget it, so
 # what was shown is kept, and asked for only afterwards.
 RECORD: Final = """() => {
-  const again = "told" in self;
   self.told = [];
-  if (again) return;
   const show = ServiceWorkerRegistration.prototype.showNotification;
   ServiceWorkerRegistration.prototype.showNotification = async function (title, rest) {
     await show.call(this, title, rest);

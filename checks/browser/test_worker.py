@@ -64,68 +64,12 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
         yield Own(hive, hive.origin, process)
 
 
-# A push service for the page: the browser's own needs the network.
-_SUBSCRIBED = """
-if (window.PushManager) {
-  class Subscription {
-    constructor(key) {
-      this.endpoint = "https://push.example/send/1";
-      this.options = { applicationServerKey: key.buffer };
-    }
-    toJSON() {
-      return { endpoint: this.endpoint, keys: { p256dh: "BAAA", auth: "AAAA" } };
-    }
-    async unsubscribe() {
-      localStorage.removeItem("test-push");
-      return true;
-    }
-  }
-  PushManager.prototype.getSubscription = async () => {
-    const key = JSON.parse(localStorage.getItem("test-push") ?? "null");
-    return key && new Subscription(Uint8Array.from(key));
-  };
-  PushManager.prototype.subscribe = async (options) => {
-    if (!options.userVisibleOnly) throw new Error("it must be visible");
-    if (localStorage.getItem("test-refuses")) throw new Error("no push service");
-    const key = options.applicationServerKey;
-    localStorage.setItem("test-push", JSON.stringify([...key]));
-    return new Subscription(key);
-  };
-}
-"""
-_NO_MORE_SHOWN = """async () => {
-  const registration = await navigator.serviceWorker.ready;
-  for (const shown of await registration.getNotifications()) shown.close();
-  localStorage.clear();
-}"""
-
-
-@pytest.fixture(scope="module")
-def kept(windows: Browser, own: Own) -> Iterator[Page]:
-    """The page of all tests that notify: each would wait for a worker of its own."""
-    with contextlib.closing(windows.new_context(reduced_motion="reduce")) as context:
-        context.set_default_timeout(WAIT_MS)
-        context.grant_permissions(["notifications"], origin=own.url)
-        yield own.open(context, _SUBSCRIBED)
-
-
 @pytest.fixture
-def notified(kept: Page, own: Own) -> Page:
-    """A page that may notify, has stored nothing and shows nothing; it is not live."""
-    kept.goto(f"{own.url}/offline")
-    kept.evaluate(_NO_MORE_SHOWN)
-    own.hive.reset()
-    own.hive.browsers = []
-    Dashboard(kept, own.url).with_session(own.hive.new_session())
-    return kept
-
-
-@pytest.fixture
-def subscribing(notified: Page, own: Own) -> Page:
-    """The list of a hive that no browser has subscribed to."""
-    notified.goto(own.url + LIST)
-    Dashboard(notified, own.url).live()
-    return notified
+def context(windowed: Profile, own: Own) -> Iterator[BrowserContext]:
+    """An empty profile, without a worker, of the browser in which pages may notify."""
+    windowed.context.grant_permissions(["notifications"], origin=own.url)
+    yield windowed.context
+    windowed.empty()
 
 
 @pytest.fixture(scope="module")
@@ -155,9 +99,9 @@ def test_it_keeps_no_page_of_the_hive(own: Own, quiet: BrowserContext) -> None:
     assert "alice" not in text and "csrf" not in text
 
 
-def test_the_app_can_be_installed(own: Own, notified: Page) -> None:
-    notified.goto(f"{own.url}/")
-    session = notified.context.new_cdp_session(notified)
+def test_the_app_can_be_installed(own: Own, context: BrowserContext) -> None:
+    page = own.open(context)
+    session = context.new_cdp_session(page)
     manifest = session.send("Page.getAppManifest")
     assert manifest["errors"] == []
     assert json.loads(manifest["data"])["name"] == "hyperhive"
@@ -175,8 +119,11 @@ def note(**more: str) -> str:
     return json.dumps({**fields, **more})
 
 
-def test_a_push_is_shown_and_its_click_opens_the_page(own: Own, notified: Page) -> None:
-    delivery = Delivery(own.url, notified.context, notified)
+def test_a_push_is_shown_and_its_click_opens_the_page(
+    own: Own, context: BrowserContext
+) -> None:
+    page = own.open(context)
+    delivery = Delivery(own.url, context, page)
     delivery.push(note())
     (shown,) = delivery.shown(1)
     assert shown == {
@@ -193,8 +140,8 @@ def test_a_push_is_shown_and_its_click_opens_the_page(own: Own, notified: Page) 
     assert len(delivery.on_screen()) == 2
     clicked = delivery.click("approval-7")
     assert clicked == {"opened": [f"{own.url}/approvals/7"], "left": 0}
-    notified.goto(clicked["opened"][0])
-    expect(notified.get_by_test_id("approval-state")).to_be_visible()
+    page.goto(clicked["opened"][0])
+    expect(page.get_by_test_id("approval-state")).to_be_visible()
 
 
 HOSTILE: Final = (
@@ -211,8 +158,11 @@ HOSTILE: Final = (
 """What is pushed, and the page that it leads to; an origin alone is the overview."""
 
 
-def test_whatever_is_pushed_opens_only_pages_of_ours(own: Own, notified: Page) -> None:
-    delivery = Delivery(own.url, notified.context, notified)
+def test_whatever_is_pushed_opens_only_pages_of_ours(
+    own: Own, context: BrowserContext
+) -> None:
+    page = own.open(context)
+    delivery = Delivery(own.url, context, page)
     for number, (data, path) in enumerate(HOSTILE, start=1):
         delivery.push(data)
         shown = delivery.shown(number)[-1]
@@ -220,12 +170,10 @@ def test_whatever_is_pushed_opens_only_pages_of_ours(own: Own, notified: Page) -
         assert 0 < len(shown["title"]) <= 500
 
 
-def test_a_page_and_a_push_tell_once(own: Own, notified: Page) -> None:
-    page = notified
-    page.goto(f"{own.url}/")
-    Dashboard(page, own.url).live()
+def test_a_page_and_a_push_tell_once(own: Own, context: BrowserContext) -> None:
+    page = own.open(context, _SUBSCRIBED)
     page.evaluate("localStorage.setItem('hive-push', JSON.stringify({ id: 1 }))")
-    delivery = Delivery(own.url, page.context, page)
+    delivery = Delivery(own.url, context, page)
     page.evaluate(RECORD)
     own.hive.emit("approval.created", "alice", approval=7)
     (told,) = page.evaluate(SHOWN, [1, WAIT_MS])
@@ -236,8 +184,43 @@ def test_a_page_and_a_push_tell_once(own: Own, notified: Page) -> None:
     assert len(delivery.on_screen()) == 1
 
 
-def test_the_button_subscribes_and_muting_ends_it(own: Own, subscribing: Page) -> None:
-    page = subscribing
+# A push service for the page: the browser's own needs the network.
+_SUBSCRIBED = """
+if (window.PushManager) {
+  class Subscription {
+    constructor(key) {
+      this.endpoint = "https://push.example/send/1";
+      this.options = { applicationServerKey: key.buffer };
+    }
+    toJSON() {
+      return { endpoint: this.endpoint, keys: { p256dh: "BAAA", auth: "AAAA" } };
+    }
+    async unsubscribe() {
+      localStorage.removeItem("test-push");
+      return true;
+    }
+  }
+  PushManager.prototype.getSubscription = async () => {
+    const key = JSON.parse(localStorage.getItem("test-push") ?? "null");
+    return key && new Subscription(Uint8Array.from(key));
+  };
+  PushManager.prototype.subscribe = async (options) => {
+    if (!options.userVisibleOnly) throw new Error("it must be visible");
+    if (localStorage.getItem("test-refuses")) throw new Error("no push service");
+    const key = options.applicationServerKey;
+    localStorage.setItem("test-push", JSON.stringify([...key]));
+    return new Subscription(key);
+  };
+}
+"""
+
+
+def test_the_button_subscribes_and_muting_ends_it(
+    own: Own, context: BrowserContext
+) -> None:
+    own.hive.reset()
+    own.hive.browsers = []
+    page = own.open(context, _SUBSCRIBED, LIST)
     bell = page.get_by_test_id("bell")
     expect(bell).to_have_attribute("data-state", "on")  # the permission is there
     expect(page.get_by_test_id("browser")).to_have_count(0)
@@ -304,9 +287,10 @@ def test_a_subscription_that_the_browser_replaced_is_told_to_the_hive(
 
 
 def test_one_that_was_replaced_is_not_taken_for_removed(
-    own: Own, subscribing: Page
+    own: Own, context: BrowserContext
 ) -> None:
-    page = subscribing
+    own.hive.reset()
+    page = own.open(context, _SUBSCRIBED, LIST)
     with page.expect_navigation():  # it reads its list again
         page.get_by_role("button", name="Subscribe this browser").click()
     expect(page.get_by_test_id("push-this")).to_contain_text("is subscribed")
@@ -331,8 +315,12 @@ def test_the_list_follows_events(own: Own, quiet: BrowserContext) -> None:
     expect(page.get_by_text("No browser is subscribed.")).to_be_visible()
 
 
-def test_removed_in_the_list_it_stays_removed(own: Own, subscribing: Page) -> None:
-    page = subscribing
+def test_removed_in_the_list_it_stays_removed(
+    own: Own, context: BrowserContext
+) -> None:
+    own.hive.reset()
+    own.hive.browsers = []
+    page = own.open(context, _SUBSCRIBED, LIST)
     page.get_by_role("button", name="Subscribe this browser").click()
     page.get_by_test_id("browser").get_by_role("button", name="Remove").click()
     expect(page.get_by_test_id("browser")).to_have_count(0)
@@ -346,8 +334,12 @@ def test_removed_in_the_list_it_stays_removed(own: Own, subscribing: Page) -> No
     assert own.hive.browsers == []
 
 
-def test_another_key_of_the_hive_subscribes_anew(own: Own, subscribing: Page) -> None:
-    page = subscribing
+def test_another_key_of_the_hive_subscribes_anew(
+    own: Own, context: BrowserContext
+) -> None:
+    own.hive.reset()
+    own.hive.browsers = []
+    page = own.open(context, _SUBSCRIBED, LIST)
     page.get_by_role("button", name="Subscribe this browser").click()
     expect(page.get_by_test_id("browser")).to_have_count(1)
     before = page.evaluate("localStorage.getItem('test-push')")
@@ -370,8 +362,9 @@ def test_another_browser_is_removed_in_place(own: Own, quiet: BrowserContext) ->
     assert own.hive.called("notify_test")
 
 
-def test_without_a_push_service_it_says_why(own: Own, subscribing: Page) -> None:
-    page = subscribing
+def test_without_a_push_service_it_says_why(own: Own, context: BrowserContext) -> None:
+    own.hive.reset()
+    page = own.open(context, _SUBSCRIBED, LIST)
     page.evaluate("localStorage.setItem('test-refuses', 'yes')")
     page.get_by_role("button", name="Subscribe this browser").click()
     expect(page.get_by_test_id("push-this")).to_contain_text("no push service")
