@@ -120,7 +120,7 @@ async def test_a_killed_agent_comes_back_with_its_mail(hive: Hive) -> None:
 
     before = await hive.agent("alice")
     slow = script(
-        {"sleep": 1.5, "tool": "mcp__hive__whoami", "input": {}},
+        {"sleep": 5, "tool": "mcp__hive__whoami", "input": {}},
         {"tool": "mcp__hive__send", "input": {"to": "operator", "body": "revived"}},
         {"text": "done"},
     )
