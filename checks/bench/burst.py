@@ -17,6 +17,7 @@ from checks.bench.measure import Figure, progress, room, since
 from checks.kits.host.hive import Hive, running_hive, script
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
+from pyglue.cli.local.launcher import PARTS
 from pyglue.config import WarmConfig
 
 NAME: Final = "turns_burst"
@@ -50,7 +51,7 @@ async def bench() -> Figure:
 @asynccontextmanager
 async def _hive(state: Path, warm: WarmConfig) -> AsyncIterator[Hive]:
     state.mkdir()
-    async with running_hive(state, agents=_AGENTS, warm=warm) as hive:
+    async with running_hive(state, agents=_AGENTS, warm=warm, beside=PARTS) as hive:
         yield hive
 
 

@@ -18,6 +18,7 @@ from typing import Final
 
 from checks.bench.measure import Figure, progress, room, since
 from checks.kits.host.hive import Hive, running_hive
+from pyglue.cli.local.launcher import PARTS
 from pyglue.paths import share
 
 NAME: Final = "proposal_render"
@@ -33,7 +34,7 @@ async def bench() -> Figure:
     evaluation: list[float] = []
     evaluating: list[float] = []
     with room() as directory:
-        async with running_hive(directory) as hive:
+        async with running_hive(directory, beside=PARTS) as hive:
             progress("  the hive runs")
             base = hive.git(_AGENT, "rev-parse", "HEAD")
             nix = (hive.repository(_AGENT) / "agent.nix").read_text()
