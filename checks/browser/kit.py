@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Browser, BrowserType, sync_playwright
+from playwright.sync_api import Browser, BrowserType, Page, sync_playwright
 
 CHROMIUM: Final = Path(os.environ.get("HIVE_TEST_CHROMIUM", "/usr/bin/chromium"))
 _SHELL: Final = shutil.which("chromium-headless-shell")
+WIDTHS: Final = (1440, 800, 390)
+"""A screen, a tablet and a phone."""
 WAIT_MS: Final = 60_000
 """How long a page may take to show something, on a machine with much else to do."""
 _ARGS: Final = [
@@ -63,3 +65,11 @@ def _running(kind: BrowserType, program: str) -> Iterator[Browser]:
         yield browser
     finally:
         browser.close()
+
+
+def resized(page: Page) -> Iterator[int]:
+    """Make the window as wide as each; what is shown then is no wider."""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        yield width
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

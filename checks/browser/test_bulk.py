@@ -5,6 +5,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from checks.browser.conftest import Site
+from checks.browser.kit import WIDTHS
 from checks.browser.pages import Dashboard
 from checks.kits.web import data as data
 from checks.kits.web.hostile import NASTY
@@ -12,7 +13,6 @@ from pyglue.api.common import Done
 from pyglue.api.overview import Step
 from pyglue.errors import ErrorCode, HiveError
 
-WIDTHS = (1440, 800, 390)
 PAUSING_TEN = 4
 """Clicks that it may take."""
 

@@ -1,7 +1,6 @@
 """Comments on lines of a proposal: written at the lines, kept, sent, shown again."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -9,14 +8,13 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from checks.browser.conftest import Site
+from checks.browser.kit import WIDTHS, resized
 from checks.browser.pages import Dashboard
 from checks.kits.web.app import refusing
 from checks.kits.web.hostile import NASTY
 from pyglue.api.approvals import ChangesRequested, DiffBase, QuotedComment
 from pyglue.api.operator import REQUEST_CHANGES
 from pyglue.errors import ErrorCode
-
-WIDTHS = (1440, 800, 390)
 
 
 def number(page: Page, line: int, *, column: int = 2) -> Locator:
@@ -36,14 +34,6 @@ def review(dashboard: Dashboard, query: str = "") -> Page:
     return page
 
 
-def widths(page: Page) -> Iterator[int]:
-    """Make the window as wide as each; what is shown then is no wider."""
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 900})
-        yield width
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
 def sent(site: Site) -> list[tuple[Any, ...]]:
     (params,) = site.hive.called("request_changes")
     return [(c.file, c.line, c.to, c.base, c.text) for c in params.comments]
@@ -54,7 +44,7 @@ def test_two_comments_and_a_text_are_one_request(
 ) -> None:
     page = review(logged_in)
     send = page.get_by_test_id("request-changes")
-    for width in widths(page):
+    for width in resized(page):
         for left in (1, 0) if width != WIDTHS[0] else ():
             drafts(page).first.get_by_role("button", name="Discard").click()
             expect(drafts(page)).to_have_count(left)
@@ -81,7 +71,7 @@ def test_two_comments_and_a_text_are_one_request(
     expect(drafts(page)).to_have_count(2)  # as they were sent
     expect(drafts(page).get_by_role("button")).to_have_count(0)
     page.reload()
-    for _ in widths(page):
+    for _ in resized(page):
         expect(drafts(page)).to_have_count(0)
         expect(page.get_by_test_id("beside")).to_have_count(2)
         expect(page.get_by_test_id("note")).to_have_count(2)
@@ -223,7 +213,7 @@ def test_without_scripts_a_form_takes_file_line_and_text(
     page = plain_dashboard.approval(7).page
     send = page.get_by_test_id("request-changes")
     by_line = page.get_by_test_id("by-line").locator("summary")
-    for width in widths(page):
+    for width in resized(page):
         expect(page.locator("#how-to-comment")).to_be_hidden()
         if width != WIDTHS[0]:
             by_line.click()  # closes it
@@ -236,5 +226,5 @@ def test_without_scripts_a_form_takes_file_line_and_text(
     send.click()
     expect(page.get_by_test_id("flash")).to_contain_text("Changes requested")
     assert sent(site) == [("agent.nix", 6, 7, None, "Why?")]
-    for _ in widths(page):
+    for _ in resized(page):
         expect(page.get_by_test_id("beside")).to_have_count(1)

@@ -1,18 +1,16 @@
 """An agent's page as a conversation: messages and turns in order, sent and answered."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
 from checks.browser.conftest import Site
+from checks.browser.kit import resized
 from checks.browser.pages import Dashboard
 from checks.kits.web import data
 from checks.kits.web.hostile import NASTY
 from pyglue.api.messages import Message, Progress, ShownMessage, Stage
-
-WIDTHS = (1440, 800, 390)
 
 
 def say(site: Site, sender: str, body: str, **fields: Any) -> int:
@@ -46,14 +44,6 @@ def items(page: Page) -> Locator:
     return page.get_by_test_id("turn").locator(":scope > li")
 
 
-def widths(page: Page) -> Iterator[int]:
-    """Make the window as wide as each; what is shown then is no wider."""
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 900})
-        yield width
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
 def open_alice(dashboard: Dashboard) -> Page:
     return dashboard.open_agent("alice").live().page
 
@@ -68,7 +58,7 @@ def test_messages_and_turns_are_in_order(site: Site, logged_in: Dashboard) -> No
         if reloaded:
             page.reload()
             logged_in.live()
-        for _ in widths(page):
+        for _ in resized(page):
             expect(items(page)).to_have_count(4)
             expect(items(page).nth(0)).to_contain_text("What is new?")
             expect(items(page).nth(1)).to_contain_text(
@@ -79,7 +69,7 @@ def test_messages_and_turns_are_in_order(site: Site, logged_in: Dashboard) -> No
             expect(page.get_by_text("In turn 41.")).to_be_hidden()
             expect(page.get_by_text("In turn 42.")).to_be_visible()
     end(site, 42)
-    for _ in widths(page):
+    for _ in resized(page):
         expect(page.get_by_text("In turn 42.")).to_be_hidden()
         items(page).nth(1).locator("summary").first.click()
         expect(page.get_by_text("In turn 41.")).to_be_visible()
@@ -186,7 +176,7 @@ def test_without_scripts_messages_are_read_and_sent(
 ) -> None:
     say(site, "alice", "Shall I go on?")
     page = plain_dashboard.open_agent("alice").page
-    for width in widths(page):
+    for width in resized(page):
         expect(page.get_by_test_id("said").first).to_contain_text("Shall I go on?")
         box = page.get_by_label("Message or command for alice")
         box.fill(f"Yes, {width} times.")

@@ -7,13 +7,13 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from checks.browser.conftest import Site
+from checks.browser.kit import WIDTHS
 from checks.browser.pages import Dashboard
 from checks.kits.web import data as data
 from checks.kits.web.hostile import NASTY
 from pyglue.api.common import AgentState
 from pyglue.api.overview import Step
 
-WIDTHS = (1440, 800, 390)
 COMPACT_PX = 40
 
 

@@ -5,14 +5,13 @@ import re
 from playwright.sync_api import Locator, expect
 
 from checks.browser.conftest import Site
+from checks.browser.kit import WIDTHS
 from checks.browser.pages import Dashboard
 from checks.kits.web import data as data
 from checks.kits.web.hostile import NASTY
 from pyglue.api.approvals import ApprovalState, Danger
 from pyglue.api.common import AgentState
 from pyglue.api.messages import Priority
-
-WIDTHS = (1440, 800, 390)
 
 
 def queue(dashboard: Dashboard) -> Locator:

@@ -16,9 +16,8 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from checks.kits.host.hive import Hive, PeerHive, let_pass, running_hive
+from checks.kits.host.hive import Hive, let_pass, running_hive
 from pyglue.cli.local.launcher import PARTS
-from pyglue.cli.local.parts import Parts
 from pyglue.config import HiveConfig, Ids
 from pyglue.git.host_commits import seed_main
 from pyglue.git.repos import AppliedRepo
@@ -89,12 +88,13 @@ async def tried(paths: list[str], as_: RunAs) -> list[str]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
     room = tmp_path_factory.mktemp("hive")
-    patch = pytest.MonkeyPatch()
-    patch.setattr(PeerHive, "parts", Parts)  # a fork has another command line
     async with running_hive(
-        room, agents=("manager", "alice", "bob"), real=("alice",), beside=PARTS
+        room,
+        agents=("manager", "alice", "bob"),
+        real=("alice",),
+        beside=PARTS,
+        forked=False,
     ) as running:
-        patch.undo()
         operation = await running.approve(await running.propose("alice", NIX))
         assert operation.error is None
         yield running

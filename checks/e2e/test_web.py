@@ -7,21 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.host.hive import Hive, PeerHive, running_hive
+from checks.kits.host.hive import Hive, running_hive
 from checks.kits.web.visitor import ask, log_in
 from pyglue.api.metrics import MetricsTokenParams
 from pyglue.api.operator import METRICS_TOKEN
-from pyglue.cli.local.parts import Parts
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.needs("nix", "git", "bwrap")]
 
 
-async def test_a_local_hive_keeps_its_name_and_ends_its_logins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(PeerHive, "parts", Parts)  # a fork has another command line
+async def test_a_local_hive_keeps_its_name_and_ends_its_logins(tmp_path: Path) -> None:
     async with running_hive(
-        tmp_path, agents=(), peers=True, beside=("web", "relay"), wait=False
+        tmp_path,
+        agents=(),
+        peers=True,
+        beside=("web", "relay"),
+        wait=False,
+        forked=False,
     ) as hive:
         site, cookie = hive.url, await log_in(hive)
         status, _, _ = await asyncio.to_thread(ask, f"{site}/", Cookie=cookie)

@@ -132,7 +132,7 @@ class Lab:
                 timeouts=timeouts,
                 upstream=model.address,
                 beside=PARTS,
-                checked=True,  # as it is: its hived's command line is searched, too
+                forked=False,  # its hived's command line is searched, too
             )
             self._hive = await self._stack.enter_async_context(started)
             parts = ("hived", "hive-relay", "hive-web")

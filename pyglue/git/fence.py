@@ -36,7 +36,7 @@ QUARANTINE: Final = "repo.git"
 _AT_ONCE: Final = 2
 """Packs checked at the same time: each may use the memory of ``PackLimits``."""
 _PROBE_S: Final = 20.0
-_SAID: Final = 400
+_ERRORS_MAX: Final = 400
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _log = logging.getLogger(__name__)
 
@@ -107,8 +107,8 @@ class Fence:
             return str(error)
         if done.code == 0:
             return None
-        errors = done.stderr[-_SAID:].decode("utf-8", "replace")
-        return f"{describe_exit(done.code)}: {visible(errors, limit=_SAID)}"
+        errors = done.stderr[-_ERRORS_MAX:].decode("utf-8", "replace")
+        return f"{describe_exit(done.code)}: {visible(errors, limit=_ERRORS_MAX)}"
 
 
 @dataclass(frozen=True, kw_only=True)

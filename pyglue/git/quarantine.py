@@ -43,7 +43,7 @@ from pyglue.git.verdict import (
 )
 from pyglue.strict_json import JsonError
 
-_SAID: Final = 1000
+_ERRORS_MAX: Final = 1000
 _log = logging.getLogger(__name__)
 _CLEAN: Final = re.compile(r"clean-[0-9a-f]{40}\.pack")
 
@@ -207,7 +207,7 @@ def _judge(job: Job, waiting: Waiting | None) -> Passed:
             "Checking the commit took too much time or memory. Submit a smaller "
             "change.",
         )
-    errors = show(ran.errors[-_SAID:], limit=_SAID)
+    errors = show(ran.errors[-_ERRORS_MAX:], limit=_ERRORS_MAX)
     _log.warning("checking a pack failed with exit code %d: %s", ran.code, errors)
     raise HiveError(
         ErrorCode.INVALID_PACK,

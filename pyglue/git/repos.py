@@ -177,7 +177,7 @@ class AppliedRepo:
                 parsed = parse_name(ref.name.removeprefix(REF_PREFIX))
                 if not ref.name.startswith(REF_PREFIX) or parsed is None:
                     continue
-                tagged = repo[ref.target]  # once: four tags share a commit
+                tagged = repo[ref.target]
                 commit = str(tagged.peel(pygit2.Commit).id)
                 annotated = isinstance(tagged, pygit2.Tag)
                 kind, number = parsed

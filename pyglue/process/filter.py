@@ -15,7 +15,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.process.limits import find_program
 from pyglue.process.once import could_not_start
 
-_SAID_MAX: Final = 4096
+_ERRORS_MAX: Final = 4096
 
 
 @contextlib.contextmanager
@@ -43,7 +43,7 @@ def filtered(argv: Sequence[str], stream: BinaryIO) -> Iterator[IO[bytes]]:
     assert process.stdin is not None and process.stderr is not None  # noqa: S101
     output: list[bytes] = []
     errors = process.stderr
-    reader = threading.Thread(target=lambda: output.append(errors.read(_SAID_MAX)))
+    reader = threading.Thread(target=lambda: output.append(errors.read(_ERRORS_MAX)))
     reader.start()
     broken: BrokenPipeError | None = None
     try:

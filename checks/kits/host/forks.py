@@ -2,7 +2,8 @@
 
 Imports are half of a start of hived. Each process of pytest has one that forks
 (``checks.kits.host.forked_hived``), from the first hive on. /proc tells the command
-line and the variables of that one: a test of these has ``Parts`` instead.
+line and the variables of that one: a test of these asks for a hived that is not
+``forked``.
 """
 
 import atexit

@@ -76,14 +76,15 @@ class PeerHive(LocalHive):
     parts = ForkingParts
 
 
-def _kind(real: tuple[str, ...], *, checked: bool) -> type[LocalHive]:
+def _kind(real: tuple[str, ...], *, checked: bool, forked: bool) -> type[LocalHive]:
     """Return a local hive in which the agents ``real`` have the real harness."""
     if checked and real == (ALL,):
         return LocalHive
     unchecked = {} if checked else {UNCHECKED: "1"}
     module, env = PeerHive.hived
     hived = (module, {**env, **unchecked, REAL: " ".join(real)})
-    return type("MixedHive", (PeerHive,), {"hived": hived})
+    parts = PeerHive.parts if forked else LocalHive.parts
+    return type("MixedHive", (LocalHive,), {"hived": hived, "parts": parts})
 
 
 @dataclass(repr=False)
@@ -370,6 +371,7 @@ async def running_hive(
     peers: bool = False,
     real: tuple[str, ...] = (ALL,),
     checked: bool = False,
+    forked: bool = True,
     beside: tuple[str, ...] | None = None,
     notify_urls: str | None = None,
     web_push: WebPushConfig | None = None,
@@ -387,9 +389,10 @@ async def running_hive(
     with the CLI: for tests of what hived does with agents, whatever these are; so are
     all but those named by ``real``. A harness checks the CLI at its start only if it is
     to be ``checked``. ``beside`` are the parts beside hived: as default the relay.
+    A hived that is not ``forked`` has a command line and variables of its own.
     """
     let_pass(room)
-    local = _kind(() if peers else real, checked=checked)(
+    local = _kind(() if peers else real, checked=checked, forked=forked)(
         LocalOptions(
             state=room / "state",
             port=free_port(),
