@@ -10,8 +10,7 @@ import pytest
 
 from checks.kits.archive.small import made
 from checks.kits.cli import run
-from checks.kits.cli.run import HIVE, Said, python
-from checks.kits.cli.run import hive as typed
+from checks.kits.cli.run import HIVE, Said, python, typed
 from checks.kits.host.hive import (
     API_KEY,
     Hive,
@@ -58,7 +57,7 @@ def answer(text: str) -> str:
 
 def hive_cli(hive: Hive, *arguments: str | Path) -> Said:
     """Run a command on this hive."""
-    return run.hive(*arguments, "--socket", hive.local.config.layout.operator_socket)
+    return run.typed(*arguments, "--socket", hive.local.config.layout.operator_socket)
 
 
 def write_as_agent(hive: Hive, path: str, text: str) -> Path:

@@ -37,7 +37,7 @@ hive = shared_hive(
 def command(hive: Hive, *words: str) -> tuple[int, str]:
     """Run ``hive`` as the operator types it."""
     socket = hive.local.config.layout.operator_socket
-    said = run.hive(*words, "--socket", socket)
+    said = run.typed(*words, "--socket", socket)
     return said.code, said.out + said.err
 
 

@@ -45,7 +45,7 @@ async def test_what_is_no_socket(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     long = tmp_path / ("x" * 120) / "no.sock"
     for path in (tmp_path, tmp_path / "file", tmp_path / "file" / "below", long):
-        said = run.hive("status", "--socket", path)
+        said = run.typed("status", "--socket", path)
         assert "Is the hive running?" in said.refusal()
 
 
@@ -285,22 +285,20 @@ REFUSED = {
 async def test_a_command_that_hived_refuses(
     hive: Hive,
     command: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     name, *rest = command.split(" ")
     words = (name, "--state", str(hive.state))
     options = any(word.startswith(("--", "-o")) for word in rest)
     arguments = rest if options else ["--", *rest]
-    said = typed(monkeypatch, capsys, *words, "--json", *arguments).error()
+    said = typed(*words, "--json", *arguments).error()
     assert said["code"] == REFUSED[command]
-    plain = typed(monkeypatch, capsys, *words, *arguments)
+    plain = typed(*words, *arguments)
     assert said["message"].splitlines()[-1] in plain.refusal()
 
 
 async def test_approving_something_else_than_was_proposed(hive: Hive) -> None:
     state = ("--state", hive.state, "--json")
-    proposed = json.loads(run.hive("spawn", "bob", *state).out)
+    proposed = json.loads(run.typed("spawn", "bob", *state).out)
     number, commit = str(proposed["approval"]), proposed["commit"]
     for seen in (
         ("--commit", commit, "--manifest", HASH),
@@ -308,7 +306,7 @@ async def test_approving_something_else_than_was_proposed(hive: Hive) -> None:
         ("--commit", commit[:12], "--manifest", proposed["manifest_sha256"]),
         ("--commit", "", "--manifest", ""),
     ):
-        said = run.hive("approve", number, *seen, *state)
+        said = run.typed("approve", number, *seen, *state)
         assert said.error()["code"] in ("stale", "bad_request")
     (left,) = await hive.approvals("bob")
     assert left.state is ApprovalState.PENDING

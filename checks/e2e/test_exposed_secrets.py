@@ -17,8 +17,7 @@ import pytest
 import pytest_asyncio
 
 from checks.kits.cli import run as cli
-from checks.kits.cli.run import Said
-from checks.kits.cli.run import hive as typed
+from checks.kits.cli.run import Said, typed
 from checks.kits.harness.process import ECHO_SERVER
 from checks.kits.host.hive import Hive, harnesses, running_hive, script
 from checks.kits.process.processes import command, family
@@ -201,7 +200,7 @@ async def test_nothing_that_the_hive_shows_has_it(hive: Hive) -> None:
 
 def hive_cli(hive: Hive, *argv: str | Path) -> Said:
     socket = hive.local.config.layout.operator_socket
-    return cli.hive(*argv, "--socket", socket)
+    return cli.typed(*argv, "--socket", socket)
 
 
 async def test_a_backup_does_not_have_it(hive: Hive, tmp_path: Path) -> None:

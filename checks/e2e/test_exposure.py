@@ -106,10 +106,10 @@ async def test_no_listener_of_a_hive_that_is_well_has_a_problem(hive: Hive) -> N
 
 async def test_the_command_prints_a_table_or_json(hive: Hive) -> None:
     socket = hive.local.config.layout.operator_socket
-    shown = run.hive("doctor", "--exposure", "--socket", socket)
+    shown = run.typed("doctor", "--exposure", "--socket", socket)
     assert shown.code == 0, shown.out
     assert re.search(r"^operator +\S+/operator\.sock +hived", shown.out, re.MULTILINE)
-    raw = run.hive("doctor", "--exposure", "--json", "--socket", socket)
+    raw = run.typed("doctor", "--exposure", "--json", "--socket", socket)
     assert any(one["name"] == "dashboard" for one in json.loads(raw.out)["listeners"])
 
 

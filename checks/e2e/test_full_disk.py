@@ -42,7 +42,7 @@ async def hive(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hive]:
 
 
 def cli(hive: Hive, *words: str) -> Said:
-    return run.hive(*words, "--state", hive.state)
+    return run.typed(*words, "--state", hive.state)
 
 
 async def state(hive: Hive, name: str, wanted: AgentState) -> None:

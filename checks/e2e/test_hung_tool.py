@@ -57,7 +57,7 @@ hive = shared_hive(
 def command(hive: Hive, *words: str) -> str:
     """Run ``hive`` as the operator types it; return what it printed."""
     socket = hive.local.config.layout.operator_socket
-    said = run.hive(*words, "--socket", socket)
+    said = run.typed(*words, "--socket", socket)
     return said.out + said.err
 
 

@@ -112,7 +112,7 @@ async def test_every_way_shows_the_same_lines(hive: Hive, site: Site) -> None:
     )
     assert plain == (200, "text/plain; charset=utf-8", f"{SHOWN}\nlast\n")
 
-    said = run.hive("logs", "manager", "-n", "2", *_at(hive))
+    said = run.typed("logs", "manager", "-n", "2", *_at(hive))
     assert (said.code, said.out) == (0, f"{SHOWN}\nlast\n")
 
     manager = await hive.as_agent("manager")
@@ -170,13 +170,13 @@ async def test_without_a_session_there_is_no_log(site: Site) -> None:
 async def test_the_command_refuses(
     hive: Hive, arguments: tuple[str, ...], said: str
 ) -> None:
-    told = run.hive("logs", *_at(hive), *arguments)
+    told = run.typed("logs", *_at(hive), *arguments)
     assert said in told.refusal()
 
 
 @pytest.mark.parametrize("lines", ["0", "5001", "many"])
 async def test_a_wrong_number_is_wrong_usage(hive: Hive, lines: str) -> None:
-    told = run.hive("logs", *_at(hive), "manager", "-n", lines)
+    told = run.typed("logs", *_at(hive), "manager", "-n", lines)
     assert "--lines" in told.refusal(code=2)
 
 

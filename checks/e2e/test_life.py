@@ -349,7 +349,7 @@ async def test_what_is_queued_behind_a_destroy_is_told_so(hive: Hive) -> None:
 # --- commands ---------------------------------------------------------------------
 async def test_commands_say_what_goes_and_ask(hive: Hive) -> None:
     def run(*words: str) -> tuple[int, str]:
-        said = cli.hive(*words, "--state", hive.state)
+        said = cli.typed(*words, "--state", hive.state)
         assert "Traceback" not in said.err
         return said.code, said.out + said.err
 

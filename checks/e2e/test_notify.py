@@ -125,14 +125,14 @@ async def test_a_question_reaches_a_browser_that_is_closed(
 
             socket = ("--socket", hive.local.config.layout.operator_socket)
             words = ("notifications", "list", *socket)
-            listed_as = run.hive(*words).out
+            listed_as = run.typed(*words).out
             assert "browsers     1" in listed_as and "Firefox on Linux" in listed_as
             assert "localhost" in listed_as and "/send/1" not in listed_as
-            wrong = run.hive("notifications", "remove", *socket)
+            wrong = run.typed("notifications", "remove", *socket)
             assert "hive notifications remove ID" in wrong.refusal()
 
             service.status = 410
-            tested = run.hive("notifications", "test", *socket)
+            tested = run.typed("notifications", "test", *socket)
             assert tested.out == "A test notification is being sent.\n"
 
             async def removed() -> bool | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from checks.kits.cli.run import hive as typed
+from checks.kits.cli.run import typed
 from checks.kits.host.hive import Hive, running_hive, script
 from checks.kits.host.shared_hive import shared_hive
 from checks.kits.store.disk import filling, small_disk

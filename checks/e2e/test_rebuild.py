@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.kits.cli.run import HIVE, Said, python
-from checks.kits.cli.run import hive as typed
+from checks.kits.cli.run import HIVE, Said, python, typed
 from checks.kits.host.hive import Hive, running_hive
 from pyglue.api import operator as api
 from pyglue.api.approvals import (

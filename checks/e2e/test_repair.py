@@ -91,7 +91,7 @@ async def repaired(hive: Hive, says: str, would: str) -> RepairResult:
 
 def command(hive: Hive, *words: str) -> Said:
     socket = hive.local.config.layout.operator_socket
-    return run.hive("doctor", *words, "--socket", socket)
+    return run.typed("doctor", *words, "--socket", socket)
 
 
 async def test_a_hive_that_is_well_needs_no_repair(hive: Hive) -> None:

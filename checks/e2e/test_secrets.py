@@ -238,7 +238,7 @@ async def test_it_is_only_where_the_operator_put_it(at: Setting) -> None:
     assert all(not any(f in bytes(one.data) for f in FORMS) for one in hive.events)
     target = hive.state.parent / "backup.tar.gz"
     socket = hive.local.config.layout.operator_socket
-    said = run.hive("backup", "-o", target, "--socket", socket)
+    said = run.typed("backup", "-o", target, "--socket", socket)
     assert said.code == 0, said.err
     with tarfile.open(target) as archive:
         names = archive.getnames()

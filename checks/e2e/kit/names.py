@@ -37,7 +37,7 @@ async def by_tool(hive: Hive, text: str) -> str:
 
 
 async def by_command(hive: Hive, text: str) -> str:
-    return run.hive("spawn", "--state", hive.state, "--", text).refusal()
+    return run.typed("spawn", "--state", hive.state, "--", text).refusal()
 
 
 class Form:

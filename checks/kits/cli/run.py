@@ -1,8 +1,7 @@
 """Run the project's own commands, and check how they end.
 
-``python`` runs any module as a process, ``forks`` one several times. ``typed`` and
-``hive`` run the command line in this process, which takes a tenth of that: its start is
-mostly imports.
+``python`` runs any module as a process, ``forks`` one several times. ``typed`` runs the
+command line in this process, which takes a tenth of that: its start is mostly imports.
 """
 
 import contextlib
@@ -14,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-import pytest
 
 from pyglue.cli.hive import main
 from pyglue.process import RunAs, run
@@ -48,19 +45,8 @@ class Said:
         return error
 
 
-def typed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
-) -> Said:
-    """Run the command line in this process, which is quicker."""
-    monkeypatch.setattr(sys, "argv", ["hive", *words])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    said = capsys.readouterr()
-    return Said(int(ended.value.code or 0), said.out, said.err)
-
-
-def hive(*words: str | Path) -> Said:
-    """Run a command that asks hived, which is a process of its own, to its end.
+def typed(*words: str | Path) -> Said:
+    """Run the command line to its end, as if these words had been typed.
 
     Nothing else of this process goes on meanwhile: a command that needs something of
     the test before it ends runs as a process.

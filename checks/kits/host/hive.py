@@ -385,10 +385,9 @@ async def running_hive(
     ``names`` are hosts with addresses that hive-egress does not check, ``authorities``
     is a file of the certificates that it trusts, instead of the system's.
     ``upstream`` is a model that the test serves itself, asked with the key ``API_KEY``.
-    With ``peers`` its agents are ``harness.peer`` in their sandboxes, not the harness
-    with the CLI: for tests of what hived does with agents, whatever these are; so are
-    all but those named by ``real``. A harness checks the CLI at its start only if it is
-    to be ``checked``. ``beside`` are the parts beside hived: as default the relay.
+    With ``peers`` no agent runs the harness with the CLI, but ``harness.peer``; else
+    the agents ``real`` do, which check the CLI at their start if they are to be
+    ``checked``. ``beside`` are the parts beside hived: as default the relay.
     A hived that is not ``forked`` has a command line and variables of its own.
     """
     let_pass(room)
@@ -416,6 +415,5 @@ async def running_hive(
     )
     own_ports(room / "state", agents)
     async with opened(local, agents, wait=wait) as hive:
-        if wait:
-            assert (harnesses(local) == []) is (peers or not agents)
+        assert not wait or (harnesses(local) == []) is (peers or not agents)
         yield hive

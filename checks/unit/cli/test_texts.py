@@ -16,12 +16,10 @@ from pyglue.cli.words import TEXTS, fill_texts
 )
 def test_an_argument_that_is_no_text_is_named(
     words: tuple[str, ...],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    last = typed(monkeypatch, capsys, *words).refusal()
+    last = typed(*words).refusal()
     assert last == "hive: “caf\\xe9” is not valid UTF-8. Pass text as UTF-8."
-    said = typed(monkeypatch, capsys, *words, "--json").error()
+    said = typed(*words, "--json").error()
     assert said["code"] == "bad_request"
 
 
@@ -76,11 +74,9 @@ def test_a_byte_order_mark_is_no_part_of_the_text(
     assert arguments.body == "hi"
 
 
-def test_a_closed_standard_input_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_closed_standard_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", None)
-    refused = typed(monkeypatch, capsys, "send", "bob", "-").refusal()
+    refused = typed("send", "bob", "-").refusal()
     assert "Standard input is closed" in refused
 
 
@@ -96,7 +92,6 @@ def test_what_cannot_be_sent_is_refused_with_the_reason(
     data: bytes,
     sentence: str,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     stdin(monkeypatch, data)
-    assert sentence in typed(monkeypatch, capsys, "send", "bob", "-").refusal()
+    assert sentence in typed("send", "bob", "-").refusal()

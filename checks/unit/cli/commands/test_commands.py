@@ -50,17 +50,15 @@ def test_help_says_what_each_command_does(capsys: pytest.CaptureFixture[str]) ->
 def test_without_a_hive_one_sentence_says_so(
     command: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     socket = str(tmp_path / "none")
     words = (command, *ASKING[command], "--socket", socket)
-    last = typed(monkeypatch, capsys, *words).refusal()
+    last = typed(*words).refusal()
     assert last == (
         f"hive: hived does not answer at {socket} (No such file or directory). Is the "
         "hive running?"
     )
-    said = typed(monkeypatch, capsys, *words, "--json").error()
+    said = typed(*words, "--json").error()
     assert said["code"] == "unavailable"
     assert list(tmp_path.iterdir()) == []
 
@@ -92,10 +90,8 @@ def test_without_a_hive_one_sentence_says_so(
 )
 def test_wrong_words_are_refused_with_the_usage(
     words: tuple[str, ...],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    said = typed(monkeypatch, capsys, *words)
+    said = typed(*words)
     assert said.err.startswith("usage: hive")
     assert "invalid _" not in said.err  # a name of our own code
     said.refusal(code=2)

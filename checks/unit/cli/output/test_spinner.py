@@ -112,13 +112,12 @@ def test_a_hived_that_hangs_is_an_error_within_seconds(
     command: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(module, "_HELLO_S", 0.05)
     path = tmp_path / "s"
     with deaf(path):
         words = (command, *ASKING[command], "--socket", str(path))
-        last = typed(monkeypatch, capsys, *words).refusal()
+        last = typed(*words).refusal()
     assert f"hived did not answer at {path} within 0.05 s." in last
 
 
