@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from checks.kits.host.hive import AGENTS
 from checks.systemd.hive import SystemHive, connected, install
-from checks.systemd.machine import PEER, Machine, booted, tail
+from checks.systemd.machine import Machine, booted, tail
 from checks.systemd.tree import disk, tree
 from pyglue.config import HiveConfig
 
@@ -71,7 +71,6 @@ def installed(machine: Machine) -> HiveConfig:
     Its agents are peers, which start no CLI. A test that is about more of them lets
     them start anew in ``Machine.harness``.
     """
-    machine.agents_run(PEER)
     return install(machine, AGENTS)
 
 
@@ -86,6 +85,4 @@ async def hive(machine: Machine, installed: HiveConfig) -> AsyncIterator[SystemH
 @pytest.fixture(scope="module")
 def own_machine(pytestconfig: pytest.Config, debian: Path) -> Iterator[Machine]:
     """A host of the module's own, whose agents are peers; they start no CLI."""
-    for machine in _boot(pytestconfig, debian):
-        machine.agents_run(PEER)
-        yield machine
+    yield from _boot(pytestconfig, debian)

@@ -49,14 +49,14 @@ _STOP_S: Final = 5.0
 CHECKED: Final = "pyglue.harness.main"
 UNCHECKED: Final = "checks.kits.harness.unchecked"
 PEER: Final = "checks.kits.harness.peer"
-"""What a container may run as ``hive-agent``; see ``Machine.agents_run``."""
+"""What a container may run as ``hive-agent``; peers, unless asked."""
 _AGENT: Final = "hive-agent"
 _NOT_NEEDED: Final = "dpkg"
 """Most files of /var, which every host has a copy of; nothing is installed there."""
 _MODULES: Final = {
     "hive": "pyglue.cli.hive",
     "hive-egress": "pyglue.egress.main",
-    _AGENT: CHECKED,
+    _AGENT: PEER,
     "hive-mcp": "pyglue.mcp.main",
     "hive-notify": "pyglue.notify.main",
     "hive-relay": "pyglue.relay.main",

@@ -62,7 +62,9 @@ def _ask(question: int | Sequence[Any], *descriptors: int) -> int:
     with _ASKING:
         forks = _forks()
         socket.send_fds(forks, [json.dumps(question).encode()], descriptors)
-        answer: int = json.loads(forks.recv(_ANSWER_MAX))
+        said = forks.recv(_ANSWER_MAX)
+    assert said, "the process that forks hiveds has ended; its errors are above"
+    answer: int = json.loads(said)
     return answer
 
 
