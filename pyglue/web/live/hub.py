@@ -14,6 +14,7 @@ said again; for pages that show only the steps of turns, those of ``steps``.
 """
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from pyglue.errors import ErrorCode, HiveError
 from pyglue.jsonrpc import SyncClient
 from pyglue.web.live.ring import Item, Ring, connection_item, gap_item, item_of
 
+_log = logging.getLogger(__name__)
 CLIENT: Final = "hive-web"
 """The name of every connection of this process, of which hived requires a session."""
 STREAMS_MAX: Final = 200
@@ -199,7 +201,7 @@ class Hub:
     def _run(self) -> None:
         wait_s = _RETRY_FIRST_S
         while (token := self._next_token()) is not None:
-            if self._follow(token):
+            if self._followed(token):
                 wait_s = _RETRY_FIRST_S
                 continue
             with self._changed:
@@ -215,6 +217,14 @@ class Hub:
                         return listener.session
                 self._changed.wait()
         return None
+
+    def _followed(self, token: str) -> bool:
+        """Follow; whatever fails, this thread goes on: every stream waits for it."""
+        try:
+            return self._follow(token)
+        except Exception:
+            _log.exception("the live events stopped")
+            return self._broken()
 
     def _follow(self, token: str) -> bool:
         """Subscribe and read to the end; False if hived was not reachable."""
@@ -246,6 +256,9 @@ class Hub:
         if error.code is ErrorCode.UNAUTHENTICATED:
             self.end_session(token)
             return True
+        return self._broken()
+
+    def _broken(self) -> bool:
         with self._changed:
             if self._listeners:
                 self._set_up(False)

@@ -15,6 +15,7 @@ from checks.kits.patience import PATIENCE_S
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.hive import FakeHive
 from pyglue.errors import ErrorCode, HiveError
+from pyglue.jsonrpc import SyncClient
 from pyglue.web.live import hub as live
 from pyglue.web.live import ring
 from pyglue.web.live.hub import Hub, Listener
@@ -75,6 +76,25 @@ def is_type(name: str) -> Callable[[dict[str, Any]], bool]:
 
 def has_seq(seq: int) -> Callable[[dict[str, Any]], bool]:
     return lambda one: one.get("seq", 0) >= seq
+
+
+def test_the_thread_outlives_a_fault(
+    hive: FakeHive, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every stream waits for it, and nobody would start another one."""
+    faults = iter([RuntimeError("a fault"), OSError(9, "Bad file descriptor")])
+
+    def faulty(*args: Any, **kwargs: Any) -> Any:
+        if (fault := next(faults, None)) is not None:
+            raise fault
+        return SyncClient(*args, **kwargs)
+
+    monkeypatch.setattr(live, "SyncClient", faulty)
+    with reader(hub, hive.new_session()) as one:
+        one.until(is_type("down"))
+        one.until(is_type("up"))
+        seq = hive.emit("message.sent", "alice")
+        one.until(has_seq(seq))
 
 
 def test_events_reach_every_listener_over_one_subscription(
