@@ -71,6 +71,8 @@ class Operations:
     )
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     _ended: dict[int, asyncio.Event] = field(default_factory=dict, init=False)
+    _early: dict[int, asyncio.Event] = field(default_factory=dict, init=False)
+    """Those awaited by who saw the row first: it is recorded, and queued after that."""
     _building: dict[int, asyncio.Task[str | None]] = field(
         default_factory=dict, init=False
     )
@@ -89,7 +91,8 @@ class Operations:
 
     def enqueue(self, operation: Operation) -> None:
         """Run a recorded operation after the agent's earlier ones."""
-        self._ended[operation.id] = asyncio.Event()
+        ended = self._early.pop(operation.id, None)
+        self._ended[operation.id] = asyncio.Event() if ended is None else ended
         waiting = self._queues.get(operation.agent)
         if waiting is None:
             waiting = asyncio.Queue()
@@ -135,12 +138,30 @@ class Operations:
         Raises:
             HiveError: ``not_found``.
         """
-        ended = self._ended.get(number)
-        if ended is not None and wait_s > 0:
+        ended = await self._end_of(number) if wait_s > 0 else None
+        if ended is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if wait_s == math.inf else wait_s):
                     await ended.wait()
         return await self.store.read(lambda reader: rows.get(reader, number))
+
+    async def _end_of(self, number: int) -> asyncio.Event | None:
+        """Return what is set when an operation finishes; None if it has finished.
+
+        Raises:
+            HiveError: ``not_found``.
+        """
+        if number in self._ended:
+            return self._ended[number]
+        ended = self._early.setdefault(number, asyncio.Event())
+        finished = True
+        try:
+            row = await self.store.read(lambda reader: rows.get(reader, number))
+            finished = row.finished_at is not None
+        finally:
+            if finished:
+                self._early.pop(number, None)
+        return None if finished else ended
 
     async def cancel(self, params: CancelOperationParams, by: str) -> None:
         """Cancel a queued or building operation, as if it had failed.

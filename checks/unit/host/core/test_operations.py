@@ -6,6 +6,7 @@ from typing import ClassVar
 import pytest
 
 from checks.kits.host.store import Kit
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.operations import (
     CANCELLABLE,
     CancelOperationParams,
@@ -68,6 +69,31 @@ async def cancelled(operations: Operations, number: int, reason: str = "") -> Op
     params = CancelOperationParams(id=number, reason=reason)
     await operations.cancel(params, WHO)
     return await operations.get(number, 60.0)
+
+
+async def test_the_end_is_awaited_by_who_saw_the_row_first(kit: Kit) -> None:
+    """An operation is recorded, and queued after that: lists show it before."""
+    machine = Handler()
+    operations = await started(kit, machine)
+    machine.go["build"].set()
+    machine.go["apply"].set()
+    kind = OperationKind.DEPLOY
+    recorded = await kit.store.write(
+        lambda tx: rows.insert(tx, kind=kind, agent="alice", requested_by=WHO)
+    )
+    assert (await operations.get(recorded.id, 0)).state is OperationState.QUEUED
+    waiting = [
+        asyncio.create_task(operations.get(recorded.id, PATIENCE_S)) for _ in range(2)
+    ]
+    _, late = await asyncio.wait(waiting, timeout=0.05)
+    assert late, "it was not queued"
+    operations.requested(recorded)
+    for one in waiting:
+        assert (await one).state is OperationState.DONE
+    assert (await operations.get(recorded.id, PATIENCE_S)).state is OperationState.DONE
+    with pytest.raises(HiveError) as caught:
+        await operations.get(recorded.id + 1, PATIENCE_S)
+    assert caught.value.code is ErrorCode.NOT_FOUND
 
 
 async def test_a_build_is_interrupted_and_mended(kit: Kit) -> None:
