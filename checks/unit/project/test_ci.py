@@ -89,6 +89,13 @@ def test_what_fails_again_is_red(project: Path, tests: str) -> None:
     assert not green
 
 
+def test_what_needs_an_earlier_test_of_its_file_passes_with_it(project: Path) -> None:
+    needs = SECOND_TIME.replace("assert before", "assert made and before")
+    tests = f"made = []\n\ndef test_0():\n    made.append(1)\n\n{needs}"
+    green, said = run(project, tests)
+    assert green, said
+
+
 def many(count: int) -> str:
     tests = "".join(SECOND_TIME.replace("test_a", f"test_{n}") for n in range(count))
     name = "__file__ + __import__('sys')._getframe().f_code.co_name"
