@@ -23,7 +23,7 @@ import pytest
 from checks.kits.mcp.raw import NODE_SDK, OLDER_SDK
 from checks.kits.net.ports import resolve_localhost
 from checks.kits.nix import releases
-from checks.kits.suite import pins
+from checks.kits.suite import ended, pins
 from checks.kits.suite.schedule import (
     Seconds,
     group_of,
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 resolve_localhost()  # the dashboard's own links are opened as they are printed
 
-ENDED: Final = "cache/exitstatus"
-"""The key of pytest's exit status in its cache."""
 _CHECKS: Final = Path(__file__).parent
 _ALL: Final = os.environ.get("HIVE_TEST_REQUIRE") == "all"
 
@@ -160,6 +158,7 @@ def pytest_configure(config: pytest.Config) -> None:
         compileall.compile_dir(_CHECKS.parent / "pyglue", quiet=2)
         record = config.getoption("--record-seconds", False)
         config.pluginmanager.register(Seconds(record=record))
+        config.pluginmanager.register(ended)
     names = ", ".join(_NEEDS)
     config.addinivalue_line("markers", f"needs(*what): parts of the machine: {names}")
 
@@ -190,13 +189,6 @@ def pytest_runtest_makereport() -> Generator[
         report.outcome = "failed"
         report.longrepr = f"It must run here, but: {_reason(report)}"
     return report
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Keep how it ended beside what failed, for ``.ci/run``: make tells nobody."""
-    cache: pytest.Cache | None = getattr(session.config, "cache", None)
-    if cache is not None and not hasattr(session.config, "workerinput"):
-        cache.set(ENDED, int(exitstatus))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

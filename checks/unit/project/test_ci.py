@@ -16,16 +16,12 @@ PLAIN: Final = {
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # to load them all takes the longest
 }
 MAKEFILE: Final = """\
-test test-pins test-nix-bookworm test-nix-trixie test-nix-testing:
+test:
 \t@.venv/bin/python -m pytest -q
+test-pins test-nix-bookworm test-nix-trixie test-nix-testing:
+\t@true
 """
-CONFTEST: Final = """\
-from checks.conftest import pytest_sessionfinish
-
-def pytest_addoption(parser):
-    parser.addoption("--pins")
-    parser.addoption("--nix")
-"""
+CONFTEST: Final = "from checks.kits.suite.ended import pytest_sessionfinish\n"
 SECOND_TIME: Final = """\
 from pathlib import Path
 
