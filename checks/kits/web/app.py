@@ -17,6 +17,7 @@ from typing import IO, Any, Final
 
 import msgspec
 from flask import Flask
+from jinja2.bccache import Bucket, BytecodeCache
 from simple_websocket import Client
 from werkzeug.test import TestResponse
 
@@ -86,9 +87,30 @@ class Page(Client):
         raise AssertionError(f"no {wanted} came in time")
 
 
+class _Compiled(BytecodeCache):
+    """Templates that an app of this process has compiled: each would do it anew."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Take what is known."""
+        if bucket.key in self._known:
+            bucket.bytecode_from_string(self._known[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep it."""
+        self._known[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED: Final = _Compiled()
+
+
 def make_app(hive: FakeHive, web: WebConfig | None = None) -> Flask:
     """Return the app for a fake hive."""
-    return create_app(settings(hive.socket.parent, web or WebConfig()))
+    app = create_app(settings(hive.socket.parent, web or WebConfig()))
+    app.jinja_env.bytecode_cache = _COMPILED
+    return app
 
 
 def settings(runtime: Path, web: WebConfig) -> HiveConfig:
