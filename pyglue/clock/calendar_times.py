@@ -5,7 +5,8 @@ for them. oncalendar evaluates them; before that, this module refuses expression
 systemd refuses and the library accepts (steps beyond their range), and the few forms in
 which they differ (ranges of one number, or counted from the end of a month). So every
 accepted expression means the same as in ``systemd-analyze calendar``: a test compares
-generated ones.
+generated ones. Only systemd 252 itself leaves out the first of some steps after the end
+of a month (``00/13:00`` has no 00:00 there), which this module does not.
 """
 
 import os
@@ -168,9 +169,23 @@ def _plain(field: str) -> bool:
         return all(map(_component, field.split(":"), bounds))
     parts = re.split("[-~]", field)
     dates = (_YEAR, _MONTH, _DAY)[3 - len(parts) :] if len(parts) < 4 else ()
-    if "~" in field and not set(parts[-1]).isdisjoint("./"):
+    if "~" in field and not _from_the_end(parts[-1]):
         return False
     return len(parts) == len(dates) and all(map(_component, parts, dates))
+
+
+def _from_the_end(days: str) -> bool:
+    """Return whether systemd accepts days counted from the end of a month.
+
+    The first of them may be 28, and each further one 3 less than the one before it.
+    """
+    if days == "*":
+        return True
+    numbers = days.split(",")
+    if not all(map(str.isdecimal, numbers)):
+        return False
+    ordered = sorted(set(map(int, numbers)))
+    return all(day <= 28 - 3 * place for place, day in enumerate(ordered))
 
 
 def _component(text: str, bounds: tuple[int, int]) -> bool:

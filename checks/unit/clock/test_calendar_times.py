@@ -20,7 +20,6 @@ ZONES: Final = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe
 _LINE: Final = re.compile(r"\s*(Next elapse|Iter\. #\d+|\(in UTC\)): (.*)")
 _TIMES: Final = 4
 _STEP: Final = re.compile(r"(\d+)(?:\.\.(\d+))?/(\d+)")
-_DAYS_OF_DATE: Final = re.compile(r"(?<=[0-9*]-)[0-9./,]+(?=\s|$)")
 
 
 def ask(text: str, base: datetime, zone: str) -> "subprocess.CompletedProcess[str]":
@@ -156,20 +155,28 @@ def _gave_up(text: str, base: datetime, zone: str) -> bool:
 
 
 def _in_full(text: str) -> str:
-    """List the days of steps: with steps, systemd 252 leaves out the first of January.
+    """List what steps lead to: with steps, systemd 252 leaves out the first at times.
 
-    ``*-01/11-01/11`` has 2026-12-23 and then 2027-01-12; ``*-01/11-01,12,23`` has the
-    first of January between them.
+    After the end of a month, ``00/13:00`` has no 00:00 on the first day and
+    ``*-*-01/11`` no first day; ``00,13:00`` and ``*-*-01,12,23`` have them.
     """
 
-    def days(step: "re.Match[str]") -> str:
-        first, last, by = int(step[1]), int(step[2] or 31), int(step[3])
-        return ",".join(f"{day:02d}" for day in range(first, last + 1, by or 31))
+    def listed(part: str, last: int) -> str:
+        def steps(found: "re.Match[str]") -> str:
+            first, end, step = int(found[1]), int(found[2] or last), int(found[3])
+            return ",".join(f"{n:02d}" for n in range(first, end + 1, step or end))
 
-    def all_days(date: "re.Match[str]") -> str:
-        return _STEP.sub(days, date[0])
+        return _STEP.sub(steps, part)
 
-    return _DAYS_OF_DATE.sub(all_days, text, count=1)
+    def field(text: str) -> str:
+        if ":" in text:
+            return ":".join(map(listed, text.split(":"), (23, 59, 59)))
+        if not text[0].isdigit() and text[0] != "*":
+            return text
+        *year, month, dash, day = re.split("([-~])", text)
+        return "".join((*year, listed(month, 12), dash, listed(day, 31)))
+
+    return " ".join(map(field, text.split()))
 
 
 COMMON: Final = [
@@ -178,6 +185,8 @@ COMMON: Final = [
     "Sat,Sun 10:00",
     "*-*-01 06:30",
     "*-*~1 17:00",
+    "*-*~28,28",
+    "*-*~22,19,16",
     "Mon *-05~7/1",
     "hourly",
     "daily",
@@ -192,11 +201,22 @@ COMMON: Final = [
 
 
 @pytest.mark.needs("systemd-analyze")
-def test_the_first_of_january_is_among_days_with_steps() -> None:
+@pytest.mark.parametrize(
+    ("text", "listed"),
+    [
+        ("*-01/11-01/11", "*-01,12-01,12,23"),
+        (
+            "Mon..Fri 2027-*-3..9/3 00/13:*:30/20 UTC",
+            "Mon..Fri 2027-*-03,06,09 00,13:*:30,50 UTC",
+        ),
+        ("00/13:00", "00,13:00"),
+    ],
+)
+def test_the_first_steps_of_a_month_are_not_left_out(text: str, listed: str) -> None:
     """Where systemd 252 is wrong; newer ones may not be."""
-    base, text = datetime(2026, 12, 23, tzinfo=UTC), "*-01/11-01/11"
-    assert _in_full(text) == "*-01/11-01,12,23"
-    assert ours(text, base, "UTC") == systemd(_in_full(text), base, "UTC")
+    base = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
+    assert _in_full(text) == listed
+    assert ours(text, base, "UTC") == systemd(listed, base, "UTC")
 
 
 @pytest.mark.needs("systemd-analyze")
@@ -207,7 +227,8 @@ def test_what_people_write_is_accepted(text: str, zone: str) -> None:
     if text == "Mon *-05~7/1":  # counted from the end: not ours
         assert ours(text, base, zone) is None
         return
-    assert ours(text, base, zone) == systemd(text, base, zone)
+    found = ours(text, base, zone)
+    assert found and found == systemd(text, base, zone)
 
 
 @pytest.mark.parametrize(
@@ -233,6 +254,7 @@ def test_what_people_write_is_accepted(text: str, zone: str) -> None:
             "a..b",
         ),
         *("@1234567", "08:00:00.5", "2026-11-29T08:00", "*-*-~1", "*-*~1/2", "*-*~30"),
+        *("*-*~29", "*-*~01,26", "*-*~26,01", "*-*~22,23,24", "*-*~1..3"),
         *("+5min", "-", "*", "08:00 08:00", "0/0:00"),
     ],
 )
