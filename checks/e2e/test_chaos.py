@@ -31,6 +31,7 @@ from checks.kits.host.hive import Hive, running_hive
 from checks.kits.process.processes import command, family
 from pyglue.api import operator as api
 from pyglue.api.common import NoParams
+from pyglue.api.overview import AgentView
 from pyglue.config import MessageLimits, Timeouts
 from pyglue.demo.playbook import Rule, Script, Step, read_request
 from pyglue.demo.scripted_model import ScriptedModel
@@ -184,14 +185,20 @@ async def warm_turns(hive: Hive) -> int:
 
 async def few_left(hive: Hive, most: int) -> None:
     """Return once no more messages are to be read; one that is held counts, too."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            hive.changed.clear()
-            found = (await hive.operator.call(api.AGENTS, NoParams())).agents
-            if sum(agent.inbox for agent in found) <= most:
-                return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(hive.changed.wait(), 10)
+    found: tuple[AgentView, ...] = ()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                hive.changed.clear()
+                found = (await hive.operator.call(api.AGENTS, NoParams())).agents
+                if sum(agent.inbox for agent in found) <= most:
+                    return
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(10):
+                        await hive.changed.wait()
+    except TimeoutError:
+        left = [row for row in read(hive) if row["state"] != "done"]
+        pytest.fail(f"Messages are left: {left}\nThe agents: {found}")
 
 
 def judge(chaos: Chaos, tokens: int, struck: Counter[str]) -> None:
