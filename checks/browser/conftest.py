@@ -30,6 +30,7 @@ from checks.browser.pages import Dashboard
 from checks.browser.tab import Tab, origin, watched
 from checks.kits.host.hive import Hive, running_hive
 from checks.kits.net.ports import free_port
+from checks.kits.patience import PATIENCE_S
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import hive_web
 from checks.kits.web.hive import FakeHive
@@ -117,7 +118,7 @@ class Hosted:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the hive's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(120)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE_S)
 
     def link(self) -> str:
         """Return what ``hive login`` would print."""
@@ -137,7 +138,7 @@ def hosting(room: Path, *, peers: bool = False) -> Iterator[Hosted]:
     thread.start()
 
     def run(work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(120)
+        return asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE_S)
 
     beside = ("web",) if peers else PARTS
     whole: AbstractAsyncContextManager[Hive] = running_hive(

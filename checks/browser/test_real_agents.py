@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 from checks.browser.conftest import Hosted, hosting
 from checks.browser.kept_page import kept_page
 from checks.browser.pages import Dashboard
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.manager import START, STOP, AgentParams
 from pyglue.demo import story
 
@@ -237,7 +238,7 @@ def test_hive_shell_without_a_terminal_says_so(hosted: Hosted) -> None:
 def _read_until(master: int, wanted: bytes) -> None:
     seen = b""
     while wanted not in seen:
-        ready, _, _ = select.select([master], [], [], 60)
+        ready, _, _ = select.select([master], [], [], PATIENCE_S)
         assert ready, seen
         try:
             seen += os.read(master, 4096)

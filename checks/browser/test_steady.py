@@ -17,6 +17,7 @@ from simple_websocket import ConnectionClosed
 from checks.browser.conftest import Site
 from checks.browser.pages import Dashboard
 from checks.kits.net.ports import free_port
+from checks.kits.patience import PATIENCE_S
 from checks.kits.process.processes import children
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Page as Socket
@@ -87,7 +88,7 @@ def _tab(
     finally:
         with contextlib.suppress(ConnectionClosed):
             client.close()
-        thread.join(60)
+        thread.join(PATIENCE_S)
 
 
 @contextlib.contextmanager
@@ -173,7 +174,7 @@ def _until(holds: object) -> None:
 
 
 def _plain(port: int, session: str) -> int:
-    asked = http.client.HTTPConnection(f"{NAME}.localhost", port, timeout=60)
+    asked = http.client.HTTPConnection(f"{NAME}.localhost", port, timeout=PATIENCE_S)
     with contextlib.closing(asked):
         asked.request("GET", "/", headers={"Cookie": f"hive_{port}={session}"})
         return asked.getresponse().status

@@ -22,6 +22,7 @@ from checks.kits.host.hive import (
 )
 from checks.kits.host.shared_hive import shared_hive
 from checks.kits.net.ports import free_port
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalKind, ApprovalState, DenyParams
 from pyglue.api.archive import (
@@ -232,7 +233,7 @@ async def test_a_transfer_ends_with_its_connection(hive: Hive) -> None:
     assert refused.value.code is ErrorCode.TOO_MANY
     other.close()
     await other.wait_closed()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 handle = (await hive.operator.call(api.EXPORT, params)).transfer
@@ -263,7 +264,7 @@ async def test_an_import_that_is_given_up_leaves_nothing(hive: Hive) -> None:
     layout = hive.local.config.layout
     asked = ImportParams(transfer=handle, name="new")
     importing = asyncio.create_task(other.call(api.IMPORT, asked))
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_S):
         while not list(layout.agents.glob(".import-*/state/0")):
             await hive.operator.call(api.STATUS, NoParams())
         importing.cancel()

@@ -15,6 +15,7 @@ from checks.e2e.kit.agent_files import BAD, GOOD
 from checks.kits.harness.process import ECHO_SERVER
 from checks.kits.host.hive import Hive, script
 from checks.kits.host.shared_hive import shared_hive
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.approvals import (
     ApprovalParams,
@@ -448,7 +449,7 @@ def _audit(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
 

@@ -212,7 +212,7 @@ async def test_a_hive_without_git(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     said: list[str] = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while "Ctrl-C" not in "".join(said[-1:]):
             said.append((await process.stdout.readline()).decode())
             assert said[-1], said

@@ -20,6 +20,7 @@ from checks.kits.cli import run as cli
 from checks.kits.cli.run import Said, typed
 from checks.kits.harness.process import ECHO_SERVER
 from checks.kits.host.hive import Hive, harnesses, running_hive, script
+from checks.kits.patience import PATIENCE_S
 from checks.kits.process.processes import command, family
 from pyglue.api import operator as api
 from pyglue.api import terminal
@@ -243,7 +244,9 @@ async def test_a_backup_with_secrets_is_encrypted_or_refused(
 @pytest.mark.needs("age")
 async def test_a_backup_with_secrets_is_restored(hive: Hive, tmp_path: Path) -> None:
     key, file, plain = (tmp_path / name for name in ("key", "b.age", "b.tar.gz"))
-    made = await run_program(["age-keygen", "-o", str(key)], env=ENV, timeout=60)
+    made = await run_program(
+        ["age-keygen", "-o", str(key)], env=ENV, timeout=PATIENCE_S
+    )
     recipient = re.search(rb"age1[0-9a-z]+", made.stderr + made.stdout)
     assert recipient is not None, made
     to = ("--with-secrets", "--recipient", recipient[0].decode())
@@ -257,7 +260,7 @@ async def test_a_backup_with_secrets_is_restored(hive: Hive, tmp_path: Path) -> 
     refused = typed("restore-backup", file, "--into", into)
     assert "is encrypted. Decrypt it first: age -d" in refused.refusal()
     argv = ["age", "-d", "-i", str(key), "-o", str(plain), str(file)]
-    assert (await run_program(argv, env=ENV, timeout=60)).code == 0
+    assert (await run_program(argv, env=ENV, timeout=PATIENCE_S)).code == 0
     done = typed("restore-backup", plain, "--into", into)
     assert done.code == 0, done.err
     assert (into / "secrets" / "API_TOKEN").read_text() == TOKEN

@@ -14,6 +14,7 @@ import pytest_asyncio
 from checks.kits.cli import run
 from checks.kits.cli.run import HIVE, Said
 from checks.kits.host.hive import Hive, running_hive, script
+from checks.kits.patience import PATIENCE_S
 from checks.kits.store.disk import MIB, fill, filling, small_disk
 from pyglue.api import operator as api
 from pyglue.api.common import AgentState, NoParams
@@ -110,4 +111,4 @@ async def test_a_hive_starts_on_a_full_disk(tmp_path: Path) -> None:
             status = await hive.operator.call(api.STATUS, NoParams())
             assert any("The disk is full" in text for text in status.warnings)
             (state_dir / "full").unlink()
-            await asyncio.wait_for(hive.idle("manager"), 60)
+            await asyncio.wait_for(hive.idle("manager"), PATIENCE_S)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from checks.kits.harness.bench import FakeHive, script
+from checks.kits.patience import PATIENCE_S
 from pyglue.demo.scripted_model import in_thread
 from pyglue.harness.claude.options import find_cli
 
@@ -57,7 +58,7 @@ async def test_the_cli_takes_and_acknowledges_mail(tmp_path: Path) -> None:
                 },
                 cwd=tmp_path,
             )
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(PATIENCE_S):
                 said, _ = await process.communicate()
             assert json.loads(said)["is_error"] is False, said
             assert [(s.to, s.body) for s in hive.sent] == [("alice", "first words")]

@@ -21,6 +21,7 @@ import pytest_asyncio
 
 from checks.e2e.kit.isolation import FOREIGN_KEY, PROBES, REFUSED, probes, request
 from checks.kits.host.hive import API_KEY, Hive, running_hive, script
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApproveParams, RequestChangesParams
 from pyglue.api.common import (
@@ -344,7 +345,7 @@ async def test_each_user_has_its_own_sockets(
     done = await run(
         [sys.executable, "-I", "-c", CONNECT, str(path), kind],
         env={"PATH": os.environ["PATH"]},
-        timeout=30,
+        timeout=PATIENCE_S,
         run_as=run_as,
         wrapper=reach(dict.fromkeys(own_places()), run_as),
     )

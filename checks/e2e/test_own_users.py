@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from checks.kits.host.hive import Hive, let_pass, running_hive
+from checks.kits.patience import PATIENCE_S
 from pyglue.cli.local.launcher import PARTS
 from pyglue.config import HiveConfig, Ids
 from pyglue.git.host_commits import seed_main
@@ -75,7 +76,7 @@ async def tried(paths: list[str], as_: RunAs) -> list[str]:
     done = await run(
         [sys.executable, "-I", "-c", TRY],
         env={"PATH": os.environ["PATH"]},
-        timeout=60,
+        timeout=PATIENCE_S,
         stdin=json.dumps([SECRET, paths]).encode(),
         run_as=as_,
         wrapper=reach(dict.fromkeys(own_places()), as_),

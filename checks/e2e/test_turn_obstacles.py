@@ -14,6 +14,7 @@ import pyglue
 from checks.e2e.kit.warm import Bed, shared_bed
 from checks.kits.harness.bench import FakeHive, script, server
 from checks.kits.harness.process import ECHO_SERVER, Home, harness, harness_here
+from checks.kits.patience import PATIENCE_S
 from checks.kits.process.processes import children
 from pyglue.api.agent import COMPACT_SESSION, CONTROL, ControlParams
 from pyglue.api.common import AgentState, NoParams
@@ -226,7 +227,7 @@ async def test_a_hived_of_another_version_is_not_waited_for(
         env=os.environ | {"HIVE_SHARE": str(Path(pyglue.__file__).parent.parent)},
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE_S):
         _, said = await process.communicate()
     assert process.returncode == 1
     last = said.decode().strip().splitlines()[-1]
@@ -246,7 +247,7 @@ async def test_a_harness_of_another_version_is_told_so(
     hello = {"protocol": spoken, "client": "hive-agent", "a_field_of_that_version": []}
     request = {"jsonrpc": "2.0", "id": 1, "method": "hello", "params": hello}
     writer.write(json.dumps(request).encode() + b"\n")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         answer = json.loads(await reader.readline())
     assert answer["error"]["data"]["code"] == "unsupported_protocol"
     assert f"the caller speaks {spoken}." in answer["error"]["message"]

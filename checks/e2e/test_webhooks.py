@@ -10,6 +10,7 @@ from checks.kits.host import forges
 from checks.kits.host.forges import Sent
 from checks.kits.host.hive import Hive
 from checks.kits.host.shared_hive import shared_hive
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.approvals import ApprovalParams
 from pyglue.api.common import NoParams
@@ -40,7 +41,7 @@ NIX: Final = """
 
 def deliver(hive: Hive, one: Sent, path: str = "/hooks/alice/reviews") -> Any:
     port = urlsplit(hive.url).port
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
         connection.request("POST", path, body=one.body, headers=dict(one.headers))
         answer = connection.getresponse()

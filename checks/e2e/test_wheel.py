@@ -13,6 +13,7 @@ import pytest
 
 from checks.kits.host.hive import let_pass
 from checks.kits.net.ports import free_port
+from checks.kits.patience import PATIENCE_S
 from pyglue.web.pages import vendor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,7 +126,7 @@ async def test_it_starts_a_hive(installed: Path, tmp_path: Path) -> None:
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_S):
         while b"Press Ctrl-C" not in (line := await process.stdout.readline()):
             assert line
     process.send_signal(signal.SIGINT)

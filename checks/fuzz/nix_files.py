@@ -14,6 +14,7 @@ import msgspec
 from checks.fuzz.kit import Case, Trial
 from checks.fuzz.test_nix_attacks import READS, SECRET, UNDOING, secret_beside
 from checks.kits.nix.evaluator import agent
+from checks.kits.patience import PATIENCE_S
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest import schema
 from pyglue.nix import Evaluator
@@ -113,7 +114,7 @@ _HOST: Final = ("root:x:", "root:*:", SECRET, "/nix/var", "BEGIN OPENSSH")
 
 async def attack(trial: Trial) -> None:
     """Evaluate each attack in a disguise, behind the fence that hived uses."""
-    evaluator = Evaluator(timeout=60)
+    evaluator = Evaluator(timeout=PATIENCE_S)
     evaluator.check()
     built = Path("/tmp/hive-built")
     attacks = {**MORE, **READS}  # make test has each of READS bare, and these first

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from pyglue.harness.gate.gate import Gate
 
 pytestmark = pytest.mark.needs("bwrap", "git")
@@ -190,7 +191,7 @@ def test_what_fires_is_refused(case: Case, seed: Path) -> None:
         check=False,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, f"it does not fire: {done.stderr.decode()[-2000:]}"
     refused = Gate(tools=["Bash"], bash_allow=[case.pattern]).refusal_of_command(

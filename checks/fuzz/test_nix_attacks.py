@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 
 from checks.kits.nix.evaluator import BOTH, SANDBOXED, agent, evaluator, prompt
+from checks.kits.patience import PATIENCE_S
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.manifest import schema
 from pyglue.nix import EvalError, Evaluator
@@ -36,7 +37,7 @@ FORBIDDEN: Final = (
 @pytest.fixture(scope="module", params=BOTH)
 def made(request: pytest.FixtureRequest) -> Evaluator:
     """Give an evaluator with bubblewrap, then one without."""
-    return evaluator(request.param, timeout=60)
+    return evaluator(request.param, timeout=PATIENCE_S)
 
 
 def secret_beside(room: Path) -> Path:
@@ -185,7 +186,7 @@ async def test_memory_ends(
     monkeypatch.setattr("pyglue.nix.evaluator._MEMORY_MAX", 1024**3)
     room = agent(tmp_path / "a", prompt(HUNGRY[name]))
     with pytest.raises(EvalError) as caught:
-        await evaluator(kind, timeout=60).evaluate(room)
+        await evaluator(kind, timeout=PATIENCE_S).evaluate(room)
     assert caught.value.code == ErrorCode.EVAL_LIMIT
     assert "memory" in caught.value.message
 

@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from checks.kits.nix.evaluator import BARE, BOTH, agent, evaluator, prompt
+from checks.kits.patience import PATIENCE_S
 from checks.kits.process.processes import own_children
 from checks.nix import outcome
 from pyglue.config import HiveConfig
@@ -32,7 +33,7 @@ def both(request: pytest.FixtureRequest) -> Evaluator:
 @pytest.fixture
 def ours() -> Evaluator:
     """Give the evaluator that this machine would use."""
-    return Evaluator(timeout=30)
+    return Evaluator(timeout=PATIENCE_S)
 
 
 async def refused(made: Evaluator, directory: Path) -> EvalError:
@@ -88,10 +89,12 @@ async def test_uses_nixpkgs_lib_where_there_is_one(tmp_path: Path) -> None:
     (lib / "default.nix").write_text(text)
     directory = agent(tmp_path / "a", prompt("lib.ours"))
     for path in (lib, lib.parent):
-        found = await Evaluator(timeout=30, nixpkgs_lib=path).evaluate(directory)
+        found = await Evaluator(timeout=PATIENCE_S, nixpkgs_lib=path).evaluate(
+            directory
+        )
         assert found.manifest["prompt"] == "yes"
     with pytest.raises(EvalError):
-        await Evaluator(timeout=30).evaluate(directory)
+        await Evaluator(timeout=PATIENCE_S).evaluate(directory)
 
 
 async def test_a_wrong_lib_is_the_operators_error(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from checks.kits.host.way import Way, opened
 from checks.kits.nix.system import SystemKit
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.approvals import Effect
 from pyglue.errors import HiveError
 from pyglue.nix.evaluator import Evaluator
@@ -139,5 +140,5 @@ async def test_a_manifest_is_the_same_on_every_day(tmp_path: Path) -> None:
         "(scopedImport { } ./later.nix) builtins.builtins.currentTime ]; }"
     )
     (tmp_path / "later.nix").write_text("builtins.currentTime")
-    found = await Evaluator(timeout=60.0).evaluate(tmp_path)
+    found = await Evaluator(timeout=PATIENCE_S).evaluate(tmp_path)
     assert found.manifest["prompt"] == "00000"

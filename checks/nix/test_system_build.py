@@ -10,6 +10,7 @@ import pytest
 
 from checks.kits.nix.evaluator import agent
 from checks.kits.nix.system import SystemKit
+from checks.kits.patience import PATIENCE_S
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.host.backends.hostctl import HostCtl
 from pyglue.nix.closure import diff_closures
@@ -55,7 +56,7 @@ def sleepers() -> list[str]:
 
 async def nothing_sleeps() -> None:
     """Wait until the kernel has ended what was killed."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while sleepers():
             await asyncio.sleep(0.05)
 
@@ -144,7 +145,7 @@ async def test_cancelling_ends_a_build(kit: SystemKit, tmp_path: Path) -> None:
 
     root = tmp_path / "root"
     task = asyncio.create_task(kit.builder().realise(system, root=root, log=log))
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(PATIENCE_S):
         await began.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

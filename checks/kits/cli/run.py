@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from checks.kits.patience import PATIENCE_S
 from pyglue.cli.hive import main
 from pyglue.process import RunAs, run
 from pyglue.sandbox import own_places, reach
@@ -74,7 +75,7 @@ async def python(
     done = await run(
         [sys.executable, "-P", "-m", module, *map(str, arguments)],
         env={**kept, "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", **(env or {})},
-        timeout=60,
+        timeout=PATIENCE_S,
         run_as=run_as,
         wrapper=reach(dict.fromkeys(own_places()), run_as),
     )
@@ -108,7 +109,7 @@ async def forks(
     done = await run(
         [sys.executable, "-P", "-c", _FORKS, module, str(room), words],
         env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"},
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     codes = map(int, done.stdout.split())
     said = [

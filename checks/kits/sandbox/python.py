@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from checks.kits.patience import PATIENCE_S
 from pyglue.process import Completed, RunAs, run, run_sync
 from pyglue.sandbox import Bind, SandboxSpec, prepare, python_runtime, reach
 
@@ -32,7 +33,7 @@ def run_inside(code: str, *binds: Bind, **options: Any) -> Completed:
         return run_sync(
             prepared.argv,
             env={},
-            timeout=30,
+            timeout=PATIENCE_S,
             run_as=AGENT,
             pass_fds=prepared.pass_fds,
             wrapper=prepared.wrapper,
@@ -63,7 +64,7 @@ async def suite_as_user(suite: Path, home: Path, *more: Path) -> Completed:
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         },
         cwd=CHECKOUT,
-        timeout=120,
+        timeout=PATIENCE_S,
         run_as=run_as,
         wrapper=reach(
             {CHECKOUT: None, Path(sys.prefix): None, Path(sys.base_prefix): None},

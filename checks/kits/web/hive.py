@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from checks.kits.api.events import raw
+from checks.kits.patience import PATIENCE_S
 from checks.kits.web.answers import Answers
 from pyglue.api import operator as api
 from pyglue.api.common import (
@@ -145,7 +146,7 @@ class FakeHive(Answers):
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
 
     # --- life ---------------------------------------------------------------------
 
@@ -177,7 +178,7 @@ class FakeHive(Answers):
         self.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
         assert self._thread is not None
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
 
     # --- what it answers ------------------------------------------------------------
 

@@ -32,7 +32,7 @@ class Running:
         return connection.getresponse()
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
 
     def raw(self, request: bytes) -> bytes:
         """Return all that comes back for some bytes."""

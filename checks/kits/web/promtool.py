@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from checks.kits.patience import PATIENCE_S
+
 
 def promtool() -> str | None:
     """Return where it is."""
@@ -22,7 +24,7 @@ def complaints(text: str) -> str:
         text=True,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     said = found.stdout + found.stderr
     return said if said or found.returncode == 0 else f"exit code {found.returncode}"

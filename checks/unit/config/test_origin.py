@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from checks.kits.net.ports import free_port
+from checks.kits.patience import PATIENCE_S
 from checks.kits.web import app as web_kit
 from checks.kits.web.app import hive_web
 from checks.kits.web.hive import NAME
@@ -105,7 +106,7 @@ async def test_half_of_the_port_is_not_enough(tmp_path: Path, host: str) -> None
             [sys.executable, "-m", "pyglue.web.main", "--config", str(file)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert done.returncode == 1

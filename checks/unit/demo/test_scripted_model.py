@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from pyglue.demo import playbook, story
 from pyglue.demo.playbook import Request, Script, choose, read_request
 from pyglue.demo.scripted_model import ScriptedModel, in_thread
@@ -291,7 +292,7 @@ def test_the_program(tmp_path: Path) -> None:
         assert program.stdout is not None
         address = program.stdout.readline().split()[-1].removeprefix("http://")
         body = json.dumps({"model": "m", "messages": [user("x")]})
-        client = http.client.HTTPConnection(address, timeout=30)
+        client = http.client.HTTPConnection(address, timeout=PATIENCE_S)
         client.request("POST", "/v1/messages", body)
         answer = json.loads(client.getresponse().read())
         client.close()
@@ -322,7 +323,7 @@ def test_the_program_answers_only_who_has_its_key(tmp_path: Path, by: str) -> No
         asked = json.dumps({"model": "m", "messages": [user("x")]})
         for path in ("/v1/messages", "/v1/messages/count_tokens", "/"):
             for key in ("", "scripted", "of this start "):
-                client = http.client.HTTPConnection(address, timeout=30)
+                client = http.client.HTTPConnection(address, timeout=PATIENCE_S)
                 method = "HEAD" if path == "/" else "POST"
                 client.request(method, path, asked, {"x-api-key": key})
                 right = key.strip() == "of this start"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from checks.kits.git.objects import SEED, Objects, Room
+from checks.kits.patience import PATIENCE_S
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git import quarantine
 from pyglue.git.fence import Fence, Place
@@ -65,7 +66,9 @@ def spare(fence: Fence, room: Room) -> SpareChild:
 def look(place: Place, **values: object) -> dict[str, Any]:
     head = "".join(f"{name} = {value!r}\n" for name, value in values.items())
     with place.launch(["-c", head + LOOK]) as launch:
-        done = run_sync(launch.argv, env={}, timeout=60, pass_fds=launch.pass_fds)
+        done = run_sync(
+            launch.argv, env={}, timeout=PATIENCE_S, pass_fds=launch.pass_fds
+        )
     assert done.code == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from checks.kits.process.processes import own_children
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.git.fence import Fence
@@ -82,7 +83,7 @@ def test_grandchildren_end_with_the_child() -> None:
         dying = os.pidfd_open(int(ran.output))
     except ProcessLookupError:
         return
-    ended, _, _ = select.select([dying], [], [], 60)  # it was killed, not asked
+    ended, _, _ = select.select([dying], [], [], PATIENCE_S)  # it was killed, not asked
     os.close(dying)
     assert ended
 
@@ -183,7 +184,7 @@ def use(spare: SpareChild) -> Ran:
     waiting = spare.take()
     limits = Rlimits(address_space=1024 * MIB, cpu_s=20, file_size=MIB)
     try:
-        return waiting.finish(b"no job", timeout=60, limits=limits)
+        return waiting.finish(b"no job", timeout=PATIENCE_S, limits=limits)
     finally:
         waiting.discard()
 

@@ -229,7 +229,7 @@ async def test_giving_up_holds_even_as_the_answer_comes(
 ) -> None:
     connection = await connect(server.path, hello=HELLO)
     waiting = asyncio.create_task(
-        connection.call(agent.RECV, RecvParams(wait_seconds=60), timeout=60)
+        connection.call(agent.RECV, RecvParams(wait_seconds=60), timeout=PATIENCE_S)
     )
     while not connection._waiting:
         await asyncio.sleep(0)

@@ -145,7 +145,9 @@ async def test_a_client_reads_on_whatever_it_has_not_sent(
     """hived is trusted: two ends that both wait for the other to read would hang."""
     connection = await connect(server.path, hello=HELLO)
     connection.pause_writing()
-    result = await connection.call(agent.SEND, SendParams(to="a", body="x"), timeout=60)
+    result = await connection.call(
+        agent.SEND, SendParams(to="a", body="x"), timeout=PATIENCE_S
+    )
     assert result.id == 1
     connection.close()
 

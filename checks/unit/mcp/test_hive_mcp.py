@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from checks.kits.harness.bench import FakeHive
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.common import Role
 from pyglue.errors import ErrorCode, HiveError
 from pyglue.mcp.main import tools_of
@@ -109,7 +110,7 @@ async def test_a_long_recv_of_hive_mcp_shows_signs_of_life(hive: FakeHive) -> No
         waiting = asyncio.create_task(
             client.call_tool("recv", arguments, progress_callback=hear)
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             await alive.wait()
             await hive.mail("at last")
             answer = (await waiting).model_dump(by_alias=True)

@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from checks.kits.harness.bench import FakeHive
 from checks.kits.mcp.raw import RawClient, raw_client
+from checks.kits.patience import PATIENCE_S
 from pyglue import __version__
 from pyglue.api.common import Role
 from pyglue.limits import AGENT_RPC
@@ -242,6 +243,6 @@ async def test_files_as_input_and_output(hive: FakeHive, tmp_path: Path) -> None
             stdin=stdin,
             stdout=stdout,
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             assert await process.wait() == 0
     assert json.loads(said.read_text()) == {"jsonrpc": "2.0", "id": 1, "result": {}}

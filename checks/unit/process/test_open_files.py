@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
+
 PROGRAMS = {
     "hived": ("pyglue.host.main", "--config", "/nonexistent"),
     "hive-web": ("pyglue.web.main", "--config", "/nonexistent"),
@@ -24,7 +26,7 @@ def started(files: int, module: str, *arguments: str) -> tuple[int, str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE_S,
         cwd=Path(__file__).parents[3],
     )
     return found.returncode, found.stderr

@@ -152,7 +152,7 @@ async def test_cancel_kills_before_it_returns(tmp_path: Path) -> None:
     fifo = tmp_path / "ready"
     os.mkfifo(fifo)
     task = asyncio.create_task(
-        run([*SH, f"echo $$ >{fifo}; exec sleep 60"], env=ENV, timeout=60)
+        run([*SH, f"echo $$ >{fifo}; exec sleep 60"], env=ENV, timeout=PATIENCE_S)
     )
     pid = int(await asyncio.to_thread(fifo.read_text))
     task.cancel()
@@ -161,7 +161,7 @@ async def test_cancel_kills_before_it_returns(tmp_path: Path) -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     for waiter in [t for t in threading.enumerate() if t.name == "sh"]:
-        await asyncio.to_thread(waiter.join, 60)
+        await asyncio.to_thread(waiter.join, PATIENCE_S)
         assert not waiter.is_alive()
 
 
@@ -198,7 +198,7 @@ def test_memory_limit_ends_a_hungry_program() -> None:
 
 def test_cpu_limit_says_which_signal() -> None:
     done = run_sync(
-        python("while True: pass"), env=ENV, timeout=30, limits=Rlimits(cpu_s=1)
+        python("while True: pass"), env=ENV, timeout=PATIENCE_S, limits=Rlimits(cpu_s=1)
     )
     assert describe_exit(done.code) in ("killed by SIGKILL", "killed by SIGXCPU")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from checks.kits.suite.schedule import ordered, unit_of, workers
 from pyglue.process import Completed, run_sync
 
@@ -31,7 +32,7 @@ def suite(room: Path, text: str, **env: str) -> Completed:
         [*pytest, "-p", "checks.conftest", "--strict-markers", "test_some.py"],
         env={**PLAIN, "PYTHONPATH": str(CHECKOUT), **env},
         cwd=room,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
 
 
@@ -101,7 +102,7 @@ def test_a_file_is_not_divided(tmp_path: Path) -> None:
         [*pytest, "-p", "xdist.plugin", "-p", "checks.conftest"],
         env={**PLAIN, "PYTHONPATH": str(CHECKOUT)},
         cwd=tmp_path,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.code == 0, done.stdout
     lines = (tmp_path / "processes").read_text().splitlines()
@@ -140,6 +141,6 @@ def test_started_in_the_background(tmp_path: Path, workers: tuple[str, ...]) -> 
         ],
         env={**PLAIN, "PYTHONPATH": str(CHECKOUT)},
         cwd=tmp_path,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.code == 0, done.stdout

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from checks.fuzz.table import TARGETS
+from checks.kits.patience import PATIENCE_S
 from pyglue.cli.commands.registry import COMMANDS
 from pyglue.harness.gate.gate import Gate
 from pyglue.manifest import schema
@@ -40,7 +41,7 @@ async def test_an_example_evaluates(tmp_path: Path, files: dict[str, str]) -> No
     tmp_path.chmod(0o755)
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    found = await Evaluator(timeout=30).evaluate(tmp_path)
+    found = await Evaluator(timeout=PATIENCE_S).evaluate(tmp_path)
     manifest = schema.validate(found.manifest)
     assert manifest["description"]
     assert found.nixos_options == ()

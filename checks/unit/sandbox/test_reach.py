@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from pyglue.process import Completed, RunAs, run_sync
 from pyglue.sandbox import own_places, reach
 
@@ -27,7 +28,7 @@ def home(tmp_path: Path) -> Path:
 def run(*argv: str, wrapper: tuple[str, ...], fds: tuple[int, ...] = ()) -> Completed:
     env = {"PATH": "/usr/bin:/bin"}
     return run_sync(
-        argv, env=env, timeout=30, run_as=USER, wrapper=wrapper, pass_fds=fds
+        argv, env=env, timeout=PATIENCE_S, run_as=USER, wrapper=wrapper, pass_fds=fds
     )
 
 

@@ -140,7 +140,7 @@ def test_new_namespaces_are_refused() -> None:
         where = prepared.argv.index("--")
         asked = [*prepared.argv[:where], "--assert-userns-disabled", "--", "true"]
         done = run_sync(
-            asked, env={}, timeout=30, run_as=AGENT, pass_fds=prepared.pass_fds
+            asked, env={}, timeout=PATIENCE_S, run_as=AGENT, pass_fds=prepared.pass_fds
         )
     assert done.code == 0, done.stderr  # the second wall, without the filter
 

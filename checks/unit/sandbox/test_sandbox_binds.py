@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from checks.kits.process.processes import open_below
 from checks.kits.sandbox.python import AGENT, CHECKOUT, give, inside
 from pyglue.errors import ErrorCode, HiveError
@@ -66,7 +67,7 @@ def test_a_source_that_is_swapped_after_the_check(tmp_path: Path) -> None:
         done = run_sync(
             prepared.argv,
             env={},
-            timeout=30,
+            timeout=PATIENCE_S,
             run_as=AGENT,
             pass_fds=prepared.pass_fds,
             wrapper=prepared.wrapper,

@@ -14,6 +14,7 @@ import pytest
 from simple_websocket import ConnectionClosed
 
 from checks.kits.net.ports import free_port
+from checks.kits.patience import PATIENCE_S
 from checks.kits.web import app as web_kit
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Page, hive_web
@@ -42,7 +43,9 @@ class Running:
         return {"Cookie": f"hive_{self.port}={self.hive.new_session()}"}
 
     def get(self, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=PATIENCE_S
+        )
         host = self.origin.removeprefix("http://")
         connection.request("GET", path, headers={"Host": host, **headers})
         return connection.getresponse()
@@ -148,7 +151,7 @@ def test_a_large_message_to_the_websocket_ends_it(web: Running) -> None:
     ws.until("up")
     ws.send("x" * 100_000)
     with pytest.raises(ConnectionClosed):
-        while ws.receive(timeout=60) is not None:
+        while ws.receive(timeout=PATIENCE_S) is not None:
             pass
 
 
@@ -184,7 +187,7 @@ def test_sigterm_ends_it_soon_with_streams_open(
         assert process.wait(60) == 0
         assert time.monotonic() - started < 15  # half of gunicorn's own patience
         with pytest.raises(ConnectionClosed):
-            while ws.receive(timeout=60) is not None:
+            while ws.receive(timeout=PATIENCE_S) is not None:
                 pass
     assert "ERROR" not in capfd.readouterr().err
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from checks.kits.cli.run import ASKING, HIVE, python, typed
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.common import Done, Method, Params
 from pyglue.api.inbox import InboxFilter, InboxParams, InboxResult, MarkParams
@@ -105,7 +106,7 @@ async def test_a_full_disk_behind_stdout_is_a_sentence() -> None:
         "it.argparse.ArgumentParser.parse_args = lambda self: it.argparse.Namespace("
         "call=lambda _: sys.stdout.write('x') - 1, json=False); it.main()"
     )
-    done = await run([sys.executable, "-P", "-c", code], env={}, timeout=60)
+    done = await run([sys.executable, "-P", "-c", code], env={}, timeout=PATIENCE_S)
     assert done.stderr.decode() == (
         "hive: cannot read or write The output: No space left on device.\n"
     )

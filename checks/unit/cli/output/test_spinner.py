@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from checks.kits.cli.run import ASKING, HIVE, typed
+from checks.kits.patience import PATIENCE_S
 from pyglue.api import operator as api
 from pyglue.api.archive import TransferChunk, TransferRef
 from pyglue.api.common import PROTOCOL, HelloResult, Role
@@ -128,7 +129,7 @@ async def test_ctrl_c_says_what_goes_on(tmp_path: Path) -> None:
             *(sys.executable, "-m", HIVE, "restart", "bob", "--socket", str(path)),
             stderr=asyncio.subprocess.PIPE,
         )
-        assert await asyncio.to_thread(asked.wait, 60)
+        assert await asyncio.to_thread(asked.wait, PATIENCE_S)
         process.send_signal(signal.SIGINT)
         _, errors = await process.communicate()
     assert process.returncode == 130

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from checks.kits.host.store import Kit, open_kit
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.common import PROTOCOL, HelloParams, HelloResult, Role
 from pyglue.api.metrics import AgentPortsParams
 from pyglue.api.operator import AGENT_PORTS
@@ -130,7 +131,7 @@ async def ports(kit: Kit, tmp_path: Path) -> AsyncIterator[Ports]:
 
 
 def ask(port: int, target: str) -> tuple[int, str | None]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
         connection.request("POST", target)
         answer = connection.getresponse()
@@ -140,7 +141,7 @@ def ask(port: int, target: str) -> tuple[int, str | None]:
 
 
 async def until_it_leads(port: int, target: str = "/") -> str | None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 status, where = await asyncio.to_thread(ask, port, target)
@@ -152,7 +153,7 @@ async def until_it_leads(port: int, target: str = "/") -> str | None:
 
 
 def raw(port: int, head: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as there:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as there:
         there.sendall(head)
         return there.recv(4096)
 
@@ -195,13 +196,13 @@ async def test_a_taken_port_is_told_and_taken_up_when_it_is_free(
     holder = socket.create_server(("127.0.0.1", port))
     with holder:
         await kit.agent("alice")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while ports.conflict("alice") is None:
                 await asyncio.sleep(0.01)
         assert f"is listening on port {port}" in str(ports.conflict("alice"))
         assert ports.port("alice") == port, "it is not moved"
     assert await until_it_leads(port) == f"{URL}/agents/alice"
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while ports.conflict("alice") is not None:
             await asyncio.sleep(0.01)
 
@@ -214,7 +215,7 @@ async def test_two_agents_with_one_port_are_a_conflict(
     (tmp_path / "private" / "bob" / "port").write_text(str(port))
     await kit.agent("alice")
     await kit.agent("bob")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while ports.conflict("bob") is None:
             await asyncio.sleep(0.01)
     assert ports.conflict("bob") == f"Port {port} belongs to alice."
@@ -227,7 +228,7 @@ async def test_an_answer_waits_for_a_change(kit: Kit, ports: Ports) -> None:
         ports.answer(AgentPortsParams(known=first.version, wait_seconds=180))
     )
     await kit.agent("carol")
-    second = await asyncio.wait_for(waiting, 60)
+    second = await asyncio.wait_for(waiting, PATIENCE_S)
     assert second.version != first.version
     assert [one.agent for one in second.ports] == ["carol"]
 

@@ -12,6 +12,7 @@ from checks.kits.api.events import data, raw
 from checks.kits.host.calls import Calls
 from checks.kits.host.messages import NOW, send
 from checks.kits.host.store import Kit, open_kit, put
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.agent import RECV, STATE, TURN_END, TURN_EVENT, TURN_START
 from pyglue.api.common import DEFAULT_ACCOUNT, AgentState
 from pyglue.api.control import PauseParams
@@ -228,7 +229,7 @@ async def test_states_that_come_too_fast_are_told_as_the_newest(
     put(bob, reports=TokenBucket(burst=5, rate=20))
     for number in range(1000):
         api.note(STATE, StateParams(state=AgentState.RETRYING, detail=str(number)))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while bob.detail != "“999”":
             await asyncio.sleep(0.01)
     await kit.store.write(lambda _tx: None)

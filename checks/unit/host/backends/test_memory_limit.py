@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from pyglue.host.backends.limits import CgroupLimiter, Wanted, find_limiter
 from pyglue.limits import MIB
 from pyglue.process import run_sync
@@ -29,7 +30,7 @@ def test_the_kernel_says_what_killed_it(
     prefix = limiter.wrap("bob", Wanted(50 * MIB, None))
     try:
         done = run_sync(
-            [*prefix, *program], env={"PATH": os.environ["PATH"]}, timeout=60
+            [*prefix, *program], env={"PATH": os.environ["PATH"]}, timeout=PATIENCE_S
         )
         assert done.code != 0
         assert limiter.out_of_memory("bob") is killed
@@ -48,7 +49,9 @@ def test_one_process_of_many_is_counted_while_the_others_go_on(tmp_path: Path) -
     words = ["python3", "-c", code, "python3", "-c", FILLS]
     try:
         assert limiter.memory_kills("bob") == 0
-        done = run_sync([*prefix, *words], env={"PATH": os.environ["PATH"]}, timeout=60)
+        done = run_sync(
+            [*prefix, *words], env={"PATH": os.environ["PATH"]}, timeout=PATIENCE_S
+        )
         assert done.code == 0, done.stderr
         assert limiter.memory_kills("bob") == 1
     finally:

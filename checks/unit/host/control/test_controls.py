@@ -11,6 +11,7 @@ import pytest
 
 from checks.kits.host.messages import parks
 from checks.kits.host.store import Kit, open_kit, put
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.control import PauseParams
 from pyglue.api.messages import RecvParams
 from pyglue.api.questions import AnswerParams
@@ -216,7 +217,7 @@ async def test_a_parked_agent_goes_on_when_its_time_is_over(kit: Kit) -> None:
     watch = asyncio.create_task(kit.budgets.watch())
     try:
         await kit.budgets.reached(alice, Limit.TURNS, time.time() + 0.05)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while alice.over_budget is not None:
                 await asyncio.sleep(0.01)
     finally:

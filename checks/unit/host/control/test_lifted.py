@@ -9,6 +9,7 @@ import pytest
 
 from checks.kits.host.store import Kit, put
 from checks.kits.manifest.smallest import MANIFEST
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.common import AgentState
 from pyglue.api.control import Blocked, BlockReason, PauseParams, SetModelParams
 from pyglue.api.questions import QuestionEnd
@@ -125,7 +126,7 @@ async def test_a_deploy_that_raises_a_limit_ends_the_park(
         await deploy(kit, alice, limits=limits(**{limit: used}), description="other")
         assert alice.over_budget is not None
         await deploy(kit, alice, limits=limits(**{limit: more}))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while alice.over_budget is not None:
                 free.clear()
                 await free.wait()

@@ -13,6 +13,7 @@ import pytest
 
 from checks.kits.host.messages import NOW, WAIT, parks
 from checks.kits.host.store import Kit, open_kit, put
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.agent import CANCEL_TURN
 from pyglue.api.common import Done
 from pyglue.api.control import PauseParams
@@ -120,7 +121,7 @@ async def test_the_emergency_stop_cuts_a_running_turn_off_at_once(
         await room.kit.controls.pause(pause, OPERATOR)
     assert room.alice.turn is not None  # its harness has not ended it
     assert await room.is_halted()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         await room.harness.told.wait()
 
 
@@ -151,7 +152,7 @@ async def test_after_the_grace_a_turn_that_goes_on_is_cut_off_and_ended(
 ) -> None:
     monkeypatch.setattr("pyglue.host.core.turns._CANCEL_S", 0.01)
     await room.kit.controls.pause(PauseParams(agent="alice"), OPERATOR)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         await room.harness.told.wait()
         await room.kit.transitions.turn_over(room.alice)
     assert room.harness.closed
@@ -171,7 +172,7 @@ async def test_a_resume_within_the_grace_leaves_the_turn_alone(
     await room.kit.controls.pause(PauseParams(agent="alice"), OPERATOR)
     await room.kit.controls.resume("alice", OPERATOR)
     over.set()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         await asyncio.gather(*room.kit.controls._endings, return_exceptions=True)
     assert not room.harness.told.is_set()
     assert await room.reserve()
@@ -213,7 +214,7 @@ async def test_a_turn_does_not_outlast_a_full_disk_either(
     monkeypatch.setattr("pyglue.host.core.turns._CANCEL_S", 0.01)
     room.kit.transitions.on_hold(room.alice, "alice keeps too much.")
     room.kit.controls.space_changed(room.alice)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         await room.kit.transitions.turn_over(room.alice)
     assert await room.is_halted()
     room.kit.transitions.on_hold(room.alice, None)

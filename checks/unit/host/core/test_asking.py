@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.agent import COMPACT_SESSION
 from pyglue.api.common import (
     PROTOCOL,
@@ -51,7 +52,7 @@ async def test_a_refusal_is_quoted_without_its_code_and_details(tmp_path: Path) 
     with pytest.raises(PeerError):
         await hived.call(COMPACT_SESSION, NoParams())
     with pytest.raises(HiveError) as caught:
-        await ask("alice", hived, COMPACT_SESSION, NoParams(), timeout=60.0)
+        await ask("alice", hived, COMPACT_SESSION, NoParams(), timeout=PATIENCE_S)
     assert caught.value.code is ErrorCode.UNAVAILABLE
     assert caught.value.details == {}
     assert caught.value.message == (
@@ -61,7 +62,7 @@ async def test_a_refusal_is_quoted_without_its_code_and_details(tmp_path: Path) 
     harness.close()
     await hived.wait_closed()
     with pytest.raises(HiveError, match="connection was lost"):
-        await ask("alice", hived, COMPACT_SESSION, NoParams(), timeout=60.0)
+        await ask("alice", hived, COMPACT_SESSION, NoParams(), timeout=PATIENCE_S)
     server.close()
 
 

@@ -47,7 +47,7 @@ class Handler:
         return None if step == "fail" else "fail"
 
     async def at(self, step: str) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while await self.entered.get() != step:
                 pass
 
@@ -68,7 +68,7 @@ async def cancelled(operations: Operations, number: int, reason: str = "") -> Op
     """Cancel, and return the operation at its end."""
     params = CancelOperationParams(id=number, reason=reason)
     await operations.cancel(params, WHO)
-    return await operations.get(number, 60.0)
+    return await operations.get(number, PATIENCE_S)
 
 
 async def test_the_end_is_awaited_by_who_saw_the_row_first(kit: Kit) -> None:
@@ -124,7 +124,7 @@ async def test_what_waits_never_begins(kit: Kit) -> None:
     params = CancelOperationParams(id=second)
     await operations.cancel(params, WHO)
     await cancelled(operations, first)
-    ended = await operations.get(second, 60.0)
+    ended = await operations.get(second, PATIENCE_S)
     assert ended.error == f"Cancelled by {WHO}."
     assert machine.done == ["tag", "fail", "fail"]
     await operations.close()
@@ -154,7 +154,7 @@ async def test_a_hived_that_dies_cancelling_goes_on_to_it(kit: Kit) -> None:
     again = Handler()
     operations = await started(kit, again)
     for one in (number, waits):
-        assert (await operations.get(one, 60.0)).error == "It was told so."
+        assert (await operations.get(one, PATIENCE_S)).error == "It was told so."
     assert again.done == ["fail", "fail"]
     await operations.close()
 
@@ -171,7 +171,7 @@ async def test_what_is_applied_or_over_is_not_cancelled(kit: Kit) -> None:
         await cancelled(operations, number)
     assert refused.value.code is ErrorCode.CONFLICT
     machine.go["apply"].set()
-    await operations.get(number, 60.0)
+    await operations.get(number, PATIENCE_S)
     with pytest.raises(HiveError, match="has already ended: done"):
         await cancelled(operations, number)
     with pytest.raises(HiveError, match="There is no operation 99"):

@@ -129,7 +129,7 @@ async def test_a_dismissal_is_audited_with_its_reason(kit: Kit) -> None:
 async def test_an_expiry_is_audited_as_the_hives(kit: Kit) -> None:
     watching = asyncio.create_task(kit.questions.watch())
     await ask(kit, ttl=1)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         await kit.broker.mailbox.recv(Receiver(agent=kit.registry.get("alice")), WAIT)
     assert kit.audited() == [("system", "question_expired", "alice")]
     watching.cancel()
@@ -146,7 +146,7 @@ async def test_a_full_inbox_neither_loses_an_answer_nor_stops_expiry(
     await kit.questions.answer("operator", AnswerParams(question=answered, text="yes"))
     await ask(kit, ttl=1)
     bodies: list[str] = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while len(bodies) < 3:
             got = await kit.broker.mailbox.recv(Receiver(agent=alice), WAIT)
             bodies += [message.body for message in got.messages]
@@ -169,7 +169,7 @@ async def test_an_asker_that_is_gone_does_not_stop_expiry(kit: Kit) -> None:
     await kit.questions.ask(carol, asking)
     kit.registry.forget("carol")
     await ask(kit, ttl=2)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         await kit.broker.mailbox.recv(Receiver(agent=kit.registry.get("alice")), WAIT)
     assert [who for _, _, who in kit.audited()] == ["carol", "alice"]
     assert not watching.done()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from checks.kits.host.store import Kit, open_kit
+from checks.kits.patience import PATIENCE_S
 from pyglue.api.agent import CancelReminderParams, RemindParams
 from pyglue.api.inbox import InboxFilter, InboxParams
 from pyglue.api.messages import MessageKind, RecvParams, SendParams
@@ -266,7 +267,7 @@ async def test_a_ring_of_three_agents_dies_out(
     for _ in range(2):  # two at once; the operator hears of each sender once
         over.clear()
         await kit.broker.post(NewMessage(sender="operator", recipient="a", body="go"))
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE_S):
             await over.wait()
     for agent in agents:
         agent.cancel()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from checks.kits.net.ports import free_port
+from checks.kits.patience import PATIENCE_S
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import hive_web
 from checks.kits.web.process import Running
@@ -65,7 +66,7 @@ async def test_a_request_waits_for_the_answer_to_the_one_before(tmp_path: Path) 
     running = asyncio.create_task(door.run([listening]))
     _, client = await asyncio.open_connection(*listening.getsockname())
     client.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         for _ in range(3):
             answering = await asked.get()
             for _ in range(100):
@@ -101,7 +102,7 @@ async def test_who_left_before_the_answer_takes_no_turn_and_no_room(
         client.write(f"GET /{path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() * 20)
         return client
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         first = await request("first")
         _, answering = await asked.get()
         for _ in range(50):
@@ -153,7 +154,7 @@ async def test_strangers_that_ask_on_and_on_make_room_for_others(
         assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
         return reader, client
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         kept = [await request("theirs") for _ in range(4)]
         operator, ours = await request("ours")
         assert await kept[0][0].read() == b""  # the first of them went

@@ -16,6 +16,7 @@ import pytest
 from flask import Flask, request
 
 from checks.kits.net.ports import free_port
+from checks.kits.patience import PATIENCE_S
 from checks.kits.web import app as web_kit
 from checks.kits.web import hive as fake_hive
 from checks.kits.web.app import Page, hive_web
@@ -67,13 +68,15 @@ class Running:
         return ssl.create_default_context(cafile=str(self.pair.cert))
 
     def connect(self) -> ssl.SSLSocket:
-        plain = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
         return self.context().wrap_socket(plain, server_hostname="hive.example")
 
     def ask(
         self, method: str, path: str, body: str | None = None, **headers: str
     ) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=PATIENCE_S
+        )
         connection.sock = self.connect()
         host = f"hive.example:{self.port}"
         connection.request(method, path, body, {"Host": host, **headers})
@@ -118,7 +121,7 @@ def test_a_page_is_served_and_browsers_are_told_to_stay_with_https(
 
 
 def test_without_tls_nothing_is_answered(web: Running) -> None:
-    plain = http.client.HTTPConnection("127.0.0.1", web.port, timeout=60)
+    plain = http.client.HTTPConnection("127.0.0.1", web.port, timeout=PATIENCE_S)
     with pytest.raises((http.client.HTTPException, OSError)):
         plain.request("GET", "/login")
         plain.getresponse()
@@ -223,7 +226,7 @@ def test_the_process_says_what_is_wrong_and_ends(pair: Pair, tmp_path: Path) -> 
         [sys.executable, "-m", "pyglue.web.main", "--config", str(file)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 1
