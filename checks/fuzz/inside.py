@@ -4,6 +4,7 @@ Every attempt has a child process of its own with half a second. ``never`` marks
 must not succeed. Only the standard library: it runs under the sandbox's own Python.
 """
 
+import contextlib
 import ctypes
 import errno
 import json
@@ -11,6 +12,7 @@ import os
 import pathlib
 import platform
 import resource
+import select
 import signal
 import socket
 import stat
@@ -22,6 +24,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 FOUND: dict[str, tuple[str, bool]] = {}
 SILENT = os.open(os.devnull, os.O_WRONLY)
 _SECONDS = 0.5
+_PATIENCE_S = 10.0
+"""How long an attempt may say nothing at all."""
 
 
 def attempt(name: str, function: Callable[..., Any], *args: Any, never: bool) -> None:
@@ -29,6 +33,7 @@ def attempt(name: str, function: Callable[..., Any], *args: Any, never: bool) ->
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
+        os.setpgid(0, 0)
         signal.setitimer(signal.ITIMER_REAL, _SECONDS)
         os.dup2(SILENT, 1)  # a call such as vfork may end it with words of its own
         os.dup2(SILENT, 2)
@@ -41,8 +46,12 @@ def attempt(name: str, function: Callable[..., Any], *args: Any, never: bool) ->
         os.write(write, said.encode("utf-8", "replace"))
         os._exit(0)
     os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        said = pipe.read(400).decode("utf-8", "replace")
+    # A child that it made (by vfork, for one) has no timer and may hold the pipe open.
+    ready, _, _ = select.select([read], [], [], _PATIENCE_S)
+    said = os.read(read, 400).decode("utf-8", "replace") if ready else ""
+    os.close(read)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     if not said:
         said = f"killed by {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "ended"

@@ -21,7 +21,9 @@ _NIX: Final = """{
 }
 """
 _TIMEOUT_S: Final = 900.0
-"""For a thousand attempts with a process each; a minute on an idle machine."""
+"""For a thousand attempts with a process each; six seconds on an idle machine."""
+_BASH_MS: Final = 600_000
+"""The longest that the tool waits; as default it would be two minutes."""
 _DENIALS: Final = ("E", "killed", "no such")
 
 
@@ -58,7 +60,11 @@ async def _inside(hive: Hive) -> dict[str, tuple[str, bool]]:
     ):
         (state / name).write_text(text)
         (state / name).chmod(0o644)
-    bash = {"command": "python3 /state/inside.py", "description": "attack"}
+    bash = {
+        "command": "python3 /state/inside.py",
+        "description": "attack",
+        "timeout": _BASH_MS,
+    }
     heard = {"to": "operator", "body": "{{result:attacks are done|.+}}"}
     await hive.idle("alice")
     await hive.send(
