@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from checks.kits.mcp.raw import NODE_SDK, OLDER_SDK
 from checks.kits.net.ports import resolve_localhost
@@ -152,6 +153,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     releases.use(config)
+    # CI takes the same examples at every run: a new one must not stop another's change.
+    settings.register_profile(
+        "hyperhive",
+        deadline=None,
+        derandomize=_ALL,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("hyperhive")
     if not hasattr(config, "workerinput"):
         # Agents and fenced children see the package read-only: each would compile
         # what has changed anew.

@@ -124,7 +124,7 @@ _BASES: Final = st.one_of(
 
 
 @pytest.mark.needs("systemd-analyze")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=_expressions(), base=_BASES, zone=st.sampled_from(ZONES))
 def test_what_is_accepted_means_what_systemd_says(
     text: str, base: datetime, zone: str

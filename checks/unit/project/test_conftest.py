@@ -61,6 +61,26 @@ def test_needs(tmp_path: Path, need: str) -> None:
         assert b"unknown need 'moon'" in done.stdout
 
 
+EXAMPLES = """
+from hypothesis import settings
+
+def test_examples():
+    known = settings.default
+    print("the same" if known.derandomize else "new ones", known.deadline)
+    assert False
+"""
+
+
+@pytest.mark.parametrize(
+    ("require", "expected"), [("all", "the same"), ("", "new ones")]
+)
+def test_ci_takes_the_same_examples_at_every_run(
+    tmp_path: Path, require: str, expected: str
+) -> None:
+    done = suite(tmp_path, EXAMPLES, HIVE_TEST_REQUIRE=require)
+    assert f"{expected} None".encode() in done.stdout
+
+
 def test_what_takes_longest_comes_first_and_the_browser_last() -> None:
     files = {
         "checks/browser/test_b.py": 900.0,

@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyglue.api import agent, manager, terminal
@@ -152,7 +152,6 @@ def test_a_text_that_goes_on_is_left_to_who_passes_it_on() -> None:
 
 @given(value=VALUES)
 @example(value=".00000001234")
-@settings(deadline=None)
 def test_of_a_text_that_goes_on_no_beginning_is_shown(value: str) -> None:
     redactor = knowing(value)
     for end in range(1, len(value)):

@@ -146,7 +146,7 @@ def answered(checked: Checked, told: dict[str, Any], *, cut: bool) -> Meter:
     return meter
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.data())
 def test_what_is_billed_is_never_above_what_was_reserved(data: st.DataObject) -> None:
     body, billed = data.draw(requests())

@@ -102,7 +102,7 @@ def test_every_option_is_among_the_values() -> None:
     assert {".".join(option.path) for option in SCHEMA.options} == {*VALUES}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(before=MANIFESTS, after=MANIFESTS)
 def test_no_gain_of_power_is_called_narrowing_or_neutral(
     before: dict[str, Any], after: dict[str, Any]
