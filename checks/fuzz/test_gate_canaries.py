@@ -121,6 +121,7 @@ _CASES: Final = [
     Case("sort *", "sort --outp=FIRED f"),
     Case("split *", "split --filter=./evil f"),
     Case("uniq *", "uniq f FIRED"),
+    Case("uniq *", "uniq -- -f FIRED", "cp f ./-f"),
     Case("xxd *", "xxd f FIRED"),
     Case("shuf *", "shuf -oFIRED f"),
     Case("iconv *", "iconv -o FIRED f"),

@@ -318,6 +318,8 @@ _MAKES_FILES: Final = names(
 @example(case=(("git", "config"), ["core.fsmonitor", "evil"]))
 @example(case=(("sed",), ["s/o/x/w out", "f"]))
 @example(case=(("split",), ["--filter=evil", "f"]))
+@example(case=(("uniq",), ["--", "f", "-out"]))
+@example(case=(("xxd",), ["f", "--"]))
 def test_programs_run_no_other(
     case: tuple[tuple[str, ...], list[str]], real: Room
 ) -> None:

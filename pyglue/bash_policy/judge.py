@@ -90,20 +90,24 @@ def _program(name: str, match: Match, program: Program, begin: int) -> str | Non
 
 def _rest(match: Match, program: Program, begin: int) -> str | None:
     """Judge all further words by the row's lists."""
-    operands = 0
+    operands, has_ended = 0, False
     for i in range(begin, len(match.words)):
         word = match.words[i]
         if program.row.free and word == program.row.free:
             return None
-        is_value = match.words[i - 1] in program.values
-        operands += not is_value and (word == "-" or not word.startswith("-"))
+        is_value = not has_ended and match.words[i - 1] in program.values
+        # Behind "--" all are operands; where one came before it, it may be one itself.
+        is_operand = word == "-" or not word.startswith("-") or has_ended
+        is_operand = is_operand or (word == "--" and operands > 0)
+        operands += is_operand and not is_value
+        has_ended = has_ended or (word == "--" and not is_value)
         if match.literal[i]:
             continue
         if options.is_refused(word, program):
             return say.named(word)
         if any(part in word for part in program.holds):
             return say.argument(word, "can mean more than a file or a name")
-        if word.startswith("-") and word != "-":
+        if not is_operand:
             continue
         refused = _argument(word, program)
         if refused is not None:

@@ -43,6 +43,14 @@ def gate(*patterns: str) -> Gate:
         ("find . *", "find . -name x", True),
         ("find . *", "find . -exec sh", False),
         ("find . *", "find . -delete", False),
+        ("uniq *", "uniq -f 3 -- x", True),
+        ("uniq *", "uniq -- -x", True),
+        ("uniq *", "uniq x y", False),
+        ("uniq *", "uniq -- x -y", False),
+        ("uniq *", "uniq -- -f y", False),  # the value of no option
+        ("xxd *", "xxd -l 16 -- x", True),
+        ("xxd *", "xxd x --", False),  # writes a file of that name
+        ("hostname *", "hostname -- -x", False),
         ("sort *", "sort -u x", True),
         ("sort *", "sort -oF x", False),
         ("sort *", "sort --compress-prog=sh x", False),
