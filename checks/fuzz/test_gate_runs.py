@@ -320,6 +320,7 @@ _MAKES_FILES: Final = names(
 @example(case=(("split",), ["--filter=evil", "f"]))
 @example(case=(("uniq",), ["--", "f", "-out"]))
 @example(case=(("xxd",), ["f", "--"]))
+@example(case=(("xxd",), ["f", "--add"]))
 def test_programs_run_no_other(
     case: tuple[tuple[str, ...], list[str]], real: Room
 ) -> None:

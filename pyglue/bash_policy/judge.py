@@ -90,17 +90,18 @@ def _program(name: str, match: Match, program: Program, begin: int) -> str | Non
 
 def _rest(match: Match, program: Program, begin: int) -> str | None:
     """Judge all further words by the row's lists."""
+    limit = program.row.operands
     operands, has_ended = 0, False
     for i in range(begin, len(match.words)):
         word = match.words[i]
         if program.row.free and word == program.row.free:
             return None
         is_value = not has_ended and match.words[i - 1] in program.values
-        # Behind "--" all are operands; where one came before it, it may be one itself.
-        is_operand = word == "-" or not word.startswith("-") or has_ended
-        is_operand = is_operand or (word == "--" and operands > 0)
+        is_operand = has_ended or word == "-" or not word.startswith("-")
         operands += is_operand and not is_value
         has_ended = has_ended or (word == "--" and not is_value)
+        # Where operands count, options end at the first: they do for some programs.
+        has_ended = has_ended or (limit is not None and operands > 0)
         if match.literal[i]:
             continue
         if options.is_refused(word, program):
@@ -112,7 +113,6 @@ def _rest(match: Match, program: Program, begin: int) -> str | None:
         refused = _argument(word, program)
         if refused is not None:
             return refused
-        limit = program.row.operands
         if limit is not None and operands > limit and not is_value:
             return say.argument(word, "may be written to, or set")
     return None

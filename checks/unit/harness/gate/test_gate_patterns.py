@@ -50,6 +50,7 @@ def gate(*patterns: str) -> Gate:
         ("uniq *", "uniq -- -f y", False),  # the value of no option
         ("xxd *", "xxd -l 16 -- x", True),
         ("xxd *", "xxd x --", False),  # writes a file of that name
+        ("xxd *", "xxd x -p", False),
         ("hostname *", "hostname -- -x", False),
         ("sort *", "sort -u x", True),
         ("sort *", "sort -oF x", False),
