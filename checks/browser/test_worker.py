@@ -215,12 +215,17 @@ if (window.PushManager) {
 """
 
 
+def subscribing(own: Own, context: BrowserContext) -> Page:
+    """Open the list of a hive that no browser has subscribed to."""
+    own.hive.reset()
+    own.hive.browsers = []
+    return own.open(context, _SUBSCRIBED, LIST)
+
+
 def test_the_button_subscribes_and_muting_ends_it(
     own: Own, context: BrowserContext
 ) -> None:
-    own.hive.reset()
-    own.hive.browsers = []
-    page = own.open(context, _SUBSCRIBED, LIST)
+    page = subscribing(own, context)
     bell = page.get_by_test_id("bell")
     expect(bell).to_have_attribute("data-state", "on")  # the permission is there
     expect(page.get_by_test_id("browser")).to_have_count(0)
@@ -318,9 +323,7 @@ def test_the_list_follows_events(own: Own, quiet: BrowserContext) -> None:
 def test_removed_in_the_list_it_stays_removed(
     own: Own, context: BrowserContext
 ) -> None:
-    own.hive.reset()
-    own.hive.browsers = []
-    page = own.open(context, _SUBSCRIBED, LIST)
+    page = subscribing(own, context)
     page.get_by_role("button", name="Subscribe this browser").click()
     page.get_by_test_id("browser").get_by_role("button", name="Remove").click()
     expect(page.get_by_test_id("browser")).to_have_count(0)
@@ -337,9 +340,7 @@ def test_removed_in_the_list_it_stays_removed(
 def test_another_key_of_the_hive_subscribes_anew(
     own: Own, context: BrowserContext
 ) -> None:
-    own.hive.reset()
-    own.hive.browsers = []
-    page = own.open(context, _SUBSCRIBED, LIST)
+    page = subscribing(own, context)
     page.get_by_role("button", name="Subscribe this browser").click()
     expect(page.get_by_test_id("browser")).to_have_count(1)
     before = page.evaluate("localStorage.getItem('test-push')")

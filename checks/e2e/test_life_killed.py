@@ -73,10 +73,9 @@ async def test_killed_at_every_step(deaths: Deaths, name: str) -> None:
     await asyncio.wait([asked])
     newest = (await hive.operator.call(api.OPERATIONS, NoParams())).operations
     same = [o for o in newest if (o.kind, o.agent) == (story.kind, story.agent)]
-    for one in same:  # hived's own too: it starts what is to run
-        await hive.operation(one.id)
-    one = next(o for o in same if o.requested_by != SYSTEM)
-    ended = await hive.operation(one.id)
+    # Also hived's own, which starts what is to run.
+    at_their_end = [await hive.operation(one.id) for one in same]
+    ended = next(one for one in at_their_end if one.requested_by != SYSTEM)
     expected = OperationState.DONE if story.fail_at is None else OperationState.FAILED
     assert ended.state is expected, ended
     await story.check(hive)

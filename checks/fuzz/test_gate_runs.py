@@ -227,7 +227,7 @@ _LINES: Final = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=_PATIENT)
+@settings(max_examples=300, suppress_health_check=_PATIENT)
 @given(line=_LINES)
 @example(line="a'b' \"x\"y")
 @example(line="a a^ b~ %1 +:,")
@@ -311,7 +311,7 @@ _MAKES_FILES: Final = names(
 """Programs whose plain use writes files in the working directory."""
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=_PATIENT)
+@settings(max_examples=400, suppress_health_check=_PATIENT)
 @given(case=_REAL)
 @example(case=(("tar",), ["xIf", "evil", "t.tar"]))
 @example(case=(("git", "submodule"), ["foreach", "evil"]))
