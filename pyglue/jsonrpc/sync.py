@@ -94,8 +94,8 @@ class SyncClient:
         request = next(self._ids)
         line = call_line(request, method.name, params)
         check_length(line, OPERATOR_RPC.line, method.name)
+        self._sock.settimeout(timeout or self._timeout)
         try:
-            self._sock.settimeout(timeout or self._timeout)
             with self._sending:
                 self._sock.sendall(line)
             envelope = self._answer(request)
@@ -132,8 +132,8 @@ class SyncClient:
         """
         known = {note.name: note.params for note in notes}
         while True:
+            self._sock.settimeout(timeout)
             try:
-                self._sock.settimeout(timeout)
                 envelope = self._notes.pop(0) if self._notes else self._read()
             except TimeoutError:
                 self.close()  # a line may be half read

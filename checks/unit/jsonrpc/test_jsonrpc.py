@@ -321,22 +321,6 @@ async def test_sync_client_calls_and_follows_events(tmp_path: Path) -> None:
     running.close()
 
 
-async def test_a_client_that_another_thread_has_closed_is_lost(tmp_path: Path) -> None:
-    """Between two of its lines too: the socket then refuses even a time-out."""
-    running = await serve(tmp_path / "s.sock", Service().session)
-
-    def use() -> None:
-        client = SyncClient(running.path, client="t")
-        client.close()
-        assert list(client.notes()) == []
-        with pytest.raises(HiveError) as caught:
-            client.call(operator.STATUS, NoParams())
-        assert caught.value.code is ErrorCode.UNAVAILABLE
-
-    await asyncio.to_thread(use)
-    running.close()
-
-
 async def test_who_connects_while_the_server_closes_is_dropped(tmp_path: Path) -> None:
     """It is accepted, but asyncio has not told its connection so yet."""
     path = tmp_path / "s.sock"
